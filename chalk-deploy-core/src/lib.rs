@@ -1,0 +1,9 @@
+//! The engine of `chalk apply`.
+
+pub mod cloud;
+pub mod error;
+pub mod model;
+pub mod runtime;
+pub mod text;
+
+pub use error::{Error, ErrorCode, Result};
