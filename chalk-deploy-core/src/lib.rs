@@ -1,5 +1,6 @@
 //! The engine of `chalk apply`.
 
+pub mod checkpoint;
 pub mod cloud;
 pub mod error;
 pub mod model;
