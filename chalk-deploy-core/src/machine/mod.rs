@@ -1,6 +1,6 @@
 //! The durable machine: pure, without I/O, clock or tokio.
 //!
-//! [`fold`] turns a journal into a [`State`]; [`State::next`] is one step of that fold and refuses what is not in the
+//! [`fold`] turns a journal into a [`State`]; [`State::advance`] is one step of that fold and refuses what is not in the
 //! transition table; [`decide`] says what is to be done in a state. Whoever stops anywhere folds the journal again and
 //! goes on.
 

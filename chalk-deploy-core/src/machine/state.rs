@@ -119,7 +119,7 @@ pub fn fold<'a>(events: impl IntoIterator<Item = &'a RecordedEvent>) -> Result<S
     }
     let mut state = State::created(plan.as_ref().clone());
     for event in events {
-        state = state.next(event)?;
+        state.advance(event)?;
     }
     Ok(state)
 }
@@ -137,11 +137,11 @@ impl State {
         }
     }
 
-    /// The state after one more event.
+    /// Goes one event further.
     ///
     /// # Errors
-    /// [`IllegalTransition`] when the event is not in the table for this state.
-    pub fn next(mut self, recorded: &RecordedEvent) -> Result<Self, IllegalTransition> {
+    /// [`IllegalTransition`] when the event is not in the table for this state, which then is as it was.
+    pub fn advance(&mut self, recorded: &RecordedEvent) -> Result<(), IllegalTransition> {
         let illegal = |reason: String| IllegalTransition { sequence: recorded.sequence, reason };
         if recorded.sequence != self.version + 1 {
             return Err(illegal(format!("event {} was expected", self.version + 1)));
@@ -149,7 +149,6 @@ impl State {
         if self.finished.is_some() {
             return Err(illegal("the deployment is finished".to_owned()));
         }
-        self.version = recorded.sequence;
         match &recorded.event {
             Event::Queued if self.abandoned.is_none() && self.status == DeploymentStatus::Pending => {
                 self.status = DeploymentStatus::Queued;
@@ -167,7 +166,9 @@ impl State {
             Event::StepSucceeded { step, output } => {
                 let progress = StepProgress::Done { at: recorded.at, output: output.clone() };
                 self.end(*step, None, progress).map_err(illegal)?;
-                self.advance(*step);
+                if *step == Step::PutArchive {
+                    self.status = self.status.max(DeploymentStatus::Pending);
+                }
             }
             Event::StepFailed { step, attempt, error, retry_at: Some(retry_at) } => {
                 let progress = StepProgress::Waiting { retry_at: *retry_at, error: error.clone() };
@@ -182,7 +183,8 @@ impl State {
             }
             event => return Err(illegal(format!("{} is not possible in {}", event.name(), self.status))),
         }
-        Ok(self)
+        self.version = recorded.sequence;
+        Ok(())
     }
 
     /// Whether production runs this deployment for good: from here on nothing is undone and a cancellation is refused.
@@ -240,12 +242,6 @@ impl State {
                 Ok(())
             }
             _ => Err(format!("{step} is not running that attempt")),
-        }
-    }
-
-    fn advance(&mut self, step: Step) {
-        if step == Step::PutArchive {
-            self.status = self.status.max(DeploymentStatus::Pending);
         }
     }
 }

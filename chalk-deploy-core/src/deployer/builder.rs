@@ -1,0 +1,110 @@
+//! How a [`Deployer`] is made.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use super::{Deployer, Inner};
+use crate::Result;
+use crate::checkpoint::{Checkpoints, NoCheckpoints};
+use crate::driver::{Engine, Lanes};
+use crate::model::{DataPlane, Environments, SingleEnvironment};
+use crate::observe::{Metrics, NoMetrics};
+use crate::runtime::{Runtime, RuntimeExt as _, SystemRuntime};
+use crate::store::{DeploymentStore, LeaseHolder};
+
+/// Collects what a [`Deployer`] needs.
+#[derive(Debug)]
+pub struct DeployerBuilder {
+    environments: Arc<dyn Environments>,
+    store: Arc<dyn DeploymentStore>,
+    runtime: Arc<dyn Runtime>,
+    metrics: Arc<dyn Metrics>,
+    checkpoints: Arc<dyn Checkpoints>,
+    lease_term: Duration,
+    lease_wait: Duration,
+}
+
+impl Deployer {
+    /// A deployer for the environments and the store given; everything else has a default.
+    pub fn builder(environments: Arc<dyn Environments>, store: Arc<dyn DeploymentStore>) -> DeployerBuilder {
+        DeployerBuilder {
+            environments,
+            store,
+            runtime: SystemRuntime::new(),
+            metrics: Arc::new(NoMetrics),
+            checkpoints: Arc::new(NoCheckpoints),
+            lease_term: Duration::from_secs(15),
+            lease_wait: Duration::ZERO,
+        }
+    }
+
+    /// Sugar for a service with one environment.
+    ///
+    /// # Errors
+    /// Those of [`DeployerBuilder::build`].
+    pub fn single(data_plane: DataPlane, store: Arc<dyn DeploymentStore>) -> Result<Self> {
+        Self::builder(Arc::new(SingleEnvironment::new(data_plane)), store).build()
+    }
+}
+
+impl DeployerBuilder {
+    /// Another clock, timer and source of randomness.
+    #[must_use]
+    pub fn with_runtime(mut self, runtime: Arc<dyn Runtime>) -> Self {
+        self.runtime = runtime;
+        self
+    }
+
+    /// Where counts and durations go.
+    #[must_use]
+    pub fn with_metrics(mut self, metrics: Arc<dyn Metrics>) -> Self {
+        self.metrics = metrics;
+        self
+    }
+
+    /// For crash tests.
+    #[must_use]
+    pub fn with_checkpoints(mut self, checkpoints: Arc<dyn Checkpoints>) -> Self {
+        self.checkpoints = checkpoints;
+        self
+    }
+
+    /// How long the ownership of an environment outlives its holder, where only time can tell (not SQLite). Renewed
+    /// after a third of it. By default 15 s.
+    #[must_use]
+    pub fn with_lease_term(mut self, term: Duration) -> Self {
+        self.lease_term = term;
+        self
+    }
+
+    /// How long to wait for an environment that another living process owns. By default not at all.
+    #[must_use]
+    pub fn with_lease_wait(mut self, wait: Duration) -> Self {
+        self.lease_wait = wait;
+        self
+    }
+
+    /// Makes the deployer. Does nothing outside this process.
+    ///
+    /// # Errors
+    /// None in practice: the deployer's own name is an id, which is checked.
+    pub fn build(self) -> Result<Deployer> {
+        let holder = LeaseHolder {
+            name: self.runtime.deployment_id()?.to_string(),
+            process: std::process::id(),
+            started_at: self.runtime.now(),
+        };
+        let engine = Engine {
+            environments: self.environments,
+            store: self.store,
+            runtime: self.runtime,
+            metrics: self.metrics,
+            checkpoints: self.checkpoints,
+            holder,
+            lease_term: self.lease_term,
+            lease_wait: self.lease_wait,
+            lanes: Lanes::default(),
+        };
+        Ok(Deployer(Arc::new(Inner { engine: Arc::new(engine), active: Mutex::default() })))
+    }
+}
