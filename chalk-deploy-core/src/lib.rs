@@ -14,6 +14,7 @@ pub mod runtime;
 mod stages;
 pub mod store;
 pub mod text;
+pub mod transport;
 
 pub use deployer::{ApplyRequest, Deployer, DeploymentHandle};
 pub use error::{Error, ErrorCode, Result};
