@@ -1,0 +1,1 @@
+//! One suite per trait, which every implementation passes.
