@@ -4,7 +4,9 @@ pub mod checkpoint;
 pub mod cloud;
 pub mod error;
 pub mod model;
+pub mod project;
 pub mod runtime;
+pub mod source;
 pub mod text;
 
 pub use error::{Error, ErrorCode, Result};
