@@ -1,1 +1,3 @@
-//! x
+//! Fakes, mocks, faults, virtual time and conformance suites.
+
+pub mod conformance;

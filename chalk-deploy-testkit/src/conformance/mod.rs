@@ -1,0 +1,3 @@
+//! What every implementation of a trait must keep.
+
+pub mod deployment_store;
