@@ -1,1 +1,3 @@
 //! One suite per trait, which every implementation passes.
+
+pub mod deployment_store;
