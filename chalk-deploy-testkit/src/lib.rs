@@ -6,6 +6,7 @@
 //! - [`fault`]: faults at (trait, method, n-th call), and a log of all calls.
 //! - [`crash`]: a switch that kills the own process at a named moment.
 //! - [`virtual_time`]: a runtime in which hours pass in milliseconds and the same seed gives the same run.
+//! - [`sample`]: a request that can be deployed.
 //! - [`conformance`]: one suite per trait.
 //! - `mock` (feature `mock`): mockall mocks.
 
@@ -16,6 +17,7 @@ pub mod fake;
 pub mod fault;
 #[cfg(feature = "mock")]
 pub mod mock;
+pub mod sample;
 pub mod virtual_time;
 pub mod world;
 

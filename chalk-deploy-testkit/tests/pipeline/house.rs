@@ -4,22 +4,16 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use chalk_deploy_core::checkpoint::{Checkpoints, NoCheckpoints};
-use chalk_deploy_core::cloud::{LiveObject, ObjectStore as _, Payload, TrafficShifter as _};
-use chalk_deploy_core::graph::FeatureGraph;
+use chalk_deploy_core::cloud::{LiveObject, ObjectStore as _, TrafficShifter as _};
 use chalk_deploy_core::machine::{Outcome, RecordedEvent};
 use chalk_deploy_core::model::{
-    DeploymentId, DeploymentPolicy, DeploymentStatus, Digest, EnvironmentId, ProjectName, SourceFingerprint,
-    TrafficSplit,
+    DeploymentId, DeploymentPolicy, DeploymentStatus, Digest, EnvironmentId, TrafficSplit,
 };
 use chalk_deploy_core::store::{DeploymentStore, MemoryStore};
 use chalk_deploy_core::{ApplyRequest, Deployer, Error, ErrorCode};
 use chalk_deploy_testkit::fake::Pace;
-use chalk_deploy_testkit::{EmbeddedEnvironments, EmbeddedWorld, FaultPlan, VirtualRuntime, World, faulty_cloud};
-
-/// The export of the example project: real bytes, as `chalkpy` writes them.
-const GRAPH: &[u8] = b"stub";
+use chalk_deploy_testkit::{EmbeddedEnvironments, EmbeddedWorld, FaultPlan, VirtualRuntime, World, faulty_cloud, sample};
 
 pub(crate) struct House {
     pub(crate) runtime: Arc<VirtualRuntime>,
@@ -124,25 +118,11 @@ pub(crate) struct Production {
 }
 
 pub(crate) fn environment() -> EnvironmentId {
-    EnvironmentId::new("default").expect("a valid environment")
+    sample::environment().expect("a valid environment")
 }
 
-pub(crate) fn graph() -> FeatureGraph {
-    FeatureGraph::decode(Bytes::from_static(GRAPH), None).expect("a real export")
-}
-
-/// A request to deploy this source: the pipeline does not look into it, so any bytes will do.
 pub(crate) fn request(source: &'static str) -> ApplyRequest {
-    let payload = Payload::from_bytes(source);
-    let fingerprint = SourceFingerprint {
-        sha256: payload.sha256(),
-        size: payload.size(),
-        unpacked_size: payload.size(),
-        entries: 1,
-        source_code_hash: payload.sha256(),
-    };
-    let project = ProjectName::new("fraud").expect("a valid project");
-    ApplyRequest::new(environment(), project, fingerprint, payload, graph())
+    sample::request(source).expect("a valid request")
 }
 
 pub(crate) fn no_answer() -> Error {

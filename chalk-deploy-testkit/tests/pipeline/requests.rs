@@ -5,7 +5,9 @@ use chalk_deploy_core::model::{BuildPlace, DeploymentStatus, DeploymentTag, Idem
 use chalk_deploy_core::store::HistoryQuery;
 use chalk_deploy_testkit::fake::BuildBehaviour;
 
-use crate::house::{House, assert_success, graph, request};
+use chalk_deploy_testkit::sample;
+
+use crate::house::{House, assert_success, request};
 
 fn key(text: &str) -> IdempotencyKey {
     IdempotencyKey::new(text).expect("a valid key")
@@ -90,9 +92,9 @@ async fn a_submission_needs_no_ownership_of_the_environment() {
 #[tokio::test(start_paused = true)]
 async fn an_unchanged_graph_has_an_empty_diff_and_nothing_deployed_has_none() {
     let house = House::new();
-    let environment = crate::house::environment();
-    assert!(house.deployer.diff(&environment, &graph()).await.expect("readable").is_none());
+    let (environment, graph) = (crate::house::environment(), sample::graph().expect("a real export"));
+    assert!(house.deployer.diff(&environment, &graph).await.expect("readable").is_none());
     house.apply("one").await;
-    let diff = house.deployer.diff(&environment, &graph()).await.expect("readable").expect("something is deployed");
+    let diff = house.deployer.diff(&environment, &graph).await.expect("readable").expect("something is deployed");
     assert!(diff.is_empty());
 }
