@@ -127,12 +127,13 @@ impl Git<'_> {
 #[cfg(test)]
 mod tests {
     use std::fs;
+    use std::os::unix::fs::PermissionsExt as _;
 
     use super::*;
     use crate::runtime::SystemRuntime;
 
     /// A repository that no setting of the machine reaches.
-    fn git(directory: &Path, arguments: &[&str]) {
+    fn git(directory: &Path, arguments: &[&str]) -> String {
         let output = std::process::Command::new("git")
             .arg("-C")
             .arg(directory)
@@ -143,6 +144,18 @@ mod tests {
             .output()
             .expect("git runs");
         assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8_lossy(&output.stdout).trim().to_owned()
+    }
+
+    /// Makes the head a commit that claims to be signed, so that a signature check would run `gpg.program`.
+    fn sign_head(directory: &Path) {
+        let tree = git(directory, &["rev-parse", "HEAD^{tree}"]);
+        let person = "Ada <ada@example.com> 0 +0000";
+        let signature = "gpgsig -----BEGIN PGP SIGNATURE-----\n \n none\n -----END PGP SIGNATURE-----";
+        let commit = format!("tree {tree}\nauthor {person}\ncommitter {person}\n{signature}\n\nsigned\n");
+        fs::write(directory.join("commit"), commit).expect("writable");
+        let id = git(directory, &["hash-object", "-t", "commit", "-w", "commit"]);
+        git(directory, &["update-ref", "HEAD", &id]);
     }
 
     fn repository(message: &str) -> tempfile::TempDir {
@@ -204,13 +217,18 @@ mod tests {
         let folder = repository("x");
         let proof = folder.path().join("owned");
         let command = format!("touch {}; cat", proof.display());
+        let program = folder.path().join("program");
+        fs::write(&program, format!("#!/bin/sh\n{command}\n")).expect("writable");
+        fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).expect("ours");
+        let program = program.display().to_string();
+        sign_head(folder.path());
         fs::write(folder.path().join(".gitattributes"), "*.py filter=evil\n").expect("writable");
         for (key, value) in [
             ("filter.evil.clean", command.as_str()),
             ("filter.evil.required", "true"),
             ("core.fsmonitor", command.as_str()),
             ("log.showSignature", "true"),
-            ("gpg.program", command.as_str()),
+            ("gpg.program", program.as_str()),
             ("core.pager", command.as_str()),
         ] {
             git(folder.path(), &["config", key, value]);
@@ -219,6 +237,7 @@ mod tests {
         fs::write(folder.path().join("a.py"), "2").expect("writable");
         let found = metadata(&folder).await;
         assert!(found.dirty);
+        assert_eq!(found.subject.as_deref(), Some("signed"));
         assert!(!proof.exists(), "a command of the repository's was run");
     }
 }
