@@ -122,19 +122,34 @@ async fn a_graph_whose_bytes_were_changed_is_not_handed_out() {
 }
 
 #[tokio::test]
-async fn a_lease_row_of_nonsense_never_gives_a_lease_or_a_panic() {
-    let changes = ["token = -5", "token = 9223372036854775807", "process = -1", "started_at = -1"];
-    for change in changes {
-        let (_directory, store) = opened().await;
-        let (plan, token) = begun(&store).await;
-        tamper(&store, &format!("UPDATE leases SET {change}"));
+async fn a_lease_row_of_nonsense_is_corrupt_and_gives_no_lease() {
+    let want = async |store: &SqliteStore| {
         let holder = LeaseHolder { name: "other".to_owned(), process: 2, started_at: Timestamp::from_millis(1) };
         let now = Timestamp::from_millis(1);
-        let result = store.acquire_lease(&environment(), &holder, Duration::ZERO, now).await;
-        assert!(result.is_err(), "{change}");
-        if change.starts_with("token") {
-            assert!(store.append(&lines(&plan, 1, token, "line")).await.is_err(), "{change}");
-        }
+        store.acquire_lease(&environment(), &holder, Duration::ZERO, now).await.map_err(|error| error.code())
+    };
+    // The next token cannot be counted, so a free environment is not given out.
+    for change in ["token = -5", "token = 9223372036854775807"] {
+        let (directory, store) = opened().await;
+        let (plan, token) = begun(&store).await;
+        tamper(&store, &format!("UPDATE leases SET {change}"));
+        assert!(store.append(&lines(&plan, 1, token, "line")).await.is_err(), "{change}");
+        drop(store);
+        let store = SqliteStore::open(&state(&directory)).await.expect("the store opens");
+        assert_eq!(want(&store).await, Err(ErrorCode::JournalCorrupt), "{change}");
+        tamper(&store, "UPDATE leases SET token = 41");
+        assert_eq!(
+            want(&store).await.map(|lease| lease.token),
+            Ok(FencingToken(42)),
+            "the failed attempt kept no lock"
+        );
+    }
+    // The owner of one that is held cannot be named.
+    for change in ["process = -1", "process = 4294967296", "started_at = -1"] {
+        let (_directory, store) = opened().await;
+        begun(&store).await;
+        tamper(&store, &format!("UPDATE leases SET {change}"));
+        assert_eq!(want(&store).await, Err(ErrorCode::JournalCorrupt), "{change}");
     }
 }
 
