@@ -1,5 +1,7 @@
 //! The stores of the core keep the contract of `DeploymentStore`.
 
+#[path = "deployment_store/model.rs"]
+mod model;
 #[path = "deployment_store/sqlite.rs"]
 mod sqlite;
 

@@ -60,6 +60,10 @@ pub(super) fn database(path: &Path, error: rusqlite::Error) -> Error {
         Some(Sqlite::Unknown | Sqlite::TypeMismatch | Sqlite::SchemaChanged) => {
             Error::new(ErrorCode::JournalCorrupt, "the tables are not those that chalk-deploy made")
         }
+        // What a request can violate is looked at before; what is left are rows that contradict the tables' own checks.
+        Some(Sqlite::ConstraintViolation) => {
+            Error::new(ErrorCode::JournalCorrupt, "the rows of the database contradict each other")
+        }
         Some(Sqlite::DiskFull) => unavailable("the disk is full; nothing was written")
             .with_hint("free some space on the disk of the state folder, then resume"),
         Some(Sqlite::ReadOnly | Sqlite::PermissionDenied) => unavailable("the database cannot be written")
@@ -110,6 +114,7 @@ mod tests {
             (ffi::SQLITE_CORRUPT, ErrorCode::JournalCorrupt, Retry::Permanent),
             (ffi::SQLITE_NOTADB, ErrorCode::JournalCorrupt, Retry::Permanent),
             (ffi::SQLITE_ERROR, ErrorCode::JournalCorrupt, Retry::Permanent),
+            (ffi::SQLITE_CONSTRAINT, ErrorCode::JournalCorrupt, Retry::Permanent),
             (ffi::SQLITE_FULL, ErrorCode::StoreUnavailable, Retry::Temporary),
             (ffi::SQLITE_READONLY, ErrorCode::StoreUnavailable, Retry::Permanent),
             (ffi::SQLITE_CANTOPEN, ErrorCode::StoreUnavailable, Retry::Permanent),
