@@ -10,6 +10,7 @@
 //! - [`conformance`]: one suite per trait.
 //! - `mock` (feature `mock`): mockall mocks.
 
+mod comparison;
 pub mod conformance;
 pub mod crash;
 pub mod embedded;

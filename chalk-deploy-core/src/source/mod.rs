@@ -194,7 +194,7 @@ impl SourceArchive {
     }
 
     /// The archive's bytes, made anew each time they are opened. Where they would not be those of the fingerprint, the
-    /// stream ends in an error that carries `SOURCE_CHANGED` ([`error_in_stream`]).
+    /// stream ends in an error that carries `SOURCE_CHANGED` ([`error_in_stream`](crate::cloud::error_in_stream)).
     pub fn payload(&self) -> Payload {
         Payload::new(self.0.fingerprint.sha256, self.0.fingerprint.size, Arc::new(self.clone()))
     }
@@ -208,15 +208,6 @@ impl fmt::Debug for SourceArchive {
             .field("fingerprint", &self.0.fingerprint)
             .finish_non_exhaustive()
     }
-}
-
-/// The error of this library that an I/O error of a stream carries, such as the `SOURCE_CHANGED` of
-/// [`SourceArchive::payload`].
-///
-/// # Errors
-/// The I/O error itself, when it carries none.
-pub fn error_in_stream(error: io::Error) -> Result<Error, io::Error> {
-    error.downcast::<Error>()
 }
 
 /// Keeps the digests of the files, and tells the listener.

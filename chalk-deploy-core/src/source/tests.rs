@@ -365,7 +365,7 @@ async fn a_file_that_changes_after_collecting_breaks_the_stream_and_is_named() {
         let archive = SourceArchive::collect(&root, CollectOptions::new()).await.expect("a plain tree");
         change(&root.join("a/file"));
         let broken = drain(archive.open().await.expect("opens")).await.expect_err(what);
-        let error = error_in_stream(broken).expect("an error of ours");
+        let error = crate::cloud::error_in_stream(broken).expect("an error of ours");
         assert_eq!((error.code(), error.subject()), (ErrorCode::SourceChanged, "a/file"), "{what}: {error}");
     }
 }
@@ -378,7 +378,7 @@ async fn a_link_that_changes_after_collecting_breaks_the_stream() {
     fs::remove_file(root.join("link")).expect("it was there");
     symlink("b", root.join("link")).expect("writable");
     let broken = drain(archive.open().await.expect("opens")).await.expect_err("another target");
-    let error = error_in_stream(broken).expect("an error of ours");
+    let error = crate::cloud::error_in_stream(broken).expect("an error of ours");
     assert_eq!((error.code(), error.subject()), (ErrorCode::SourceChanged, "link"));
 }
 

@@ -194,7 +194,7 @@ fn pax_record(key: &str, value: &str) -> String {
 
 /// The error that one of our own sinks put into an I/O error.
 fn carried(error: io::Error) -> Error {
-    super::error_in_stream(error)
+    crate::cloud::error_in_stream(error)
         .unwrap_or_else(|error| Error::new(ErrorCode::Internal, "the archive cannot be written").caused_by(error))
 }
 

@@ -1,7 +1,7 @@
 //! Bytes on their way into a room and out of it, with their digest compared.
 
 use async_trait::async_trait;
-use chalk_deploy_core::cloud::{ByteStream, Payload, PayloadSource};
+use chalk_deploy_core::cloud::{ByteStream, Payload, PayloadSource, error_in_stream};
 use chalk_deploy_core::model::{Digest, DigestHasher};
 use chalk_deploy_core::{Error, ErrorCode, Result};
 use futures::StreamExt as _;
@@ -27,9 +27,11 @@ async fn drain(payload: &Payload, mut take: impl FnMut(&[u8]) -> Result<()> + Se
     let mut size = 0;
     while let Some(piece) = stream.next().await {
         let piece = piece.map_err(|error| {
-            Error::new(ErrorCode::CloudUnavailable, "the body of the upload broke off")
-                .on(payload.sha256())
-                .caused_by(error)
+            error_in_stream(error).unwrap_or_else(|error| {
+                Error::new(ErrorCode::CloudUnavailable, "the body of the upload broke off")
+                    .on(payload.sha256())
+                    .caused_by(error)
+            })
         })?;
         size += piece.len() as u64;
         if size > payload.size() {

@@ -241,5 +241,12 @@ impl Writer<'_> {
     }
 }
 
+/// The room and the document that a path of a [snapshot](World::snapshot) stands for: `room/document`. `None` for what a
+/// killed write has left.
+pub(crate) fn document_at(path: &str) -> Option<String> {
+    let (room, rest) = path.split_once('/')?;
+    Some(format!("{room}/{}", name::document(rest)?))
+}
+
 #[cfg(test)]
 mod tests;

@@ -7,13 +7,13 @@ use std::time::Duration;
 use chalk_deploy_core::checkpoint::{Checkpoints, NoCheckpoints};
 use chalk_deploy_core::cloud::{LiveObject, ObjectStore as _, TrafficShifter as _};
 use chalk_deploy_core::machine::{Outcome, RecordedEvent};
-use chalk_deploy_core::model::{
-    DeploymentId, DeploymentPolicy, DeploymentStatus, Digest, EnvironmentId, TrafficSplit,
-};
+use chalk_deploy_core::model::{DeploymentId, DeploymentPolicy, DeploymentStatus, Digest, EnvironmentId, TrafficSplit};
 use chalk_deploy_core::store::{DeploymentStore, MemoryStore};
 use chalk_deploy_core::{ApplyRequest, Deployer, Error, ErrorCode};
 use chalk_deploy_testkit::fake::Pace;
-use chalk_deploy_testkit::{EmbeddedEnvironments, EmbeddedWorld, FaultPlan, VirtualRuntime, World, faulty_cloud, sample};
+use chalk_deploy_testkit::{
+    EmbeddedEnvironments, EmbeddedWorld, FaultPlan, VirtualRuntime, World, faulty_cloud, sample,
+};
 
 pub(crate) struct House {
     pub(crate) runtime: Arc<VirtualRuntime>,

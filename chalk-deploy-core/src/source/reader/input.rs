@@ -120,7 +120,7 @@ pub(super) fn corrupt(message: impl Into<String>) -> Error {
 
 /// Tells damage from an input that cannot be read.
 fn failed(error: io::Error) -> Error {
-    crate::source::error_in_stream(error).unwrap_or_else(|error| match error.kind() {
+    crate::cloud::error_in_stream(error).unwrap_or_else(|error| match error.kind() {
         io::ErrorKind::UnexpectedEof | io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput => {
             corrupt("the archive is cut short or damaged").caused_by(error)
         }

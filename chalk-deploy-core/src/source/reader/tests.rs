@@ -58,7 +58,7 @@ fn read_within(bytes: &[u8], limits: ArchiveLimits) -> Result<(SourceFingerprint
         let mut content = Vec::new();
         reader
             .read_to_end(&mut content)
-            .map_err(|error| crate::source::error_in_stream(error).expect("errors of the reader are ours"))?;
+            .map_err(|error| crate::cloud::error_in_stream(error).expect("errors of the reader are ours"))?;
         entries.push((entry, String::from_utf8_lossy(&content).into_owned()));
     }
     Ok((reader.finish()?, entries))
