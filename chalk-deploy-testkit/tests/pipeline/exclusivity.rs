@@ -7,7 +7,7 @@ use chalk_deploy_core::ErrorCode;
 use chalk_deploy_core::machine::{Event, Step};
 use chalk_deploy_core::model::{DeploymentStatus, TrafficSplit};
 use chalk_deploy_core::runtime::Runtime as _;
-use chalk_deploy_core::store::LeaseHolder;
+use chalk_deploy_core::store::{HistoryQuery, LeaseHolder};
 use chalk_deploy_testkit::fake::{BuildBehaviour, PodBehaviour, PodScope};
 
 use crate::house::{House, Plan, assert_success, environment, request};
@@ -61,7 +61,7 @@ async fn an_environment_that_a_living_owner_holds_is_refused_and_nothing_is_crea
     let error = other.deployer.apply(request("two")).await.expect_err("held");
     assert_eq!(error.code(), ErrorCode::LeaseHeld);
     assert!(error.sentence().contains(&format!("process {}", std::process::id())), "{}", error.sentence());
-    assert_eq!(house.deployer.history(&Default::default()).await.expect("readable").len(), 1);
+    assert_eq!(house.deployer.history(&HistoryQuery::default()).await.expect("readable").len(), 1);
 }
 
 #[tokio::test(start_paused = true)]
