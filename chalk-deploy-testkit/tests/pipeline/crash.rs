@@ -5,10 +5,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use chalk_deploy_core::checkpoint::Checkpoints;
 use chalk_deploy_core::cloud::Payload;
+use chalk_deploy_core::machine::{Event, Step};
 use chalk_deploy_core::model::{DeploymentId, DeploymentStatus};
 use chalk_deploy_core::store::{DeploymentStore, HistoryQuery, MemoryStore};
 use chalk_deploy_testkit::World;
 use chalk_deploy_testkit::fake::{PodBehaviour, PodScope};
+use futures::FutureExt as _;
 
 use crate::house::{House, Plan, assert_success, request};
 
@@ -102,8 +104,7 @@ async fn checkpoints(prepare: impl Fn(&House)) -> Vec<String> {
 #[tokio::test(start_paused = true)]
 async fn a_deployment_stopped_at_any_checkpoint_is_resumed_to_the_same_end() {
     let names = checkpoints(|_| {}).await;
-    let steps = chalk_deploy_core::machine::Step::FORWARD;
-    for step in steps {
+    for step in Step::FORWARD {
         for moment in ["before-effect", "after-effect", "after-record"] {
             let name = format!("{step}/{moment}");
             assert!(names.contains(&name), "{name} is not reached");
@@ -183,4 +184,42 @@ async fn a_service_that_starts_goes_on_with_everything_unfinished() {
     assert_eq!(handles.iter().map(chalk_deploy_core::DeploymentHandle::id).collect::<Vec<_>>(), [&left]);
     assert_success(&handles[0].wait().await.expect("it ends"));
     assert!(house.deployer.resume_unfinished().await.expect("nothing is left").is_empty());
+}
+
+/// Reads the journal at each moment of a step.
+#[derive(Debug)]
+struct Auditor {
+    store: Arc<MemoryStore>,
+    audited: Mutex<usize>,
+}
+
+impl Checkpoints for Auditor {
+    fn reached(&self, name: &str) {
+        let Some((step, moment)) = name.rsplit_once('/') else { return };
+        let Some(step) = Step::ALL.iter().find(|known| known.as_str() == step) else { return };
+        // The store in memory answers at once.
+        let history = self.store.history(&HistoryQuery::default()).now_or_never().expect("at once").expect("readable");
+        let id = &history[0].plan.id;
+        let journal = self.store.events(id, 0).now_or_never().expect("at once").expect("readable");
+        let begun =
+            journal.iter().any(|event| matches!(&event.event, Event::StepStarted { step: of, .. } if of == step));
+        let done =
+            journal.iter().any(|event| matches!(&event.event, Event::StepSucceeded { step: of, .. } if of == step));
+        let expected = match moment {
+            "before-effect" | "after-effect" => (true, false),
+            "after-record" => (true, true),
+            _ => return,
+        };
+        assert_eq!((begun, done), expected, "{name}");
+        *self.audited.lock().unwrap_or_else(PoisonError::into_inner) += 1;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_intent_is_durable_before_its_effect_and_a_result_only_after_it() {
+    let store = MemoryStore::new();
+    let auditor = Arc::new(Auditor { store: store.clone(), audited: Mutex::default() });
+    let house = House::of(Plan { store, checkpoints: auditor.clone(), ..Plan::default() });
+    assert_success(&house.apply("one").await.1);
+    assert_eq!(*auditor.audited.lock().unwrap_or_else(PoisonError::into_inner), 3 * Step::FORWARD.len());
 }

@@ -60,6 +60,8 @@ async fn the_old_version_is_removed_only_after_the_new_one_has_all_the_traffic()
     let second = calls.iter().rposition(|call| call.method == "submit").expect("the second deployment");
     assert!(place("traffic.shift", second) < place("cluster.delete", second));
     assert!(place("probe.ask", second) < place("cluster.delete", second));
+    let last_shift = calls.iter().rposition(|call| call.method == "shift").expect("called");
+    assert!(last_shift < place("cluster.delete", second), "the route forgets the old version before its objects go");
 }
 
 #[tokio::test(start_paused = true)]
