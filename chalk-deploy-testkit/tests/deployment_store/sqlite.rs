@@ -30,7 +30,7 @@ impl Fixture {
     pub(crate) async fn new() -> Self {
         let directory = tempfile::tempdir().expect("a directory");
         let state = directory.path().join("state");
-        Self { store: open(&state).await, state, directory: directory }
+        Self { store: open(&state).await, state, directory }
     }
 
     /// Closes the store and opens the folder again.
