@@ -3,10 +3,10 @@
 //! **What is forced to the disk, and when.** The database is in WAL mode with `synchronous=FULL`. A transaction that
 //! changes something costs one flush of the `-wal` file, when it commits; that is all that an append costs. A
 //! transaction that changes nothing flushes nothing. Besides:
-//! - The first commit after the log was begun anew flushes its header too (one more, on the `-wal` file).
-//! - The commit that makes the log longer than [`LOG_PAGES`] moves it into the database: one more flush of the log and
-//!   one of the database, about once in a thousand appends.
-//! - The last connection that closes does the same and removes the log.
+//! - The first commit after the log was begun anew (after opening, or after it was moved) flushes its header too.
+//! - When a deployment is created or a lease acquired, a log longer than [`LONG_LOG`] is moved into the database before
+//!   that: one more flush of the log and one of the database. Appends leave the log alone up to [`LONGEST_LOG`].
+//! - The last connection that closes moves the log too, and removes it.
 
 use std::fs::{File, OpenOptions};
 use std::path::{Path, PathBuf};
@@ -23,8 +23,11 @@ use crate::{Error, ErrorCode, Result};
 
 const SCHEMA: &str = include_str!("schema.sql");
 
-/// The length of the log, in pages of 4 KiB, at which it is moved into the database.
-const LOG_PAGES: u32 = 4096;
+/// The length of the log in bytes from which on it is moved into the database at the next good moment.
+const LONG_LOG: u64 = 16 << 20;
+
+/// The length of the log, in pages of 4 KiB, at which the commit that reaches it moves it: 256 MiB.
+const LONGEST_LOG: u32 = 65_536;
 
 /// How long a transaction waits for the one of another process. Ours take milliseconds.
 const BUSY: Duration = Duration::from_secs(10);
@@ -73,6 +76,17 @@ impl Database {
             Ok(value)
         };
         write().map_err(|failure| failure.at(&self.path))
+    }
+
+    /// Moves a long log into the database, so that the appends that follow need not.
+    pub(super) fn shorten_log(&self) {
+        let mut log = self.path.clone().into_os_string();
+        log.push("-wal");
+        if std::fs::metadata(log).is_ok_and(|found| found.len() > LONG_LOG) {
+            // Nothing is lost when it fails: the log stays as it is and is moved later. A failing disk is told by the
+            // transaction that follows.
+            let _ = locked(&self.writer).query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()));
+        }
     }
 
     /// How many transactions changed something since this value was made.
@@ -151,7 +165,9 @@ fn open_writer(directory: &Path, path: &Path) -> Result<Connection, Failure> {
     }
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)?;
     log_ahead(&connection, path)?;
-    connection.pragma_update(None, "wal_autocheckpoint", LOG_PAGES)?;
+    connection.pragma_update(None, "wal_autocheckpoint", LONGEST_LOG)?;
+    // The file is as long as what it holds, so that its length tells when to move it.
+    connection.pragma_update_and_check(None, "journal_size_limit", 0, |_| Ok(()))?;
     Ok(connection)
 }
 

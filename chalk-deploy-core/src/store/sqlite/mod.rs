@@ -116,6 +116,7 @@ impl DeploymentStore for SqliteStore {
         let (plan, graph) = (plan.clone(), graph.clone());
         self.run(move |opened| {
             rules::check_creation(&plan, &graph)?;
+            opened.database.shorten_log();
             opened.database.write(|transaction| journal::create(transaction, &plan, &graph))
         })
         .await
@@ -163,6 +164,7 @@ impl DeploymentStore for SqliteStore {
     ) -> Result<Lease> {
         let (environment, holder) = (environment.clone(), holder.clone());
         self.run(move |opened| {
+            opened.database.shorten_log();
             let token = opened.leases.acquire(&opened.database, &environment, &holder, now)?;
             Ok(Lease { environment, token, holder, term })
         })

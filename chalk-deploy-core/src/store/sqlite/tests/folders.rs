@@ -176,3 +176,19 @@ async fn folders_in_the_place_of_files_are_refused() {
         assert!(error.subject().ends_with(name), "{}", error.sentence());
     }
 }
+
+#[tokio::test]
+async fn appends_leave_the_log_alone_and_the_next_creation_moves_it() {
+    let (directory, store) = opened().await;
+    let log = || fs::metadata(state(&directory).join(format!("{DATABASE}-wal"))).expect("the log").len();
+    let database = || fs::metadata(state(&directory).join(DATABASE)).expect("the database").len();
+    let (plan, token) = begun(&store).await;
+    let line = "x".repeat(1 << 20);
+    for version in 1..=20 {
+        store.append(&lines(&plan, version, token, &line)).await.expect("it fits");
+    }
+    assert!(log() > 20 << 20 && database() < 1 << 20, "{} in the log, {} in the database", log(), database());
+    store.create(&super::plan(), &graph()).await.expect("it is created");
+    assert!(log() < 1 << 20 && database() > 20 << 20, "{} in the log, {} in the database", log(), database());
+    assert_eq!(store.events(&plan.id, 0).await.expect("its journal is there").len(), 21);
+}
