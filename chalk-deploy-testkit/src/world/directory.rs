@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 use bytes::Bytes;
 use chalk_deploy_core::cloud::ByteStream;
@@ -19,10 +18,6 @@ const PIECE: usize = 256 * 1024;
 
 /// What the names of the files end in by which processes keep out of each other's way. They hold nothing.
 const LOCK: &str = ".lock";
-
-/// The rooms that this process changes, by the path of their lock. A lock of the operating system is between
-/// processes; this one is between the threads of one, and between two worlds on one directory.
-static ROOMS: LazyLock<Mutex<BTreeMap<PathBuf, Arc<Mutex<()>>>>> = LazyLock::new(Mutex::default);
 
 #[derive(Debug)]
 pub(super) struct Directory {
@@ -118,10 +113,9 @@ impl Directory {
 
     pub(super) fn exclusively<T>(&self, room: &'static str, change: impl FnOnce() -> Result<T>) -> Result<T> {
         let path = self.root.join(format!("{room}{LOCK}"));
-        let lock = ROOMS.lock().unwrap_or_else(PoisonError::into_inner).entry(path.clone()).or_default().clone();
-        let _held = lock.lock().unwrap_or_else(PoisonError::into_inner);
         let file = File::create(&path).map_err(failed("create", &path))?;
-        // Given back when the file is closed, and by the operating system when the process is killed.
+        // The lock belongs to this opening of the file, so it also keeps out other threads and other worlds of this
+        // process. It is given back when the file is closed, and so when the process is killed.
         file.lock().map_err(failed("lock", &path))?;
         change()
     }

@@ -210,9 +210,8 @@ impl Builder for FakeBuilder {
 
     async fn state(&self, deployment: &DeploymentId, after: u64) -> Result<BuildState> {
         loop {
+            // Made before the look: it hears what happens from here on, before it is waited for.
             let news = self.news.notified();
-            tokio::pin!(news);
-            news.as_mut().enable();
             let Some(build) = self.stored(deployment)? else {
                 return Err(Error::new(ErrorCode::BuildLost, "the builder knows no such build").on(deployment));
             };

@@ -253,10 +253,8 @@ impl ClusterApi for FakeCluster {
 
     async fn changed(&self, namespace: &Namespace, deployment: &DeploymentId, since: &Observation) -> Result<()> {
         loop {
+            // Made before the look: it hears what happens from here on, before it is waited for.
             let news = self.news.notified();
-            tokio::pin!(news);
-            // Counted as waiting before the look, so that what happens between the look and the wait is not missed.
-            news.as_mut().enable();
             if self.look(namespace, deployment)?.0.resource_version != since.resource_version {
                 pause(self.pace.as_ref()).await;
                 return Ok(());
