@@ -1,18 +1,46 @@
-//! The engine of `chalk apply`.
+//! The engine of `chalk apply`: a library that takes a Chalk project through five durable stages into a running
+//! deployment in the customer's own cloud.
+//!
+//! ```text
+//!  ProjectDir ── collect ──> SourceArchive ─┐                       (chalk.yaml, .chalkignore, requirements, git)
+//!  chalkpy export ── decode ─> FeatureGraph ─┴─ validate, diff ──> ApplyRequest
+//!                                                                      │  create_deployment -> DeploymentId
+//!       ┌──────────────────────────── Deployer (durable) ─────────────▼─────────────────────────────────┐
+//!       │ 1 Upload      2 Build           3 Archive        4 Push            5 Rollout                    │
+//!       │ ArchiveReference -> BuiltRelease -> RetainedArchive  PushedImages -> Revision -> TrafficSplit   │
+//!       │ ObjectStore   Builder           ObjectStore      Registry          ClusterApi + TrafficShifter  │
+//!       └─────────────────────────────────────────────────────────────────────────────────────────────────┘
+//!  every step: intent recorded ─> effect (idempotent, keyed, fenced) ─> result recorded; stop anywhere, resume folds the log
+//! ```
+//!
+//! Start reading at [`deployer`]. The modules stand here in reading order; data flows down the list. What the cloud is
+//! asked for is in [`cloud`]; what is pure is in [`machine`]; the rooms between them have their own pages.
+//!
+//! # Features
+//!
+//! | feature | enables |
+//! |---|---|
+//! | `sqlite` | `store::SqliteStore`, the embedded deployment store |
+//! | `mock` | mockall mocks of the traits: `cloud::MockObjectStore` and its siblings |
+//!
+//! Nothing is on by default.
 
-pub mod checkpoint;
-pub mod cloud;
 pub mod deployer;
-mod driver;
-pub mod error;
+pub mod model;
+pub mod project;
+pub mod source;
 pub mod graph;
 pub mod machine;
-pub mod manifests;
-pub mod model;
-pub mod observe;
-pub mod runtime;
-mod stages;
 pub mod store;
+mod driver;
+mod stages;
+pub mod manifests;
+pub mod cloud;
+pub mod transport;
+pub mod runtime;
+pub mod checkpoint;
+pub mod observe;
+pub mod error;
 pub mod text;
 
 pub use deployer::{ApplyRequest, Deployer, DeploymentHandle};

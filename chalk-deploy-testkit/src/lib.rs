@@ -1,1 +1,29 @@
-//! x
+//! What those who test a deployment need: an outside world that outlives the killed process, faults where a test wants
+//! them, virtual time, and the suites that hold every implementation of the five traits to their contracts.
+//!
+//! - [`embedded`]: all five fakes on one [`world`], in memory or durably under a directory; the embedded default.
+//! - [`fake`]: the fakes themselves, with the behaviour that a test chooses.
+//! - [`fault`]: faults at (trait, method, n-th call), and a log of all calls.
+//! - [`crash`]: a switch that kills the own process at a named moment.
+//! - [`virtual_time`]: a runtime in which hours pass in milliseconds and the same seed gives the same run.
+//! - [`sample`]: a request that can be deployed.
+//! - [`conformance`]: one suite per trait.
+//! - `mock` (feature `mock`): mockall mocks.
+
+mod comparison;
+pub mod conformance;
+pub mod crash;
+pub mod embedded;
+pub mod fake;
+pub mod fault;
+#[cfg(feature = "mock")]
+pub mod mock;
+pub mod sample;
+pub mod virtual_time;
+pub mod world;
+
+pub use crash::CrashSwitch;
+pub use embedded::{EmbeddedEnvironments, EmbeddedWorld};
+pub use fault::{Fault, FaultPlan, faulty_cloud};
+pub use virtual_time::VirtualRuntime;
+pub use world::World;

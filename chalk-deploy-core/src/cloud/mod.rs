@@ -23,7 +23,7 @@ pub use cluster_api::{
     PodPhase, Selector, label,
 };
 pub use object_store::{ObjectDownload, ObjectMetadata, ObjectStore, ObjectStoreCapabilities, PutMode};
-pub use payload::{ByteStream, Payload, PayloadSource};
+pub use payload::{ByteStream, Payload, PayloadSource, error_in_stream};
 pub use registry::{ImageManifest, ManifestLocator, Registry};
 pub use traffic_shifter::{ObservedTraffic, RouteReference, Settlement, TrafficChange, TrafficProbe, TrafficShifter};
 

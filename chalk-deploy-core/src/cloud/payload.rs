@@ -89,6 +89,16 @@ impl fmt::Debug for Payload {
     }
 }
 
+/// The error of this library that an I/O error of a stream carries, such as the `SOURCE_CHANGED` of
+/// [`SourceArchive::payload`](crate::source::SourceArchive::payload). Whoever reads a payload asks for it first, or the
+/// reason is lost.
+///
+/// # Errors
+/// The I/O error itself, when it carries none.
+pub fn error_in_stream(error: std::io::Error) -> Result<Error, std::io::Error> {
+    error.downcast::<Error>()
+}
+
 /// Reads a stream of at most `most` bytes into memory.
 ///
 /// # Errors
@@ -96,8 +106,10 @@ impl fmt::Debug for Payload {
 pub(crate) async fn collect(mut stream: ByteStream, most: u64) -> Result<Bytes> {
     let mut collected = Vec::new();
     while let Some(chunk) = stream.next().await {
-        let chunk =
-            chunk.map_err(|error| Error::new(ErrorCode::CloudUnavailable, "the body broke off").caused_by(error))?;
+        let chunk = chunk.map_err(|error| {
+            error_in_stream(error)
+                .unwrap_or_else(|error| Error::new(ErrorCode::CloudUnavailable, "the body broke off").caused_by(error))
+        })?;
         if (collected.len() + chunk.len()) as u64 > most {
             return Err(Error::new(
                 ErrorCode::DigestMismatch,

@@ -28,7 +28,7 @@ const LOOK_FOR_CANCEL: Duration = Duration::from_secs(1);
 /// How far to go.
 #[derive(Debug)]
 pub(crate) enum Extent {
-    /// The client's part: until the source is uploaded and checked. Needs no lease.
+    /// The client's part: until the source has arrived. Needs no lease.
     Upload,
     /// To the end, as the owner of the environment.
     End {
@@ -177,8 +177,9 @@ impl Driver<'_> {
 
     fn plan_step(&mut self, step: Step, attempt: u32, extent: &mut Extent, next: &mut Next) -> Result<()> {
         let needs_turn = step.stage() != Stage::Upload;
+        let source_arrived = self.journal.state().status != DeploymentStatus::AwaitingSource;
         match extent {
-            Extent::Upload if needs_turn => {
+            Extent::Upload if source_arrived => {
                 next.uploaded = true;
                 return Ok(());
             }

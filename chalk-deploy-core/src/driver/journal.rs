@@ -87,7 +87,11 @@ impl Journal {
         let elapsed = self.engine.runtime.monotonic().saturating_sub(started);
         self.engine.metrics.duration(metric::JOURNAL_APPEND, elapsed, &[]);
         for event in &append.events {
-            self.log.extend(self.projection.next(event)?);
+            let told = self.projection.next(event)?;
+            // Lines were told when they were said.
+            if !matches!(event.event, Event::Log { .. }) {
+                self.log.extend(told);
+            }
         }
         Ok(())
     }

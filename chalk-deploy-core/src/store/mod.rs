@@ -1,6 +1,14 @@
 //! Where journals, leases and graphs live: the metadata side's memory. It holds deployment metadata, build log lines
 //! and the feature graph's schema, and nothing else of the customer's (seed 000, "What never leaves the customer's
 //! cloud").
+//!
+//! [`MemoryStore`] is for tests and for services that need no durability; [`SqliteStore`] (feature `sqlite`) is the
+//! embedded default. Both keep the same contract, and `testkit::conformance::deployment_store` holds them to it.
+
+mod memory;
+mod rules;
+#[cfg(feature = "sqlite")]
+pub mod sqlite;
 
 use std::fmt;
 use std::time::Duration;
@@ -13,6 +21,14 @@ use crate::Result;
 use crate::cloud::FencingToken;
 use crate::machine::RecordedEvent;
 use crate::model::{DeploymentId, DeploymentPlan, DeploymentStatus, Digest, EnvironmentId, Timestamp};
+
+pub use memory::MemoryStore;
+#[cfg(feature = "sqlite")]
+pub use sqlite::SqliteStore;
+
+/// The name of the file that marks a folder as one that holds state. A source archive leaves such folders out, wherever
+/// they lie.
+pub const STATE_MARKER: &str = ".chalk-deploy-state";
 
 /// Journals with compare-and-set, leases with fencing tokens, and the deployment history.
 ///
@@ -29,18 +45,21 @@ pub trait DeploymentStore: fmt::Debug + Send + Sync + 'static {
     ///
     /// **After a crash.** The deployment exists whole or not at all.
     ///
-    /// **Errors.** `IDEMPOTENCY_KEY_REUSED` for the same key with other content; `STORE_UNAVAILABLE`.
+    /// **Errors.** `IDEMPOTENCY_KEY_REUSED` for the same key with other content; `DIGEST_MISMATCH` when the graph is not
+    /// the one that the plan names; `REQUEST_INVALID` for an id that is taken; `STORE_UNAVAILABLE`.
     async fn create(&self, plan: &DeploymentPlan, graph: &Bytes) -> Result<Creation>;
 
     /// Appends events, if the journal's last event has the number `append.expected_version` and the token is the newest
-    /// of the environment's lease. Both are compared in the statement that writes.
+    /// of the environment's lease, and was not given up. Both are compared in the statement that writes.
     ///
     /// **Idempotency.** None: the second of two equal appends fails with `VERSION_CONFLICT`. A writer whose answer was
     /// lost reads the journal again.
     ///
     /// **After a crash.** All of the events are there or none.
     ///
-    /// **Errors.** `VERSION_CONFLICT`, `LEASE_LOST`, `DEPLOYMENT_UNKNOWN`, `STORE_UNAVAILABLE`.
+    /// **Errors.** `VERSION_CONFLICT`, `LEASE_LOST`, `DEPLOYMENT_UNKNOWN`, `STORE_UNAVAILABLE`. Two that only a defect of
+    /// the writer can cause: `REQUEST_INVALID` for events that are not numbered from `expected_version + 1` on, and
+    /// `JOURNAL_CORRUPT` for a status that goes back or follows a terminal one.
     async fn append(&self, append: &Append) -> Result<()>;
 
     /// The events of a journal after number `after`, in order.
@@ -54,14 +73,15 @@ pub trait DeploymentStore: fmt::Debug + Send + Sync + 'static {
     /// **Errors.** `DEPLOYMENT_UNKNOWN`, `STORE_UNAVAILABLE`.
     async fn deployment(&self, deployment: &DeploymentId) -> Result<DeploymentRecord>;
 
-    /// The deployments that match, newest first.
+    /// The deployments that match, newest first: in the order of their creation, whatever the clock said.
     ///
-    /// **Errors.** `STORE_UNAVAILABLE`.
+    /// **Errors.** `DEPLOYMENT_UNKNOWN` when `query.before` names none; `STORE_UNAVAILABLE`.
     async fn history(&self, query: &HistoryQuery) -> Result<Vec<DeploymentRecord>>;
 
     /// The serialised export of a feature graph.
     ///
-    /// **Errors.** `STORE_UNAVAILABLE`. A digest that is not there is `None`.
+    /// **Errors.** `JOURNAL_CORRUPT` when the bytes no longer have that digest; `STORE_UNAVAILABLE`. A digest that is not
+    /// there is `None`.
     async fn graph(&self, digest: &Digest) -> Result<Option<Bytes>>;
 
     /// Notes that the cancellation of a deployment is wanted. Needs no lease: any process may ask, and the owner of the
@@ -96,7 +116,7 @@ pub trait DeploymentStore: fmt::Debug + Send + Sync + 'static {
     ///
     /// **After a crash.** The end is the old or the new one.
     ///
-    /// **Errors.** `LEASE_LOST` when someone took over; `STORE_UNAVAILABLE`.
+    /// **Errors.** `LEASE_LOST` when someone took over, or when it was given up; `STORE_UNAVAILABLE`.
     async fn renew_lease(&self, lease: &Lease, now: Timestamp) -> Result<()>;
 
     /// Gives a lease up. The token is never given out again.
@@ -183,7 +203,8 @@ pub struct LeaseHolder {
 
 impl fmt::Display for LeaseHolder {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "process {} (owner {}, started {})", self.process, self.name, self.started_at)
+        let name = crate::text::line(&self.name, 80);
+        write!(formatter, "process {} (owner {name}, started {})", self.process, self.started_at)
     }
 }
 

@@ -1,0 +1,131 @@
+//! The one way out. Every request of our adapters goes through one [`Transport`], which wraps one tower service: the
+//! real one opens sockets, a simulation answers in the process and in virtual time. What stands around it (kube's
+//! client, object_store's connector, an SDK's HTTP client) is handed this transport and opens nothing of its own.
+//!
+//! It is also the only place where a single call is retried: a bounded number of times, and only where a repetition is
+//! harmless. Steps are retried by the driver.
+
+mod retry;
+
+use std::fmt;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{Request, Response};
+use tower_service::Service;
+
+use crate::cloud::{ByteStream, Payload};
+
+pub use retry::RetryPolicy;
+
+/// A future as a boxed value.
+type BoxedFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
+
+/// What a request carries. It can always be sent again from the start.
+#[derive(Debug, Clone, Default)]
+pub enum RequestBody {
+    /// Nothing.
+    #[default]
+    Empty,
+    /// Bytes in memory.
+    Bytes(Bytes),
+    /// A stream that can be opened again.
+    Payload(Payload),
+}
+
+impl RequestBody {
+    /// Its length in bytes.
+    pub fn length(&self) -> u64 {
+        match self {
+            Self::Empty => 0,
+            Self::Bytes(bytes) => bytes.len() as u64,
+            Self::Payload(payload) => payload.size(),
+        }
+    }
+}
+
+/// How far a request that failed had come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Delivery {
+    /// It never left: repeating it is harmless, whatever it asks for.
+    NotSent,
+    /// It may have been received and acted on: only an idempotent one may be repeated.
+    MaybeSent,
+}
+
+/// A request without an answer.
+#[derive(Debug, thiserror::Error)]
+#[error("{message}")]
+pub struct TransportError {
+    /// How far it had come.
+    pub delivery: Delivery,
+    /// What happened, without the URL's query and without credentials.
+    pub message: String,
+    /// Why.
+    #[source]
+    pub source: Option<Box<dyn std::error::Error + Send + Sync>>,
+}
+
+impl TransportError {
+    /// An error without a cause of its own.
+    pub fn new(delivery: Delivery, message: impl Into<String>) -> Self {
+        Self { delivery, message: message.into(), source: None }
+    }
+}
+
+/// Sends requests through one tower service. Cheap to clone.
+#[derive(Clone)]
+pub struct Transport(Arc<dyn Sender>);
+
+/// A tower service as an object that many may call at once.
+trait Sender: Send + Sync {
+    fn send(&self, request: Request<RequestBody>) -> BoxedFuture<Result<Response<ByteStream>, TransportError>>;
+}
+
+impl<S> Sender for S
+where
+    S: Service<Request<RequestBody>, Response = Response<ByteStream>, Error = TransportError>
+        + Clone
+        + Send
+        + Sync
+        + 'static,
+    S::Future: Send,
+{
+    fn send(&self, request: Request<RequestBody>) -> BoxedFuture<Result<Response<ByteStream>, TransportError>> {
+        let mut service = self.clone();
+        Box::pin(async move {
+            std::future::poll_fn(|context| service.poll_ready(context)).await?;
+            service.call(request).await
+        })
+    }
+}
+
+impl Transport {
+    /// Wraps a service.
+    pub fn new<S>(service: S) -> Self
+    where
+        S: Service<Request<RequestBody>, Response = Response<ByteStream>, Error = TransportError>
+            + Clone
+            + Send
+            + Sync
+            + 'static,
+        S::Future: Send,
+    {
+        Self(Arc::new(service))
+    }
+
+    /// Sends a request once.
+    ///
+    /// # Errors
+    /// When there is no answer. An answer with a bad status is an answer.
+    pub async fn send(&self, request: Request<RequestBody>) -> Result<Response<ByteStream>, TransportError> {
+        self.0.send(request).await
+    }
+}
+
+impl fmt::Debug for Transport {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Transport")
+    }
+}

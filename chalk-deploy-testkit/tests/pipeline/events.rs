@@ -1,0 +1,139 @@
+//! What listeners see.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use chalk_deploy_core::machine::Stage;
+use chalk_deploy_core::observe::{DeploymentEvent, EventKind};
+use futures::StreamExt as _;
+
+use crate::house::{House, Plan, no_answer, request};
+
+async fn all(stream: chalk_deploy_core::observe::EventStream) -> Vec<DeploymentEvent> {
+    stream.collect().await
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_late_and_a_second_listener_see_everything_from_the_start() {
+    let house = House::new();
+    let handle = house.deployer.apply(request("one")).await.expect("admitted");
+    let early = tokio::spawn(all(handle.events()));
+    handle.wait().await.expect("it ends");
+    let early = early.await.expect("the listener ends");
+    let late = all(handle.events()).await;
+    assert_eq!(early, late);
+    assert!(matches!(early.first().map(|event| &event.kind), Some(EventKind::Created { .. })));
+    assert!(matches!(early.last().map(|event| &event.kind), Some(EventKind::Finished(_))));
+    for stage in Stage::ALL {
+        let started = early.iter().position(|event| event.kind == EventKind::StageStarted { stage });
+        let finished = early
+            .iter()
+            .position(|event| matches!(event.kind, EventKind::StageFinished { stage: of, .. } if of == stage));
+        assert!(started.expect("it starts") < finished.expect("it finishes"), "{stage}");
+    }
+    assert!(early.iter().any(|event| matches!(event.kind, EventKind::Progress { .. })));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_listener_in_another_process_sees_all_but_progress() {
+    let house = House::new();
+    let handle = house.deployer.apply(request("one")).await.expect("admitted");
+    let elsewhere = House::of(Plan { store: Arc::clone(&house.store), ..Plan::default() });
+    let following = tokio::spawn(all(elsewhere.deployer.events(handle.id()).await.expect("it exists")));
+    handle.wait().await.expect("it ends");
+    // A line reaches the journal with the result of its step; live listeners see it a little earlier.
+    let lasting = |events: Vec<DeploymentEvent>| {
+        let (lines, others): (Vec<_>, Vec<_>) = events
+            .into_iter()
+            .map(|event| event.kind)
+            .filter(|kind| !matches!(kind, EventKind::Progress { .. }))
+            .partition(|kind| matches!(kind, EventKind::Log { .. }));
+        let mut lines: Vec<_> = lines.iter().map(|line| format!("{line:?}")).collect();
+        lines.sort();
+        (lines, others)
+    };
+    let seen = lasting(following.await.expect("the listener ends"));
+    assert!(!seen.0.is_empty(), "the build says something");
+    assert_eq!(seen, lasting(all(handle.events()).await));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_same_seed_gives_the_same_events_to_the_byte() {
+    let run = async |seed| {
+        let house = House::of(Plan { seed, ..Plan::default() });
+        house.faults.at_next("registry", "push_blob", chalk_deploy_testkit::Fault::before(&no_answer()));
+        let handle = house.deployer.apply(request("one")).await.expect("admitted");
+        handle.wait().await.expect("it ends");
+        serde_json::to_string(&all(handle.events()).await).expect("events are plain data")
+    };
+    let first = run(7).await;
+    assert_eq!(first, run(7).await);
+    assert_ne!(first, run(8).await, "the seed decides the id and the jitter");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_attempt_that_will_be_repeated_is_told_with_its_wait() {
+    let house = House::new();
+    house.faults.at_next("object_store", "copy", chalk_deploy_testkit::Fault::before(&no_answer()));
+    let handle = house.deployer.apply(request("one")).await.expect("admitted");
+    handle.wait().await.expect("it ends");
+    let events = all(handle.events()).await;
+    let retry = events.iter().find_map(|event| match &event.kind {
+        EventKind::StepRetrying { stage, attempt, wait_ms, .. } => Some((*stage, *attempt, *wait_ms)),
+        _ => None,
+    });
+    let (stage, attempt, wait_ms) = retry.expect("the retry is told");
+    assert_eq!((stage, attempt), (Stage::Archive, 1));
+    assert!((250..=500).contains(&wait_ms), "{wait_ms}");
+}
+
+/// Collects the names of the spans that are opened.
+#[derive(Clone, Default)]
+struct Spans(Arc<Mutex<Vec<String>>>);
+
+impl tracing::Subscriber for Spans {
+    fn enabled(&self, metadata: &tracing::Metadata<'_>) -> bool {
+        metadata.is_span() && metadata.target().starts_with("chalk_deploy")
+    }
+
+    fn new_span(&self, attributes: &tracing::span::Attributes<'_>) -> tracing::span::Id {
+        let mut fields = Fields::default();
+        attributes.record(&mut fields);
+        let mut spans = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        spans.push(format!("{} {}", attributes.metadata().name(), fields.0.join(" ")));
+        tracing::span::Id::from_u64(spans.len() as u64)
+    }
+
+    fn record(&self, _: &tracing::span::Id, _: &tracing::span::Record<'_>) {}
+    fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
+    fn event(&self, _: &tracing::Event<'_>) {}
+    fn enter(&self, _: &tracing::span::Id) {}
+    fn exit(&self, _: &tracing::span::Id) {}
+}
+
+#[derive(Default)]
+struct Fields(Vec<String>);
+
+impl tracing::field::Visit for Fields {
+    fn record_debug(&mut self, field: &tracing::field::Field, value: &dyn std::fmt::Debug) {
+        self.0.push(format!("{}={value:?}", field.name()));
+    }
+}
+
+#[test]
+fn a_deployment_each_stage_and_each_step_have_a_span_with_a_stable_name() {
+    let spans = Spans::default();
+    tracing::subscriber::with_default(spans.clone(), || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build();
+        runtime.expect("a runtime").block_on(async { House::new().apply("one").await });
+    });
+    let spans = spans.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    assert!(
+        spans.iter().any(|span| span.starts_with("deployment deployment_id=c") && span.contains("environment=default"))
+    );
+    for stage in Stage::ALL {
+        assert!(spans.contains(&format!("stage stage=\"{stage}\"")), "{stage}: {spans:?}");
+        for step in stage.steps() {
+            assert!(spans.contains(&format!("step step=\"{step}\"")), "{step}: {spans:?}");
+        }
+    }
+}

@@ -1,0 +1,11 @@
+//! The whole pipeline over the fakes, in virtual time: what a user is promised, one claim a test.
+
+mod cancel;
+mod crash;
+mod events;
+mod exclusivity;
+mod faults;
+mod house;
+mod requests;
+mod statuses;
+mod success;
