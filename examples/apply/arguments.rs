@@ -7,9 +7,6 @@ use chalk_deploy_core::model::{DeploymentTag, IdempotencyKey, Promotion, Strateg
 use chalk_deploy_core::{Error, ErrorCode, Result, text};
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, ValueEnum};
 
-/// How `cargo` is asked to run this, in the texts that name a command.
-pub(super) const COMMAND: &str = "cargo run --release --example apply --";
-
 const EXAMPLES: &str = "\
 Examples:
   apply examples/projects/fraud                        deploy into the environment `default` and wait for the end
@@ -29,6 +26,7 @@ The environment variables CHALK_DEPLOY_LOG and RUST_LOG switch the log on, on st
 /// Runs on embedded stand-ins for the cloud, which live in the state folder and outlive this process: kill it at any
 /// moment, and `--resume` goes on where it stood.
 #[derive(Debug, Parser)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 #[command(name = "apply", after_help = EXAMPLES, max_term_width = 120)]
 pub(super) struct Arguments {
     /// The project: the directory with chalk.yaml, or one below it
@@ -179,9 +177,26 @@ mod tests {
     #[test]
     fn every_flag_has_its_place() {
         let line = [
-            "dir", "--environment", "prod", "--state", "s", "--resume", "--graph", "g.bin", "--force", "--await",
-            "--no-promote", "--deployment-tag", "a", "--deployment-tag", "b", "--strategy", "immediate", "--json",
-            "--idempotency-key", "k",
+            "dir",
+            "--environment",
+            "prod",
+            "--state",
+            "s",
+            "--resume",
+            "--graph",
+            "g.bin",
+            "--force",
+            "--await",
+            "--no-promote",
+            "--deployment-tag",
+            "a",
+            "--deployment-tag",
+            "b",
+            "--strategy",
+            "immediate",
+            "--json",
+            "--idempotency-key",
+            "k",
         ];
         let Ok(Asked::Run(arguments)) = read(&line) else { panic!("all of it is valid") };
         assert_eq!(arguments.project, PathBuf::from("dir"));

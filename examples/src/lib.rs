@@ -1,1 +1,5 @@
-//! x
+//! Scripts that a person runs, and the smallest service that links the library. This crate has no code of its own; the
+//! examples stand beside it:
+//!
+//! - `apply`: deploys a Chalk project from a terminal, `cargo run --release --example apply -- PROJECT_DIR`.
+//! - `embed`: a service in under a hundred lines, `cargo run --release --example embed`.

@@ -74,10 +74,10 @@ impl Board {
                 }
             }
             EventKind::Progress { stage, done, total, unit, .. } => {
-                self.stages.entry(*stage).or_default().progress(
-                    *stage,
-                    Progress { done: *done, total: *total, unit: *unit },
-                );
+                self.stages
+                    .entry(*stage)
+                    .or_default()
+                    .progress(*stage, Progress { done: *done, total: *total, unit: *unit });
             }
             EventKind::StepFinished { stage, step, .. } => {
                 let entry = self.stages.entry(*stage).or_default();
@@ -121,7 +121,7 @@ pub(in super::super) mod tests {
     use std::collections::BTreeMap;
 
     use chalk_deploy_core::error::RecordedError;
-    use chalk_deploy_core::machine::outcome::{ArchiveOutcome, Outcome, TrafficOutcome};
+    use chalk_deploy_core::machine::{ArchiveOutcome, Outcome, TrafficOutcome};
     use chalk_deploy_core::machine::{Step, Verification};
     use chalk_deploy_core::model::{Backend, Component, DeploymentId, DeploymentStatus, Weight};
     use chalk_deploy_core::{Error, ErrorCode};

@@ -149,7 +149,7 @@ impl View for Live {
             | EventKind::StageFinished { stage, .. } => self.draw(*stage),
             EventKind::Finished(outcome) => {
                 self.rest();
-                let elapsed = event.at.since(self.created_at.unwrap_or(event.at));
+                let elapsed = self.created_at.map(|created_at| event.at.since(created_at));
                 self.output.line(&plain::verdict(outcome.status, elapsed, paint));
                 for line in words::summary(&event.deployment_id, outcome) {
                     self.output.line(&format!("  {line}"));
@@ -271,11 +271,7 @@ mod tests {
     fn the_end_leaves_the_lines_and_tells_the_summary_below() {
         let Terminal { screen, kept, live: mut view } = terminal();
         view.event(&event(created()));
-        view.event(&event(EventKind::StepFailed {
-            stage: Stage::Build,
-            step: Step::BuildImages,
-            error: failure(),
-        }));
+        view.event(&event(EventKind::StepFailed { stage: Stage::Build, step: Step::BuildImages, error: failure() }));
         view.event(&event(EventKind::Finished(finished())));
         drop(view);
         assert!(screen.contents().contains("✘ build   failed"), "{}", screen.contents());

@@ -19,10 +19,10 @@ use chalk_deploy_core::runtime::Runtime;
 use self::json::Json;
 use self::live::Live;
 use self::output::Output;
+pub(super) use self::output::{say, show};
 use self::paint::Paint;
 use self::plain::Plain;
-pub(super) use self::output::say;
-pub(super) use self::words::collecting;
+use self::words::collecting;
 
 /// Shows what happens, as it happens. Nothing here can fail: a deployment does not stop because nobody reads.
 pub(super) trait View: Send {

@@ -35,6 +35,12 @@ pub(in super::super) fn say(line: &str) {
     let _ = std::io::stderr().lock().write_all(format!("{line}\n").as_bytes());
 }
 
+/// Writes a text to stdout, whether or not someone reads it.
+pub(in super::super) fn show(text: &str) {
+    let mut stdout = std::io::stdout().lock();
+    let _ = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
+}
+
 #[cfg(test)]
 pub(super) mod tests {
     use std::io;

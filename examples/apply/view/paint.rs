@@ -23,10 +23,6 @@ impl Paint {
         self.paint("33", text)
     }
 
-    pub(super) fn cyan(self, text: &str) -> String {
-        self.paint("36", text)
-    }
-
     pub(super) fn dim(self, text: &str) -> String {
         self.paint("2", text)
     }

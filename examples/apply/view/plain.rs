@@ -57,7 +57,7 @@ impl View for Plain {
             }
             EventKind::Abandoned { .. } => self.output.line("given up; what was done is undone"),
             EventKind::Finished(outcome) => {
-                let elapsed = event.at.since(self.created_at.unwrap_or(event.at));
+                let elapsed = self.created_at.map(|created_at| event.at.since(created_at));
                 self.output.line(&verdict(outcome.status, elapsed, paint));
                 for line in words::summary(&event.deployment_id, outcome) {
                     self.output.line(&format!("  {line}"));
@@ -78,13 +78,13 @@ pub(super) fn headline(deployment: &DeploymentId, project: &str, environment: &s
     format!("deployment {}: project `{project}` into environment `{environment}`", paint.bold(deployment.as_str()))
 }
 
-/// The first line of the end.
-pub(super) fn verdict(status: DeploymentStatus, elapsed: Duration, paint: Paint) -> String {
+/// The first line of the end, with the time since the creation where that was seen.
+pub(super) fn verdict(status: DeploymentStatus, elapsed: Option<Duration>, paint: Paint) -> String {
     let shown = match status {
         DeploymentStatus::Success => paint.green(status.as_str()),
         _ => paint.red(status.as_str()),
     };
-    format!("{shown} in {}", words::elapsed(elapsed))
+    elapsed.map_or_else(|| shown.clone(), |elapsed| format!("{shown} in {}", words::elapsed(elapsed)))
 }
 
 /// The last line of a deployment that was left to someone else.
@@ -151,7 +151,7 @@ mod tests {
     #[test]
     fn the_end_is_a_verdict_and_a_summary() {
         let text = shown(vec![EventKind::Finished(finished())], Paint::new(false));
-        assert!(text.starts_with("SUCCESS in 0.00 s\n  deployment  caaa"), "{text}");
+        assert!(text.starts_with("SUCCESS\n  deployment  caaa"), "{text}");
     }
 
     #[test]

@@ -108,7 +108,9 @@ fn next(outcome: &Outcome) -> Option<&'static str> {
     }
     let is_held_back = outcome.traffic.as_ref().is_some_and(|traffic| !traffic.promoted);
     match outcome.status {
-        DeploymentStatus::Success if is_held_back => Some("the new version is ready and takes no traffic (--no-promote)"),
+        DeploymentStatus::Success if is_held_back => {
+            Some("the new version is ready and takes no traffic (--no-promote)")
+        }
         DeploymentStatus::Success => None,
         DeploymentStatus::Cancelled => Some("production is as it was"),
         DeploymentStatus::InternalError => Some("production is as it was; apply again when the cause is gone"),
