@@ -1,5 +1,6 @@
 //! The command line.
 
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
@@ -27,7 +28,7 @@ The environment variables CHALK_DEPLOY_LOG and RUST_LOG switch the log on, on st
 /// moment, and `--resume` goes on where it stood.
 #[derive(Debug, Parser)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
-#[command(name = "apply", after_help = EXAMPLES, max_term_width = 120)]
+#[command(name = "apply", version, after_help = EXAMPLES, max_term_width = 120)]
 pub(super) struct Arguments {
     /// The project: the directory with chalk.yaml, or one below it
     #[arg(value_name = "PROJECT_DIR")]
@@ -119,6 +120,12 @@ impl Arguments {
             return Err(Error::new(ErrorCode::RequestInvalid, "the blue-green strategy is not available yet")
                 .on("--strategy blue-green")
                 .with_hint("use --strategy immediate"));
+        }
+        let mut seen = BTreeSet::new();
+        if let Some(twice) = arguments.tags.iter().find(|tag| !seen.insert(*tag)) {
+            return Err(Error::new(ErrorCode::RequestInvalid, "the tag is given twice")
+                .on(format!("--deployment-tag {twice}"))
+                .with_hint("give each tag once"));
         }
         Ok(Asked::Run(arguments))
     }
@@ -220,13 +227,14 @@ mod tests {
 
     #[test]
     fn contradictions_and_slips_are_one_sentence_that_names_the_flag() {
-        let cases: [(&[&str], &str); 8] = [
+        let cases: [(&[&str], &str); 9] = [
             (&["d", "--await", "--no-await"], "'--await' cannot be used with '--no-await'"),
             (&["d", "--resume", "--no-await"], "'--resume' cannot be used with '--no-await'"),
             (&["d", "--strategy", "blue-green"], "--strategy blue-green: the blue-green strategy is not available yet"),
             (&["d", "--strategy", "canary"], "[possible values: immediate, blue-green]"),
             (&["d", "--forse"], "tip: a similar argument exists: '--force'"),
             (&["d", "--deployment-tag", "a/b"], "'a/b' for '--deployment-tag <TAG>': a tag is 1 to 128 letters"),
+            (&["d", "--deployment-tag", "a", "--deployment-tag", "a"], "--deployment-tag a: the tag is given twice"),
             (&["d", "--idempotency-key", ""], "--idempotency-key <KEY>"),
             (&[], "not provided: <PROJECT_DIR>; see --help"),
         ];

@@ -1,5 +1,6 @@
 //! How the process ends.
 
+use chalk_deploy_core::error::Retry;
 use chalk_deploy_core::machine::Outcome;
 use chalk_deploy_core::model::DeploymentStatus;
 use chalk_deploy_core::{Error, ErrorCode};
@@ -32,7 +33,7 @@ impl Stop {
     /// The code that the process ends with.
     pub(super) fn exit_code(&self) -> u8 {
         match self {
-            Self::Refused(error) => refused(error.code()),
+            Self::Refused(error) => refused(error.code(), error.retry()),
             Self::Broken(_) => FAILED,
             Self::Declined => DECLINED,
             Self::Interrupted => INTERRUPTED,
@@ -56,7 +57,7 @@ pub(super) const fn ended(outcome: &Outcome) -> u8 {
 
 /// The code for an error before anything was created: whether the person must change what they gave, or whether
 /// something else stood in the way.
-const fn refused(code: ErrorCode) -> u8 {
+const fn refused(code: ErrorCode, retry: Retry) -> u8 {
     use ErrorCode as Code;
     match code {
         Code::ProjectConfigMissing
@@ -83,6 +84,8 @@ const fn refused(code: ErrorCode) -> u8 {
         | Code::GraphExportFailed
         | Code::BoundaryViolation
         | Code::JournalIncompatible => BAD_INPUT,
+        // A state folder that cannot be one, such as a file.
+        Code::StoreUnavailable if matches!(retry, Retry::Permanent) => BAD_INPUT,
         _ => FAILED,
     }
 }
@@ -131,6 +134,13 @@ mod tests {
             assert_eq!(Stop::Refused(Error::new(*code, "x")).exit_code(), expected, "{code}");
             assert_eq!(Stop::Broken(Error::new(*code, "x")).exit_code(), FAILED, "{code}");
         }
+    }
+
+    #[test]
+    fn a_state_folder_that_cannot_be_one_is_bad_input_and_a_store_that_is_away_is_not() {
+        let error = || Error::new(ErrorCode::StoreUnavailable, "x");
+        assert_eq!(Stop::Refused(error().with_retry(Retry::Permanent)).exit_code(), BAD_INPUT);
+        assert_eq!(Stop::Refused(error()).exit_code(), FAILED);
     }
 
     #[test]

@@ -64,7 +64,11 @@ impl Session<'_> {
         }
     }
 
-    fn open(&self, input: &Input, checkpoints: &Arc<dyn Checkpoints>) -> impl Future<Output = Result<Deployer>> + use<> {
+    fn open(
+        &self,
+        input: &Input,
+        checkpoints: &Arc<dyn Checkpoints>,
+    ) -> impl Future<Output = Result<Deployer>> + use<> {
         let (state, runtime) = (self.arguments.state.clone(), Arc::clone(&self.runtime));
         open(state, input.environments(), runtime, Arc::clone(checkpoints))
     }
@@ -182,7 +186,7 @@ fn to_resume(history: &[DeploymentRecord]) -> Option<&DeploymentRecord> {
     let is_superseded = |position: usize| history[..position].iter().any(|later| later.status.is_terminal());
     let unfinished = history.iter().enumerate().find(|(position, record)| {
         let is_waiting = record.status == DeploymentStatus::AwaitingSource;
-        !record.status.is_terminal() && !(is_waiting && is_superseded(*position))
+        !(record.status.is_terminal() || is_waiting && is_superseded(*position))
     });
     unfinished.map(|(_, record)| record).or_else(|| history.first())
 }
@@ -195,7 +199,10 @@ fn goes_before(older: &DeploymentRecord, record: &DeploymentRecord) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use chalk_deploy_core::model::{DeploymentId, DeploymentPlan, Digest, SourceFingerprint, Timestamp};
+    use chalk_deploy_core::model::{
+        DeploymentId, DeploymentPlan, Digest, GitMetadata, ProjectSettings, Promotion, Sizing, SourceFingerprint,
+        Strategy, Timestamp,
+    };
 
     use super::*;
     use DeploymentStatus::{AwaitingSource, Failure, Pending, Success, Working};
@@ -218,13 +225,13 @@ mod tests {
                     source_code_hash: Digest::of(""),
                 },
                 graph: Digest::of(""),
-                git: Default::default(),
+                git: GitMetadata::default(),
                 requirements: Vec::new(),
-                settings: Default::default(),
+                settings: ProjectSettings::default(),
                 tags: Vec::new(),
-                sizing: Default::default(),
-                strategy: Default::default(),
-                promotion: Default::default(),
+                sizing: Sizing::default(),
+                strategy: Strategy::default(),
+                promotion: Promotion::default(),
                 idempotency_key: None,
             };
             DeploymentRecord { plan, status: *status, version: 1, updated_at: time, cancel_requested: false }

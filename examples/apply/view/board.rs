@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use chalk_deploy_core::machine::Stage;
-use chalk_deploy_core::model::Timestamp;
 use chalk_deploy_core::observe::{DeploymentEvent, EventKind, Unit};
 
 /// The five stages.
@@ -17,8 +16,6 @@ pub(super) struct Board {
 pub(super) struct StageBoard {
     /// Where it stands.
     pub(super) phase: Phase,
-    /// When it began.
-    pub(super) started_at: Timestamp,
     /// Bytes that went through it as a whole.
     pub(super) bytes: u64,
     /// The progress of the step that runs.
@@ -62,9 +59,7 @@ impl Board {
     pub(super) fn take(&mut self, event: &DeploymentEvent) {
         match &event.kind {
             EventKind::StageStarted { stage } => {
-                let entry = self.stages.entry(*stage).or_default();
-                entry.phase = Phase::Running;
-                entry.started_at = event.at;
+                self.stages.entry(*stage).or_default().phase = Phase::Running;
             }
             EventKind::StepStarted { stage, step, .. } => {
                 let entry = self.stages.entry(*stage).or_default();
@@ -123,7 +118,7 @@ pub(in super::super) mod tests {
     use chalk_deploy_core::error::RecordedError;
     use chalk_deploy_core::machine::{ArchiveOutcome, Outcome, TrafficOutcome};
     use chalk_deploy_core::machine::{Step, Verification};
-    use chalk_deploy_core::model::{Backend, Component, DeploymentId, DeploymentStatus, Weight};
+    use chalk_deploy_core::model::{Backend, Component, DeploymentId, DeploymentStatus, Timestamp, Weight};
     use chalk_deploy_core::{Error, ErrorCode};
 
     use super::*;

@@ -79,9 +79,6 @@ impl Live {
                 bar.set_message(self.paint.dim("waits"));
             }
             Phase::Running => {
-                if bar.elapsed() < self.age(&board) {
-                    bar.clone().with_elapsed(self.age(&board));
-                }
                 bar.set_style(style("{spinner} {prefix} {elapsed_words}{msg}"));
                 bar.enable_steady_tick(FRAME);
                 bar.set_message(running(&board, bar.elapsed()));
@@ -92,22 +89,17 @@ impl Live {
                 bar.set_message(self.paint.yellow("undoing"));
             }
             Phase::Done { elapsed_ms } => {
-                self.settle(bar, &self.paint.green("✔"), &words::done(&board, elapsed_ms));
+                settle(bar, &self.paint.green("✔"), &words::done(&board, elapsed_ms));
             }
-            Phase::Failed => self.settle(bar, &self.paint.red("✘"), &self.paint.red("failed")),
+            Phase::Failed => settle(bar, &self.paint.red("✘"), &self.paint.red("failed")),
         }
     }
 
-    fn settle(&self, bar: &ProgressBar, mark: &str, message: &str) {
-        bar.disable_steady_tick();
-        bar.set_style(style(&format!("{mark} {{prefix}} {{msg}}")));
-        bar.set_message(message.to_owned());
-        bar.tick();
-    }
-
-    /// How long a stage has run, which is more than this process sees after a resume.
-    fn age(&self, board: &StageBoard) -> Duration {
-        self.runtime.now().since(board.started_at)
+    /// Sets the clock of a stage's line, which after a resume began before this process did.
+    fn wind(&self, stage: Stage, started_at: Timestamp) {
+        if let Some(bar) = self.stages.get(&stage) {
+            drop(bar.clone().with_elapsed(self.runtime.now().since(started_at)));
+        }
     }
 
     /// Lets the lines stand as they are.
@@ -141,8 +133,11 @@ impl View for Live {
                 self.above(&format!("  {} {told}", paint.dim(&words::name(*stage))));
             }
             EventKind::Abandoned { .. } => self.above(&paint.yellow("given up; what was done is undone")),
-            EventKind::StageStarted { stage }
-            | EventKind::StepStarted { stage, .. }
+            EventKind::StageStarted { stage } => {
+                self.wind(*stage, event.at);
+                self.draw(*stage);
+            }
+            EventKind::StepStarted { stage, .. }
             | EventKind::Progress { stage, .. }
             | EventKind::StepFinished { stage, .. }
             | EventKind::StepFailed { stage, .. }
@@ -195,14 +190,23 @@ impl Drop for Live {
     }
 }
 
+/// Ends a stage's line.
+fn settle(bar: &ProgressBar, mark: &str, message: &str) {
+    bar.disable_steady_tick();
+    bar.set_style(style(&format!("{mark} {{prefix}} {{msg}}")));
+    bar.set_message(message.to_owned());
+    bar.tick();
+}
+
 /// What is told of a stage that runs.
 fn running(board: &StageBoard, elapsed: Duration) -> String {
     let Some(progress) = board.current else { return String::new() };
     let mut told = format!("  {}", words::progress(progress));
-    if progress.unit == Unit::Bytes {
-        let rate = words::size(board.bytes.max(progress.done), elapsed);
+    if progress.unit == Unit::Bytes
+        && let Some(rate) = words::rate(board.bytes.max(progress.done), elapsed)
+    {
         // Writing into a String cannot fail.
-        let _ = rate.split_once(", ").map(|(_, rate)| write!(told, ", {rate}"));
+        let _ = write!(told, ", {rate}");
     }
     told
 }

@@ -33,13 +33,22 @@ pub(super) fn elapsed(duration: Duration) -> String {
     }
 }
 
-/// A size, and the rate where the time was long enough for one: `1.5 MiB, 3.0 MiB/s`.
+/// A size, and the rate where there is one: `1.5 MiB, 3.0 MiB/s`.
 pub(super) fn size(bytes: u64, elapsed: Duration) -> String {
+    let size = text::bytes(bytes);
+    match rate(bytes, elapsed) {
+        Some(rate) => format!("{size}, {rate}"),
+        None => size,
+    }
+}
+
+/// A rate, where the time was long enough for one.
+pub(super) fn rate(bytes: u64, elapsed: Duration) -> Option<String> {
     if elapsed < RATE_FROM {
-        return text::bytes(bytes);
+        return None;
     }
     let each_second = u128::from(bytes) * 1000 / elapsed.as_millis().max(1);
-    format!("{}, {}/s", text::bytes(bytes), text::bytes(u64::try_from(each_second).unwrap_or(u64::MAX)))
+    Some(format!("{}/s", text::bytes(u64::try_from(each_second).unwrap_or(u64::MAX))))
 }
 
 /// How far a step is: `1.0 MiB of 3.0 MiB`, `2 of 4 pods`.
@@ -66,7 +75,8 @@ pub(super) fn done(stage: &StageBoard, elapsed_ms: u64) -> String {
 /// How far collecting the source is.
 pub(in super::super) fn collecting(progress: Collecting) -> String {
     let Collecting { done, total, elapsed } = progress;
-    format!("collecting the source: {} of {}", size(done, elapsed), text::bytes(total))
+    let rate = rate(done, elapsed).map(|rate| format!(", {rate}")).unwrap_or_default();
+    format!("collecting the source: {} of {}{rate}", text::bytes(done), text::bytes(total))
 }
 
 /// Why there will be another attempt, and when.
@@ -138,6 +148,12 @@ mod tests {
     fn a_rate_is_told_only_after_some_time() {
         assert_eq!(size(2048, Duration::from_millis(3)), "2.0 KiB");
         assert_eq!(size(2048, Duration::from_secs(2)), "2.0 KiB, 1.0 KiB/s");
+    }
+
+    #[test]
+    fn collecting_tells_how_much_of_how_much_and_how_fast() {
+        let progress = Collecting { done: 1024, total: 4096, elapsed: Duration::from_secs(1) };
+        assert_eq!(collecting(progress), "collecting the source: 1.0 KiB of 4.0 KiB, 1.0 KiB/s");
     }
 
     #[test]
