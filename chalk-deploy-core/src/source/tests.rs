@@ -8,6 +8,7 @@ use futures::StreamExt as _;
 use proptest::prelude::*;
 
 use super::*;
+use crate::store::STATE_MARKER;
 use crate::cloud::{ByteStream, PayloadSource as _};
 
 pub(super) fn folder() -> (tempfile::TempDir, PathBuf) {
