@@ -8,8 +8,8 @@ use futures::StreamExt as _;
 use proptest::prelude::*;
 
 use super::*;
-use crate::store::STATE_MARKER;
 use crate::cloud::{ByteStream, PayloadSource as _};
+use crate::store::STATE_MARKER;
 
 pub(super) fn folder() -> (tempfile::TempDir, PathBuf) {
     let folder = tempfile::tempdir().expect("a temporary folder");
