@@ -1,9 +1,10 @@
 //! What listeners see.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
-use chalk_deploy_core::machine::Stage;
-use chalk_deploy_core::observe::{DeploymentEvent, EventKind};
+use chalk_deploy_core::machine::{Stage, Step};
+use chalk_deploy_core::observe::{DeploymentEvent, EventKind, Metrics, metric};
 use futures::StreamExt as _;
 
 use crate::house::{House, Plan, no_answer, request};
@@ -84,4 +85,46 @@ async fn an_attempt_that_will_be_repeated_is_told_with_its_wait() {
     let (stage, attempt, wait_ms) = retry.expect("the retry is told");
     assert_eq!((stage, attempt), (Stage::Archive, 1));
     assert!((250..=500).contains(&wait_ms), "{wait_ms}");
+}
+
+/// Writes down what it is told.
+#[derive(Debug, Default)]
+struct Ledger(Mutex<Vec<String>>);
+
+impl Ledger {
+    fn note(&self, name: &str, labels: &[(&'static str, &str)]) {
+        let labels: Vec<_> = labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(format!("{name} {}", labels.join(" ")));
+    }
+
+    fn times(&self, line: &str) -> usize {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).iter().filter(|other| *other == line).count()
+    }
+}
+
+impl Metrics for Ledger {
+    fn count(&self, name: &'static str, labels: &[(&'static str, &str)]) {
+        self.note(name, labels);
+    }
+
+    fn duration(&self, name: &'static str, _: Duration, labels: &[(&'static str, &str)]) {
+        self.note(name, labels);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_attempt_of_a_step_and_each_end_is_measured() {
+    let ledger = Arc::new(Ledger::default());
+    let house = House::of(Plan { metrics: ledger.clone(), ..Plan::default() });
+    house.faults.at_next("object_store", "copy", chalk_deploy_testkit::Fault::before(&no_answer()));
+    house.apply("one").await;
+    for step in Step::FORWARD {
+        assert_eq!(ledger.times(&format!("{} step={step} result=ok", metric::STEP_DURATION)), 1, "{step}");
+    }
+    let retried = format!("{} step=archive.retain code=CLOUD_UNAVAILABLE", metric::STEP_RETRIES);
+    assert_eq!(ledger.times(&retried), 1);
+    for name in [metric::DEPLOYMENTS_FINISHED, metric::DEPLOYMENT_DURATION] {
+        assert_eq!(ledger.times(&format!("{name} environment=default status=SUCCESS")), 1, "{name}");
+    }
+    assert!(ledger.times(&format!("{} ", metric::JOURNAL_APPEND)) > Step::FORWARD.len());
 }
