@@ -43,5 +43,5 @@ pub mod observe;
 pub mod error;
 pub mod text;
 
-pub use deployer::{ApplyRequest, Deployer, DeploymentHandle};
+pub use deployer::{ApplyRequest, Deployer, DeploymentHandle, Submission};
 pub use error::{Error, ErrorCode, Result};

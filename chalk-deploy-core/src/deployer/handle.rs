@@ -18,7 +18,8 @@ pub struct DeploymentHandle {
     deployment: DeploymentId,
     log: Arc<EventLog>,
     cancel: watch::Sender<bool>,
-    end: watch::Sender<Option<Result<Outcome, RecordedError>>>,
+    /// `Some(Ok(None))`: driven as far as it was to go, which is not the end.
+    end: watch::Sender<Option<Result<Option<Outcome>, RecordedError>>>,
 }
 
 impl DeploymentHandle {
@@ -47,6 +48,14 @@ impl DeploymentHandle {
     /// When this process can no longer drive it: `LEASE_LOST`, `STORE_UNAVAILABLE`, `INTERNAL`. The deployment is
     /// unfinished then, and can be resumed. A deployment that failed is no error; its outcome says so.
     pub async fn wait(&self) -> Result<Outcome> {
+        self.stopped().await?.ok_or_else(|| {
+            Error::new(ErrorCode::RequestInvalid, "it was only submitted")
+                .on(format!("deployment {}", self.deployment))
+                .with_hint("resume it to see its end")
+        })
+    }
+
+    async fn stopped(&self) -> Result<Option<Outcome>> {
         let mut end = self.end.subscribe();
         match end.wait_for(Option::is_some).await.map(|end| end.clone()) {
             Ok(Some(Ok(outcome))) => Ok(outcome),
@@ -61,12 +70,36 @@ impl DeploymentHandle {
     }
 
     pub(crate) fn finish(&self, result: Result<Option<Outcome>>) {
-        let end = match result {
-            Ok(Some(outcome)) => Ok(outcome),
-            Ok(None) => Err(Error::new(ErrorCode::Internal, "the driver stopped before the end").record()),
-            Err(error) => Err(error.record()),
-        };
-        self.end.send_replace(Some(end));
+        self.end.send_replace(Some(result.map_err(|error| error.record())));
         self.log.close();
+    }
+}
+
+/// A deployment whose source is being uploaded, and whose rest is left to others.
+#[derive(Debug, Clone)]
+pub struct Submission(DeploymentHandle);
+
+impl Submission {
+    pub(crate) const fn new(handle: DeploymentHandle) -> Self {
+        Self(handle)
+    }
+
+    /// The deployment.
+    pub const fn id(&self) -> &DeploymentId {
+        self.0.id()
+    }
+
+    /// Its events from the creation on, until the source has arrived.
+    pub fn events(&self) -> EventStream {
+        self.0.events()
+    }
+
+    /// Waits until the source has arrived: `None`, and the deployment goes on when a deployer drives its environment.
+    /// One whose upload failed for good has ended, with that outcome.
+    ///
+    /// # Errors
+    /// As [`DeploymentHandle::wait`].
+    pub async fn arrived(&self) -> Result<Option<Outcome>> {
+        self.0.stopped().await
     }
 }

@@ -14,10 +14,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures::{FutureExt as _, StreamExt as _};
-use tokio::sync::watch;
 
 use crate::cloud::Payload;
-use crate::driver::{Engine, Extent, LaneEntry, Lanes, Task, Ticket, drive, load_state};
+use crate::driver::{Engine, Extent, Lanes, drive, load_state};
 use crate::graph::{self, FeatureGraph, GraphDiff};
 use crate::machine::{Outcome, outcome};
 use crate::model::{DataPlane, DeploymentId, DeploymentPlan, DeploymentStatus, EnvironmentId, Promotion};
@@ -27,7 +26,7 @@ use crate::store::{Creation, DeploymentRecord, HistoryQuery};
 use crate::{Error, ErrorCode, Result};
 
 pub use builder::DeployerBuilder;
-pub use handle::DeploymentHandle;
+pub use handle::{DeploymentHandle, Submission};
 pub use request::ApplyRequest;
 
 /// Between two looks at a deployment that another process drives.
@@ -69,23 +68,20 @@ impl Deployer {
     }
 
     /// Records a deployment and uploads its source, and leaves the rest to whoever drives the environment: a
-    /// [`Deployer`] that is resumed there. Needs no ownership of the environment.
+    /// [`Deployer`] that is resumed there. Needs no ownership of the environment. Returns when the record exists; the
+    /// upload goes on in the background, until [`Submission::arrived`].
     ///
     /// **Idempotency**, **After a crash**: as [`apply`](Self::apply).
     ///
     /// # Errors
-    /// As [`apply`](Self::apply), and those of the upload: `SOURCE_CHANGED`, `CLOUD_UNAVAILABLE`.
-    pub async fn submit(&self, request: ApplyRequest) -> Result<DeploymentId> {
+    /// As [`apply`](Self::apply), but for `LEASE_HELD`.
+    pub async fn submit(&self, request: ApplyRequest) -> Result<Submission> {
         let plane = self.admit(&request).await?;
-        let (id, is_new) = self.create(&request, &plane).await?;
-        if is_new {
-            let (_, cancel) = watch::channel(false);
-            let task = Task { deployment: id.clone(), source: Some(request.source), log: EventLog::new(), cancel };
-            if let Some(Outcome { error: Some(error), .. }) = drive(&self.0.engine, &task, &mut Extent::Upload).await? {
-                return Err(error.into());
-            }
+        let id = self.create(&request, &plane).await?;
+        if let Some(handle) = self.active(&id) {
+            return Ok(Submission::new(handle));
         }
-        Ok(id)
+        self.start(&id, Some(request.source), Extent::Upload).await.map(Submission::new)
     }
 
     /// Goes on with a deployment. `source` is needed only if it was never uploaded.
@@ -103,7 +99,7 @@ impl Deployer {
         if record.status.is_terminal() {
             return self.finished(deployment).await;
         }
-        if record.status == DeploymentStatus::AwaitingSource {
+        if record.status == DeploymentStatus::AwaitingSource && !record.cancel_requested {
             let subject = format!("deployment {deployment}");
             match &source {
                 None => {
@@ -120,7 +116,7 @@ impl Deployer {
             }
         }
         let entry = Lanes::enter(&self.0.engine, &record.plan.environment).await?;
-        self.spawn(&record.plan, source, entry, None).await
+        self.start(deployment, source, Extent::End { entry, ticket: None }).await
     }
 
     /// Goes on with every deployment whose source has arrived and that has not ended: what a service calls when it
@@ -135,8 +131,8 @@ impl Deployer {
         for record in records.into_iter().filter(|record| self.is_resumable(record)) {
             match Lanes::enter(&self.0.engine, &record.plan.environment).await {
                 Ok(entry) => {
-                    let ticket = entry.ticket();
-                    handles.push(self.spawn(&record.plan, None, entry, Some(ticket)).await?);
+                    let ticket = Some(entry.ticket());
+                    handles.push(self.start(&record.plan.id, None, Extent::End { entry, ticket }).await?);
                 }
                 Err(error) if error.code() == ErrorCode::LeaseHeld => {
                     tracing::info!(deployment_id = %record.plan.id, %error, "left to its owner");
@@ -247,7 +243,7 @@ impl Deployer {
         Ok(plane)
     }
 
-    async fn create(&self, request: &ApplyRequest, plane: &DataPlane) -> Result<(DeploymentId, bool)> {
+    async fn create(&self, request: &ApplyRequest, plane: &DataPlane) -> Result<DeploymentId> {
         let runtime = &self.0.engine.runtime;
         let created_at = runtime.now();
         let plan = DeploymentPlan {
@@ -271,15 +267,15 @@ impl Deployer {
         match self.0.engine.store.create(&plan, &graph).await? {
             Creation::New => {
                 self.0.engine.checkpoints.reached("created");
-                Ok((plan.id, true))
+                Ok(plan.id)
             }
-            Creation::Existing(id) => Ok((id, false)),
+            Creation::Existing(id) => Ok(id),
         }
     }
 
     async fn begin(&self, request: &ApplyRequest, plane: &DataPlane) -> Result<DeploymentHandle> {
         self.recover(&request.environment).await?;
-        let (id, _) = self.create(request, plane).await?;
+        let id = self.create(request, plane).await?;
         self.resume(&id, Some(request.source.clone())).await
     }
 
@@ -289,17 +285,18 @@ impl Deployer {
         let records = self.0.engine.store.history(&query).await?;
         for record in records.into_iter().rev().filter(|record| self.is_resumable(record)) {
             let entry = Lanes::enter(&self.0.engine, environment).await?;
-            let ticket = entry.ticket();
-            self.spawn(&record.plan, None, entry, Some(ticket)).await?;
+            let ticket = Some(entry.ticket());
+            self.start(&record.plan.id, None, Extent::End { entry, ticket }).await?;
         }
         Ok(())
     }
 
-    /// Whether it can go on without its source: it has arrived, or the deployment is overdue and will end for that.
+    /// Whether it can go on without its source: it has arrived, or the deployment is overdue or to be cancelled, and will
+    /// end for that.
     fn is_resumable(&self, record: &DeploymentRecord) -> bool {
         let overdue = self.0.engine.runtime.now() >= record.plan.deadline;
-        let waits = record.status == DeploymentStatus::AwaitingSource && !overdue;
-        !waits && self.active(&record.plan.id).is_none()
+        let waits = record.status == DeploymentStatus::AwaitingSource;
+        (!waits || overdue || record.cancel_requested) && self.active(&record.plan.id).is_none()
     }
 
     fn active(&self, deployment: &DeploymentId) -> Option<DeploymentHandle> {
@@ -316,40 +313,36 @@ impl Deployer {
         Ok(handle)
     }
 
-    async fn spawn(
+    /// Drives a deployment on a task of its own, unless this deployer does so already.
+    async fn start(
         &self,
-        plan: &DeploymentPlan,
+        deployment: &DeploymentId,
         source: Option<Payload>,
-        entry: LaneEntry,
-        ticket: Option<Ticket>,
+        mut extent: Extent,
     ) -> Result<DeploymentHandle> {
-        let (handle, task) = DeploymentHandle::new(plan.id.clone(), source);
+        let (handle, task) = DeploymentHandle::new(deployment.clone(), source);
         let raced = {
             let mut active = self.0.active.lock().unwrap_or_else(PoisonError::into_inner);
-            let other = active.get(&plan.id).cloned();
+            let other = active.get(deployment).cloned();
             if other.is_none() {
-                active.insert(plan.id.clone(), handle.clone());
+                active.insert(deployment.clone(), handle.clone());
             }
             other
         };
         if let Some(other) = raced {
-            entry.leave().await;
+            extent.leave().await;
             return Ok(other);
         }
         let inner = Arc::clone(&self.0);
         let driven = handle.clone();
         tokio::spawn(async move {
-            let mut extent = Extent::End { entry, ticket };
             let driving = AssertUnwindSafe(drive(&inner.engine, &task, &mut extent)).catch_unwind();
             let result = driving.await.unwrap_or_else(|_| {
                 Err(Error::new(ErrorCode::Internal, "the driver panicked")
                     .on(format!("deployment {}", task.deployment)))
             });
             inner.active.lock().unwrap_or_else(PoisonError::into_inner).remove(&task.deployment);
-            if let Extent::End { entry, ticket } = extent {
-                drop(ticket);
-                entry.leave().await;
-            }
+            extent.leave().await;
             driven.finish(result);
         });
         Ok(handle)

@@ -39,6 +39,16 @@ pub(crate) enum Extent {
     },
 }
 
+impl Extent {
+    /// Gives back the place in the queue and the right to work in the environment.
+    pub(crate) async fn leave(self) {
+        if let Self::End { entry, ticket } = self {
+            drop(ticket);
+            entry.leave().await;
+        }
+    }
+}
+
 /// What is to be driven.
 #[derive(Debug)]
 pub(crate) struct Task {

@@ -16,4 +16,4 @@ mod lane;
 pub(crate) use drive::{Extent, Task, drive};
 pub(crate) use engine::Engine;
 pub(crate) use journal::load_state;
-pub(crate) use lane::{LaneEntry, Lanes, Ticket};
+pub(crate) use lane::Lanes;

@@ -6,7 +6,7 @@
 //! [`ArchiveLimits`] and without writing anything to disk.
 //!
 //! Never part of an archive, whatever the ignore files say: `.git`, `__pycache__`, virtual environments (directories
-//! with a `pyvenv.cfg`), state folders of chalk-deploy (directories with a [`STATE_MARKER`]) and what the caller
+//! with a `pyvenv.cfg`), state folders of chalk-deploy (directories with a [`STATE_MARKER`](crate::store::STATE_MARKER)) and what the caller
 //! excludes. Always part of it: `chalk.yaml` and what the caller requires.
 
 mod entry;
@@ -35,9 +35,6 @@ pub use reader::{ArchiveReader, ArchiveVisitor, read_archive};
 use crate::cloud::Payload;
 use crate::model::{Digest, DigestHasher, SourceFingerprint};
 use crate::{Error, ErrorCode, Result};
-
-/// The file by which a state folder of chalk-deploy is recognised wherever it lies.
-pub const STATE_MARKER: &str = ".chalk-deploy-state";
 
 /// How far collecting has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -9,6 +9,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::cloud::{ByteStream, PayloadSource as _};
+use crate::store::STATE_MARKER;
 
 pub(super) fn folder() -> (tempfile::TempDir, PathBuf) {
     let folder = tempfile::tempdir().expect("a temporary folder");

@@ -9,10 +9,11 @@ use std::path::{Path, PathBuf};
 use rustix::fd::OwnedFd;
 use rustix::fs::{FileType, Mode, OFlags};
 
+use super::CollectOptions;
 use super::entry::{ArchiveEntry, EntryKind, ancestors, check_path, check_target, shown};
 use super::ignore_rules::IgnoreRules;
 use super::limits::ArchiveLimits;
-use super::{CollectOptions, STATE_MARKER};
+use crate::store::STATE_MARKER;
 use crate::text;
 use crate::{Error, ErrorCode, Result};
 

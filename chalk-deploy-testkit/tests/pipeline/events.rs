@@ -1,9 +1,10 @@
 //! What listeners see.
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
-use chalk_deploy_core::machine::Stage;
-use chalk_deploy_core::observe::{DeploymentEvent, EventKind};
+use chalk_deploy_core::machine::{Stage, Step};
+use chalk_deploy_core::observe::{DeploymentEvent, EventKind, Metrics, metric};
 use futures::StreamExt as _;
 
 use crate::house::{House, Plan, no_answer, request};
@@ -86,54 +87,44 @@ async fn an_attempt_that_will_be_repeated_is_told_with_its_wait() {
     assert!((250..=500).contains(&wait_ms), "{wait_ms}");
 }
 
-/// Collects the names of the spans that are opened.
-#[derive(Clone, Default)]
-struct Spans(Arc<Mutex<Vec<String>>>);
+/// Writes down what it is told.
+#[derive(Debug, Default)]
+struct Ledger(Mutex<Vec<String>>);
 
-impl tracing::Subscriber for Spans {
-    fn enabled(&self, metadata: &tracing::Metadata<'_>) -> bool {
-        metadata.is_span() && metadata.target().starts_with("chalk_deploy")
+impl Ledger {
+    fn note(&self, name: &str, labels: &[(&'static str, &str)]) {
+        let labels: Vec<_> = labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(format!("{name} {}", labels.join(" ")));
     }
 
-    fn new_span(&self, attributes: &tracing::span::Attributes<'_>) -> tracing::span::Id {
-        let mut fields = Fields::default();
-        attributes.record(&mut fields);
-        let mut spans = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        spans.push(format!("{} {}", attributes.metadata().name(), fields.0.join(" ")));
-        tracing::span::Id::from_u64(spans.len() as u64)
-    }
-
-    fn record(&self, _: &tracing::span::Id, _: &tracing::span::Record<'_>) {}
-    fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
-    fn event(&self, _: &tracing::Event<'_>) {}
-    fn enter(&self, _: &tracing::span::Id) {}
-    fn exit(&self, _: &tracing::span::Id) {}
-}
-
-#[derive(Default)]
-struct Fields(Vec<String>);
-
-impl tracing::field::Visit for Fields {
-    fn record_debug(&mut self, field: &tracing::field::Field, value: &dyn std::fmt::Debug) {
-        self.0.push(format!("{}={value:?}", field.name()));
+    fn times(&self, line: &str) -> usize {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).iter().filter(|other| *other == line).count()
     }
 }
 
-#[test]
-fn a_deployment_each_stage_and_each_step_have_a_span_with_a_stable_name() {
-    let spans = Spans::default();
-    tracing::subscriber::with_default(spans.clone(), || {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build();
-        runtime.expect("a runtime").block_on(async { House::new().apply("one").await });
-    });
-    let spans = spans.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
-    assert!(
-        spans.iter().any(|span| span.starts_with("deployment deployment_id=c") && span.contains("environment=default"))
-    );
-    for stage in Stage::ALL {
-        assert!(spans.contains(&format!("stage stage=\"{stage}\"")), "{stage}: {spans:?}");
-        for step in stage.steps() {
-            assert!(spans.contains(&format!("step step=\"{step}\"")), "{step}: {spans:?}");
-        }
+impl Metrics for Ledger {
+    fn count(&self, name: &'static str, labels: &[(&'static str, &str)]) {
+        self.note(name, labels);
     }
+
+    fn duration(&self, name: &'static str, _: Duration, labels: &[(&'static str, &str)]) {
+        self.note(name, labels);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_attempt_of_a_step_and_each_end_is_measured() {
+    let ledger = Arc::new(Ledger::default());
+    let house = House::of(Plan { metrics: ledger.clone(), ..Plan::default() });
+    house.faults.at_next("object_store", "copy", chalk_deploy_testkit::Fault::before(&no_answer()));
+    house.apply("one").await;
+    for step in Step::FORWARD {
+        assert_eq!(ledger.times(&format!("{} step={step} result=ok", metric::STEP_DURATION)), 1, "{step}");
+    }
+    let retried = format!("{} step=archive.retain code=CLOUD_UNAVAILABLE", metric::STEP_RETRIES);
+    assert_eq!(ledger.times(&retried), 1);
+    for name in [metric::DEPLOYMENTS_FINISHED, metric::DEPLOYMENT_DURATION] {
+        assert_eq!(ledger.times(&format!("{name} environment=default status=SUCCESS")), 1, "{name}");
+    }
+    assert!(ledger.times(&format!("{} ", metric::JOURNAL_APPEND)) > Step::FORWARD.len());
 }

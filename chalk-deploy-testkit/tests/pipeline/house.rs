@@ -8,6 +8,7 @@ use chalk_deploy_core::checkpoint::{Checkpoints, NoCheckpoints};
 use chalk_deploy_core::cloud::{LiveObject, ObjectStore as _, TrafficShifter as _};
 use chalk_deploy_core::machine::{Outcome, RecordedEvent};
 use chalk_deploy_core::model::{DeploymentId, DeploymentPolicy, DeploymentStatus, Digest, EnvironmentId, TrafficSplit};
+use chalk_deploy_core::observe::{Metrics, NoMetrics};
 use chalk_deploy_core::store::{DeploymentStore, MemoryStore};
 use chalk_deploy_core::{ApplyRequest, Deployer, Error, ErrorCode};
 use chalk_deploy_testkit::fake::Pace;
@@ -32,6 +33,7 @@ pub(crate) struct Plan {
     pub(crate) policy: DeploymentPolicy,
     pub(crate) faults: FaultPlan,
     pub(crate) lease_wait: Duration,
+    pub(crate) metrics: Arc<dyn Metrics>,
 }
 
 impl Default for Plan {
@@ -44,6 +46,7 @@ impl Default for Plan {
             policy: DeploymentPolicy { stable_for: Duration::from_secs(2), ..DeploymentPolicy::default() },
             faults: FaultPlan::new(),
             lease_wait: Duration::ZERO,
+            metrics: Arc::new(NoMetrics),
         }
     }
 }
@@ -65,6 +68,7 @@ impl House {
             .with_runtime(runtime.clone())
             .with_checkpoints(plan.checkpoints)
             .with_lease_wait(plan.lease_wait)
+            .with_metrics(plan.metrics)
             .build()
             .expect("a deployer");
         Self { runtime, world, store: plan.store, faults, deployer }

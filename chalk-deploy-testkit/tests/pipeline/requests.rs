@@ -2,10 +2,12 @@
 
 use chalk_deploy_core::ErrorCode;
 use chalk_deploy_core::model::{BuildPlace, DeploymentStatus, DeploymentTag, IdempotencyKey, Strategy};
+use chalk_deploy_core::observe::EventKind;
 use chalk_deploy_core::store::HistoryQuery;
 use chalk_deploy_testkit::fake::BuildBehaviour;
 
 use chalk_deploy_testkit::sample;
+use futures::StreamExt as _;
 
 use crate::house::{House, assert_success, request};
 
@@ -67,8 +69,10 @@ async fn a_builder_outside_the_customers_cloud_is_refused_when_the_boundary_says
 #[tokio::test(start_paused = true)]
 async fn a_submitted_deployment_has_its_source_and_goes_on_when_a_deployer_takes_it_up() {
     let house = House::new();
-    let id = house.deployer.submit(request("one")).await.expect("recorded");
-    let record = house.deployer.status(&id).await.expect("known");
+    let submission = house.deployer.submit(request("one")).await.expect("recorded");
+    assert_eq!(submission.arrived().await.expect("uploaded"), None, "it has not ended");
+    let id = submission.id();
+    let record = house.deployer.status(id).await.expect("known");
     assert_eq!(record.status, DeploymentStatus::Pending);
     assert_eq!(house.keys().await, [format!("incoming/{id}")]);
     let handles = house.deployer.resume_unfinished().await.expect("resumed");
@@ -86,7 +90,12 @@ async fn a_submission_needs_no_ownership_of_the_environment() {
         world: house.world.world().clone(),
         ..Default::default()
     });
-    elsewhere.deployer.submit(request("two")).await.expect("recorded beside the running one");
+    let submission = elsewhere.deployer.submit(request("two")).await.expect("recorded beside the running one");
+    assert_eq!(submission.arrived().await.expect("uploaded"), None);
+    let events: Vec<_> = submission.events().collect().await;
+    assert!(matches!(events.first().map(|event| &event.kind), Some(EventKind::Created { .. })));
+    let arrived = EventKind::Status { status: DeploymentStatus::Pending };
+    assert!(events.iter().any(|event| event.kind == arrived), "{events:?}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -97,4 +106,16 @@ async fn an_unchanged_graph_has_an_empty_diff_and_nothing_deployed_has_none() {
     house.apply("one").await;
     let diff = house.deployer.diff(&environment, &graph).await.expect("readable").expect("something is deployed");
     assert!(diff.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_submission_whose_upload_fails_for_good_has_ended() {
+    let faults = chalk_deploy_testkit::FaultPlan::new();
+    let denied = chalk_deploy_testkit::Fault::before(&crate::house::denied());
+    let house =
+        House::of(crate::house::Plan { faults: faults.at("object_store", "put", 1, denied), ..Default::default() });
+    let submission = house.deployer.submit(request("one")).await.expect("recorded");
+    let outcome = submission.arrived().await.expect("driven").expect("it has ended");
+    assert_eq!(outcome.status, DeploymentStatus::Failure);
+    assert!(house.keys().await.is_empty());
 }
