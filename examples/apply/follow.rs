@@ -1,9 +1,8 @@
 //! Following a deployment to its end, and what Ctrl-C means on the way.
 
-use chalk_deploy_core::machine::Step;
 use chalk_deploy_core::model::DeploymentId;
-use chalk_deploy_core::observe::EventKind;
-use chalk_deploy_core::{Deployer, DeploymentHandle, ErrorCode, Result};
+use chalk_deploy_core::observe::EventStream;
+use chalk_deploy_core::{Deployer, ErrorCode};
 use futures::StreamExt as _;
 
 use super::exit::Stop;
@@ -53,32 +52,39 @@ pub(super) async fn patiently<T>(
     }
 }
 
-/// Shows the events of a deployment until its end. A Ctrl-C cancels it.
-///
-/// # Errors
-/// [`Stop::Interrupted`] at the second Ctrl-C.
-pub(super) async fn follow(
-    deployer: &Deployer,
-    handle: &DeploymentHandle,
-    wish: &mut Wish,
-    interrupts: &mut Interrupts,
-    view: &mut dyn View,
-    is_shown: bool,
-) -> Result<(), Stop> {
-    let mut events = handle.events();
-    if wish.is_to_cancel() {
-        cancel(deployer, handle.id(), view).await;
-    }
-    loop {
-        tokio::select! {
-            event = events.next() => match event {
-                Some(event) if is_shown => view.event(&event),
-                Some(_) => {}
-                None => return Ok(()),
-            },
-            () = interrupts.next() => {
-                wish.interrupted(view)?;
-                cancel(deployer, handle.id(), view).await;
+/// A deployment that is followed.
+pub(super) struct Following<'a> {
+    pub(super) deployer: &'a Deployer,
+    pub(super) deployment: &'a DeploymentId,
+    pub(super) events: EventStream,
+}
+
+impl Following<'_> {
+    /// Shows the events until there are no more. A Ctrl-C cancels the deployment.
+    ///
+    /// # Errors
+    /// [`Stop::Interrupted`] at the second Ctrl-C.
+    pub(super) async fn show(
+        &mut self,
+        wish: &mut Wish,
+        interrupts: &mut Interrupts,
+        view: &mut dyn View,
+        are_shown: bool,
+    ) -> Result<(), Stop> {
+        if wish.is_to_cancel() {
+            cancel(self.deployer, self.deployment, view).await;
+        }
+        loop {
+            tokio::select! {
+                event = self.events.next() => match event {
+                    Some(event) if are_shown => view.event(&event),
+                    Some(_) => {}
+                    None => return Ok(()),
+                },
+                () = interrupts.next() => {
+                    wish.interrupted(view)?;
+                    cancel(self.deployer, self.deployment, view).await;
+                }
             }
         }
     }
@@ -92,25 +98,4 @@ async fn cancel(deployer: &Deployer, deployment: &DeploymentId, view: &mut dyn V
         }
         Err(error) => view.note(&format!("note: the cancellation could not be noted: {}", error.sentence())),
     }
-}
-
-/// Shows the events of a deployment that was submitted: up to the arrival of its source, or its own end if it is
-/// an old one, found by its idempotency key.
-///
-/// # Errors
-/// Those of the store.
-pub(super) async fn submitted_events(
-    deployer: &Deployer,
-    deployment: &DeploymentId,
-    view: &mut dyn View,
-) -> Result<()> {
-    let mut events = deployer.events(deployment).await?;
-    while let Some(event) = events.next().await {
-        view.event(&event);
-        let has_arrived = matches!(event.kind, EventKind::StepFinished { step: Step::PutArchive, .. });
-        if has_arrived || matches!(event.kind, EventKind::Finished(_)) {
-            break;
-        }
-    }
-    Ok(())
 }

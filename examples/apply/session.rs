@@ -4,10 +4,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use chalk_deploy_core::checkpoint::Checkpoints;
+use chalk_deploy_core::machine::Outcome;
 use chalk_deploy_core::model::{DeploymentStatus, EnvironmentId};
 use chalk_deploy_core::runtime::Runtime;
-use chalk_deploy_core::source::STATE_MARKER;
-use chalk_deploy_core::store::{DeploymentRecord, DeploymentStore, HistoryQuery, SqliteStore};
+use chalk_deploy_core::store::{DeploymentRecord, DeploymentStore, HistoryQuery, STATE_MARKER, SqliteStore};
 use chalk_deploy_core::{ApplyRequest, Deployer, DeploymentHandle, Result};
 use chalk_deploy_testkit::{CrashSwitch, EmbeddedEnvironments, EmbeddedWorld};
 use futures::StreamExt as _;
@@ -15,7 +15,7 @@ use futures::StreamExt as _;
 use super::arguments::Arguments;
 use super::confirm::confirm;
 use super::exit::{self, Stop};
-use super::follow::{Wish, follow, patiently, submitted_events};
+use super::follow::{Following, Wish, patiently};
 use super::input::Input;
 use super::interrupt::Interrupts;
 use super::view::View;
@@ -58,7 +58,7 @@ impl Session<'_> {
             confirm(input.environment(), self.interrupts).await?;
         }
         if self.arguments.no_await {
-            self.submit(&input, &deployer, request).await
+            self.submit(&deployer, request).await
         } else {
             self.apply(&deployer, request).await
         }
@@ -79,33 +79,23 @@ impl Session<'_> {
         self.finish(deployer, &handle, wish).await
     }
 
-    async fn submit(&mut self, input: &Input, deployer: &Deployer, request: ApplyRequest) -> Result<u8, Stop> {
-        let before = newest(input.environment(), deployer).await?.map(|record| record.plan.id);
+    async fn submit(&mut self, deployer: &Deployer, request: ApplyRequest) -> Result<u8, Stop> {
         let mut wish = Wish::default();
-        let submitted = patiently(deployer.submit(request), &mut wish, self.interrupts, self.view).await?;
-        let deployment = match submitted {
-            Ok(deployment) => deployment,
-            Err(error) => {
-                // Either nothing was created, or there is a new deployment, which has ended with this error.
-                let newest = newest(input.environment(), deployer).await?;
-                let created = newest.filter(|record| Some(&record.plan.id) != before.as_ref());
-                return match created {
-                    Some(record) if record.status.is_terminal() => {
-                        let handle = deployer.resume(&record.plan.id, None).await.map_err(Stop::Broken)?;
-                        self.finish(deployer, &handle, wish).await
-                    }
-                    Some(_) => Err(Stop::Broken(error)),
-                    None => Err(Stop::Refused(error)),
-                };
+        let submission = patiently(deployer.submit(request), &mut wish, self.interrupts, self.view).await??;
+        let mut shown = Following { deployer, deployment: submission.id(), events: submission.events() };
+        shown.show(&mut wish, self.interrupts, self.view, true).await?;
+        match submission.arrived().await.map_err(Stop::Broken)? {
+            // Its upload failed, it was cancelled, or it is an old one, found by its idempotency key.
+            Some(outcome) => Ok(self.judge(&outcome)),
+            None if wish.is_to_cancel() => {
+                let handle = deployer.resume(submission.id(), None).await.map_err(Stop::Broken)?;
+                self.finish(deployer, &handle, wish).await
             }
-        };
-        if wish.is_to_cancel() {
-            let handle = deployer.resume(&deployment, None).await.map_err(Stop::Broken)?;
-            return self.finish(deployer, &handle, wish).await;
+            None => {
+                self.view.detached(submission.id());
+                Ok(exit::DONE)
+            }
         }
-        submitted_events(deployer, &deployment, self.view).await.map_err(Stop::Broken)?;
-        self.view.detached(&deployment);
-        Ok(exit::DONE)
     }
 
     /// Goes on with what is there. `None` when nothing was ever deployed into the environment.
@@ -121,15 +111,17 @@ impl Session<'_> {
             if let Some(event) = last {
                 self.view.event(&event);
             }
-            return self.judge(&handle).await.map(Some);
+            let outcome = handle.wait().await.map_err(Stop::Broken)?;
+            return Ok(Some(self.judge(&outcome)));
         }
+        let mut wish = Wish::default();
         for older in history.iter().rev().filter(|older| goes_before(older, record)) {
             self.view.note(&format!("note: deployment {} was begun before and is finished first", older.plan.id));
-            let mut wish = Wish::default();
             let handle = deployer.resume(&older.plan.id, None).await.map_err(Stop::Broken)?;
-            follow(deployer, &handle, &mut wish, self.interrupts, self.view, false).await?;
+            let mut older = Following { deployer, deployment: handle.id(), events: handle.events() };
+            older.show(&mut wish, self.interrupts, self.view, false).await?;
         }
-        let source = if record.status == DeploymentStatus::AwaitingSource {
+        let source = if record.status == DeploymentStatus::AwaitingSource && !record.cancel_requested {
             let collected = tokio::select! {
                 collected = input.source(&self.arguments.state, &self.runtime, self.view) => collected?,
                 () = self.interrupts.next() => return Err(Stop::Interrupted),
@@ -138,24 +130,24 @@ impl Session<'_> {
         } else {
             None
         };
-        let mut wish = Wish::default();
         let resuming = deployer.resume(&deployment, source);
         let handle = patiently(resuming, &mut wish, self.interrupts, self.view).await?.map_err(Stop::Broken)?;
         self.finish(deployer, &handle, wish).await.map(Some)
     }
 
     async fn finish(&mut self, deployer: &Deployer, handle: &DeploymentHandle, mut wish: Wish) -> Result<u8, Stop> {
-        follow(deployer, handle, &mut wish, self.interrupts, self.view, true).await?;
-        self.judge(handle).await
+        let mut following = Following { deployer, deployment: handle.id(), events: handle.events() };
+        following.show(&mut wish, self.interrupts, self.view, true).await?;
+        let outcome = handle.wait().await.map_err(Stop::Broken)?;
+        Ok(self.judge(&outcome))
     }
 
     /// The code for the end of a deployment; why it is no success is told.
-    async fn judge(&mut self, handle: &DeploymentHandle) -> Result<u8, Stop> {
-        let outcome = handle.wait().await.map_err(Stop::Broken)?;
+    fn judge(&mut self, outcome: &Outcome) -> u8 {
         if let Some(error) = &outcome.error {
             self.view.note(&super::sentence(&error.clone().into()));
         }
-        Ok(exit::ended(&outcome))
+        exit::ended(outcome)
     }
 }
 
@@ -173,11 +165,6 @@ async fn open(
         .with_runtime(runtime)
         .with_checkpoints(checkpoints)
         .build()
-}
-
-async fn newest(environment: &EnvironmentId, deployer: &Deployer) -> Result<Option<DeploymentRecord>> {
-    let query = HistoryQuery { environment: Some(environment.clone()), most: Some(1), ..HistoryQuery::default() };
-    Ok(deployer.history(&query).await?.into_iter().next())
 }
 
 /// Which of the deployments of an environment, newest first, `--resume` is about: the newest that has not ended, else

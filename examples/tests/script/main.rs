@@ -8,4 +8,5 @@ mod flags;
 mod interrupt;
 mod output;
 mod program;
+mod terminal;
 mod world;

@@ -1,13 +1,17 @@
 //! The program under test, and a folder for it to work in.
 
-use std::fs;
-use std::io::{BufRead as _, BufReader, Read as _};
+use std::ffi::OsString;
+use std::fs::{self, File};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::os::unix::ffi::OsStringExt as _;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 
 use chalk_deploy_core::store::{DeploymentRecord, DeploymentStore as _, HistoryQuery, SqliteStore};
 use rustix::process::{Pid, Signal, kill_process};
+use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+use rustix::termios::{Winsize, tcsetwinsize};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -100,6 +104,78 @@ impl Program {
         let stdout = BufReader::new(child.stdout.take().expect("it is piped"));
         Running { child, stdout: Some(stdout) }
     }
+
+    /// Runs it in the background on a terminal of its own, 100 columns wide.
+    pub(crate) fn start_on_terminal(self) -> OnTerminal {
+        self.on_terminal_with("TERM", "xterm-256color")
+    }
+
+    /// The same, with this variable.
+    pub(crate) fn on_terminal_with(mut self, name: &str, value: &str) -> OnTerminal {
+        let screen = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).expect("a pseudo-terminal");
+        grantpt(&screen).and_then(|()| unlockpt(&screen)).expect("it is ours");
+        let size = Winsize { ws_row: 30, ws_col: 100, ws_xpixel: 0, ws_ypixel: 0 };
+        tcsetwinsize(&screen, size).expect("it is a terminal");
+        let other = ptsname(&screen, Vec::new()).expect("it has a name");
+        let path = PathBuf::from(OsString::from_vec(other.into_bytes()));
+        let open = || File::options().read(true).write(true).open(&path).expect("the other side");
+        self.0
+            .stdin(open())
+            .stdout(open())
+            .stderr(open())
+            .env("TERM", "xterm-256color")
+            .env_remove("NO_COLOR")
+            .env(name, value);
+        let child = self.0.spawn().expect("the example was built before");
+        // Only the child may hold the other side: when it ends, the screen does.
+        drop(self);
+        OnTerminal { child, screen: File::from(screen), shown: String::new() }
+    }
+}
+
+/// A run under way on a terminal.
+pub(crate) struct OnTerminal {
+    child: Child,
+    screen: File,
+    shown: String,
+}
+
+impl OnTerminal {
+    /// Reads until this was shown.
+    pub(crate) fn wait_for(&mut self, text: &str) {
+        while !self.shown.contains(text) {
+            assert!(self.read(), "`{text}` was never shown: {}", self.shown);
+        }
+    }
+
+    /// Types a line.
+    pub(crate) fn answer(&mut self, line: &str) {
+        self.screen.write_all(format!("{line}\n").as_bytes()).expect("the terminal takes it");
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) {
+        send(&self.child, signal);
+    }
+
+    /// Waits for the end. Gives the exit code and all that was shown.
+    pub(crate) fn end(mut self) -> (Option<i32>, String) {
+        while self.read() {}
+        (self.child.wait().expect("a child of ours").code(), self.shown)
+    }
+
+    fn read(&mut self) -> bool {
+        let mut bytes = [0; 4096];
+        // Linux says EIO when the other side is closed.
+        let read = self.screen.read(&mut bytes).unwrap_or(0);
+        self.shown.push_str(&String::from_utf8_lossy(&bytes[..read]));
+        read > 0
+    }
+}
+
+fn send(child: &Child, signal: Signal) {
+    let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw).expect("a process id");
+    // It may have ended meanwhile; its status tells.
+    let _ = kill_process(pid, signal);
 }
 
 /// How a run ended.
@@ -150,9 +226,7 @@ pub(crate) struct Running {
 
 impl Running {
     pub(crate) fn signal(&self, signal: Signal) {
-        let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw).expect("a process id");
-        // It may have ended meanwhile; its status tells.
-        let _ = kill_process(pid, signal);
+        send(&self.child, signal);
     }
 
     /// The next line on stdout; `None` at the end.
