@@ -3,6 +3,7 @@
 pub mod checkpoint;
 pub mod cloud;
 pub mod error;
+pub mod graph;
 pub mod model;
 pub mod runtime;
 pub mod text;
