@@ -1,37 +1,25 @@
-//! temporary
-use crate::{Result, model::Digest};
-use bytes::Bytes;
-/// x
-#[derive(Debug, Clone)]
-pub struct FeatureGraph(Bytes);
-/// x
-#[derive(Debug, Clone)]
-pub struct GraphDiff;
-impl GraphDiff {
-    /// x
-    pub fn is_empty(&self) -> bool {
-        true
-    }
-}
-impl FeatureGraph {
-    /// x
-    pub fn decode(bytes: Bytes, _: Option<&std::path::Path>) -> Result<Self> {
-        Ok(Self(bytes))
-    }
-    /// x
-    pub fn bytes(&self) -> &Bytes {
-        &self.0
-    }
-    /// x
-    pub fn digest(&self) -> Digest {
-        Digest::of(&self.0)
-    }
-}
-/// x
-pub fn check(_: &FeatureGraph) -> Result<Vec<()>> {
-    Ok(vec![])
-}
-/// x
-pub fn diff(_: Option<&FeatureGraph>, _: &FeatureGraph) -> GraphDiff {
-    GraphDiff
-}
+//! The feature graph of a project: what chalkpy exports, what is wrong with it, and what a deployment changes.
+//!
+//! [`obtain`] gets an export (from a file, from chalkpy, or from the one committed with the project), [`FeatureGraph`]
+//! holds it, [`validate`] and [`check`] say what is wrong with it, [`diff`](fn@diff) compares two. All but `obtain` are
+//! plain functions over exports, so that a service can offer them too.
+
+mod diagnostic;
+mod diff;
+mod entry;
+mod feature_graph;
+mod obtain;
+mod portable;
+pub mod proto;
+mod validate;
+mod wire;
+
+#[cfg(test)]
+mod testing;
+
+pub use diagnostic::{Diagnostic, DiagnosticCode, Severity};
+pub use diff::{Change, ChangeKind, Entity, GraphDiff, diff};
+pub use entry::{FeatureEntry, FeatureKind, GraphSummary, NamedQueryEntry, ResolverEntry, ResolverForm};
+pub use feature_graph::FeatureGraph;
+pub use obtain::{COMMITTED_EXPORT, ExportRequest, GraphOrigin, ObtainedGraph, SearchPath, obtain};
+pub use validate::{check, validate};

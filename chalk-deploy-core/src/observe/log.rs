@@ -95,3 +95,50 @@ impl fmt::Debug for EventStream {
         formatter.write_str("EventStream")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use futures::FutureExt as _;
+
+    use super::*;
+    use crate::machine::{Stage, Step};
+    use crate::model::{DeploymentId, DeploymentStatus, Timestamp};
+    use crate::observe::Unit;
+
+    fn event(kind: EventKind) -> DeploymentEvent {
+        let deployment_id = DeploymentId::new("caaaaaaaaaaaaaaaaaaaaaaaa").expect("a valid id");
+        DeploymentEvent { kind, deployment_id, at: Timestamp::default() }
+    }
+
+    fn progress(done: u64) -> DeploymentEvent {
+        event(EventKind::Progress {
+            stage: Stage::Upload,
+            step: Step::PutArchive,
+            done,
+            total: None,
+            unit: Unit::Bytes,
+        })
+    }
+
+    #[test]
+    fn endless_progress_does_not_fill_the_memory_and_displaces_nothing_else() {
+        let log = EventLog::new();
+        log.extend((0..2 * KEPT_MOST as u64).map(progress));
+        log.extend([event(EventKind::Status { status: DeploymentStatus::Working })]);
+        log.close();
+        let events: Vec<_> = log.follow().collect().now_or_never().expect("the log is closed");
+        assert_eq!(events.len(), KEPT_MOST + 1);
+        assert!(matches!(events.last().map(|event| &event.kind), Some(EventKind::Status { .. })));
+    }
+
+    #[test]
+    fn a_listener_waits_for_what_is_to_come_and_ends_when_the_log_is_closed() {
+        let log = EventLog::new();
+        let mut events = log.follow();
+        assert!(events.next().now_or_never().is_none(), "nothing has happened yet");
+        log.extend([progress(1)]);
+        assert_eq!(events.next().now_or_never(), Some(Some(progress(1))));
+        log.close();
+        assert_eq!(events.next().now_or_never(), Some(None));
+    }
+}

@@ -1,0 +1,67 @@
+//! Makes an export the same wherever it was made.
+//!
+//! chalkpy writes three things into an export that differ between two machines, or between two runs on one machine,
+//! for the same project:
+//!
+//! - absolute paths, in file names, tracebacks, messages and in values that the code made from `__file__`
+//!   ([`roots`], [`text`]);
+//! - a random id at every node of an expression ([`expressions`]);
+//! - ids of captured values, which are digests of bytes that hold such paths ([`captured`]).
+//!
+//! All are replaced at the level of the wire, so that fields which this library does not know stay byte for byte.
+//! Doing it again changes nothing.
+
+mod captured;
+mod expressions;
+mod roots;
+mod text;
+
+use std::path::Path;
+
+use bytes::Bytes;
+
+use super::proto::Export;
+use super::wire::{Editor, Role, Shape, WireError, edit};
+pub(super) use captured::{ValueIds, digests_of_values};
+pub(super) use expressions::is_expression_id;
+
+use expressions::ExpressionIds;
+use roots::Roots;
+
+/// The export with every path relative to the project and every id made from content.
+pub(super) fn portable(
+    bytes: &Bytes,
+    export: &Export,
+    project_directory: Option<&Path>,
+) -> Result<Option<Bytes>, WireError> {
+    let roots = Roots::of(export, project_directory);
+    let rekeys = captured::ids_are_digests(bytes)?;
+    let mut editor = Rewriter { roots: &roots, expressions: ExpressionIds::default() };
+    let mut changed = edit(bytes, Some(Shape::Export), &mut editor)?;
+    if rekeys && let Some(rekeyed) = captured::rekey(changed.as_deref().unwrap_or(bytes))? {
+        changed = Some(rekeyed);
+    }
+    Ok(changed.map(Bytes::from).filter(|changed| changed != bytes))
+}
+
+struct Rewriter<'r> {
+    roots: &'r Roots,
+    expressions: ExpressionIds,
+}
+
+impl Editor for Rewriter<'_> {
+    fn edit(&mut self, role: Role, number: u32, content: &[u8]) -> Option<Vec<u8>> {
+        let rewrite: fn(&Roots, &str) -> Option<String> = match role {
+            Role::Path => Roots::path,
+            Role::Text => Roots::text,
+            Role::Opaque => {
+                if let Some(id) = self.expressions.stable(number, content) {
+                    return Some(id);
+                }
+                Roots::value
+            }
+            _ => return None,
+        };
+        rewrite(self.roots, std::str::from_utf8(content).ok()?).map(String::into_bytes)
+    }
+}

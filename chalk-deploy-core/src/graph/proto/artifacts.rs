@@ -1,0 +1,325 @@
+//! `chalk.artifacts.v1`: the export as a whole, and the graph that it carries.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+
+use super::{
+    CapturedGlobalValue, DatabaseSource, DatabaseSourceGroup, Duration, FeatureSet, Lsp, Resolver, SinkResolver,
+    SourceFileReference, StreamResolver, StreamSource,
+};
+
+/// `chalk.artifacts.v1.Export`: what `chalkpy export --proto` writes.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct Export {
+    /// The definitions. Absent when chalkpy could not even begin (then `failed` says why).
+    #[prost(message, optional, tag = "1")]
+    pub graph: Option<Graph>,
+    /// Scheduled queries.
+    #[prost(message, repeated, tag = "2")]
+    pub crons: Vec<CronQuery>,
+    /// `Chart`, as wire bytes.
+    #[prost(bytes = "bytes", repeated, tag = "3")]
+    pub charts: Vec<Bytes>,
+    /// `CDCSource`, as wire bytes.
+    #[prost(bytes = "bytes", repeated, tag = "4")]
+    pub cdc_sources: Vec<Bytes>,
+    /// What chalkpy read from chalk.yaml.
+    #[prost(message, optional, tag = "5")]
+    pub config: Option<ProjectSettings>,
+    /// Which chalkpy made the export.
+    #[prost(message, optional, tag = "6")]
+    pub chalkpy: Option<ChalkpyInfo>,
+    /// Files that could not be imported.
+    #[prost(message, repeated, tag = "7")]
+    pub failed: Vec<FailedImport>,
+    /// What chalkpy's own validation found.
+    #[prost(message, repeated, tag = "8")]
+    pub logs: Vec<ValidationLog>,
+    /// What an editor would show.
+    #[prost(message, optional, tag = "9")]
+    pub lsp: Option<Lsp>,
+    /// Definitions that chalkpy could not convert.
+    #[prost(message, repeated, tag = "10")]
+    pub conversion_errors: Vec<ChalkError>,
+    /// `GlobalVariablesInfo`, as wire bytes.
+    #[prost(bytes = "bytes", optional, tag = "11")]
+    pub captured_global_variables: Option<Bytes>,
+    /// `CronAggregateBackfill`, as wire bytes.
+    #[prost(bytes = "bytes", repeated, tag = "12")]
+    pub cron_aggregate_backfills: Vec<Bytes>,
+}
+
+/// `chalk.graph.v1.Graph`.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct Graph {
+    /// Feature classes.
+    #[prost(message, repeated, tag = "1")]
+    pub feature_sets: Vec<FeatureSet>,
+    /// Online and offline resolvers.
+    #[prost(message, repeated, tag = "2")]
+    pub resolvers: Vec<Resolver>,
+    /// Stream resolvers.
+    #[prost(message, repeated, tag = "3")]
+    pub stream_resolvers: Vec<StreamResolver>,
+    /// Sink resolvers.
+    #[prost(message, repeated, tag = "4")]
+    pub sink_resolvers: Vec<SinkResolver>,
+    /// Named queries.
+    #[prost(message, repeated, tag = "7")]
+    pub named_queries: Vec<NamedQuery>,
+    /// Databases.
+    #[prost(message, repeated, tag = "8")]
+    pub database_sources_v2: Vec<DatabaseSource>,
+    /// Streams.
+    #[prost(message, repeated, tag = "9")]
+    pub stream_sources_v2: Vec<StreamSource>,
+    /// Databases under one name, told apart by tags.
+    #[prost(message, repeated, tag = "10")]
+    pub database_source_groups: Vec<DatabaseSourceGroup>,
+    /// `ModelReference`, as wire bytes.
+    #[prost(bytes = "bytes", repeated, tag = "11")]
+    pub model_references: Vec<Bytes>,
+    /// `OnlineStoreConfig`, as wire bytes.
+    #[prost(bytes = "bytes", repeated, tag = "12")]
+    pub online_store_configs: Vec<Bytes>,
+    /// What the functions of the graph use from their modules, each under the SHA-256 of its bytes.
+    #[prost(message, repeated, tag = "13")]
+    pub captured_global_values: Vec<CapturedGlobalValue>,
+    /// `SymbolicValue`, as wire bytes.
+    #[prost(bytes = "bytes", repeated, tag = "14")]
+    pub symbolic_value_explicits: Vec<Bytes>,
+    /// `MaterializedFeatureView`, as wire bytes.
+    #[prost(bytes = "bytes", repeated, tag = "15")]
+    pub materialized_feature_views: Vec<Bytes>,
+}
+
+/// `chalk.graph.v1.NamedQuery`.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct NamedQuery {
+    /// The name that clients call it by.
+    #[prost(string, tag = "1")]
+    pub name: String,
+    /// A semantic version.
+    #[prost(string, optional, tag = "2")]
+    pub query_version: Option<String>,
+    /// Full names of the features given.
+    #[prost(string, repeated, tag = "3")]
+    pub input: Vec<String>,
+    /// Full names of the features asked for.
+    #[prost(string, repeated, tag = "4")]
+    pub output: Vec<String>,
+    /// Tags that choose resolvers.
+    #[prost(string, repeated, tag = "5")]
+    pub tags: Vec<String>,
+    /// For people.
+    #[prost(string, optional, tag = "6")]
+    pub description: Option<String>,
+    /// Who answers for it.
+    #[prost(string, optional, tag = "7")]
+    pub owner: Option<String>,
+    /// Free metadata.
+    #[prost(btree_map = "string, string", tag = "8")]
+    pub meta: BTreeMap<String, String>,
+    /// How stale a feature may be.
+    #[prost(btree_map = "string, message", tag = "9")]
+    pub staleness: BTreeMap<String, Duration>,
+    /// Options of the planner.
+    #[prost(btree_map = "string, string", tag = "10")]
+    pub planner_options: BTreeMap<String, String>,
+    /// Where it is defined.
+    #[prost(string, tag = "11")]
+    pub file_name: String,
+    /// Where exactly.
+    #[prost(message, optional, tag = "13")]
+    pub source_file_reference: Option<SourceFileReference>,
+    /// Features that are logged beyond the output.
+    #[prost(string, repeated, tag = "14")]
+    pub additional_logged_features: Vec<String>,
+    /// Whether the query may be deployed without a plan.
+    #[prost(bool, optional, tag = "15")]
+    pub valid_plan_not_required: Option<bool>,
+    /// `NamedQueryOutputExpression`, as wire bytes.
+    #[prost(bytes = "bytes", repeated, tag = "17")]
+    pub output_expressions: Vec<Bytes>,
+}
+
+/// `chalk.artifacts.v1.CronQuery`: a query that runs on a schedule.
+#[derive(Clone, PartialEq, Eq, prost::Message)]
+pub struct CronQuery {
+    /// Its name.
+    #[prost(string, tag = "1")]
+    pub name: String,
+    /// When it runs.
+    #[prost(string, tag = "2")]
+    pub cron: String,
+    /// Where it is defined.
+    #[prost(string, tag = "3")]
+    pub file_name: String,
+    /// Full names of the features that it computes.
+    #[prost(string, repeated, tag = "4")]
+    pub output: Vec<String>,
+    /// Tags that choose resolvers.
+    #[prost(string, repeated, tag = "9")]
+    pub tags: Vec<String>,
+    /// Whether the results go to the online store.
+    #[prost(bool, tag = "11")]
+    pub store_online: bool,
+    /// Whether the results go to the offline store.
+    #[prost(bool, tag = "12")]
+    pub store_offline: bool,
+}
+
+/// `chalk.artifacts.v1.ProjectSettings`: chalk.yaml as chalkpy read it.
+#[derive(Clone, PartialEq, Eq, prost::Message)]
+pub struct ProjectSettings {
+    /// The project's name.
+    #[prost(string, tag = "1")]
+    pub project: String,
+    /// Its environments.
+    #[prost(message, repeated, tag = "2")]
+    pub environments: Vec<EnvironmentSettings>,
+    /// What missing metadata costs.
+    #[prost(message, optional, tag = "3")]
+    pub validation: Option<ValidationSettings>,
+}
+
+/// `chalk.artifacts.v1.EnvironmentSettings`.
+#[derive(Clone, PartialEq, Eq, prost::Message)]
+pub struct EnvironmentSettings {
+    /// The environment's name, or `default`.
+    #[prost(string, tag = "1")]
+    pub id: String,
+    /// The Python that it runs on.
+    #[prost(string, optional, tag = "2")]
+    pub runtime: Option<String>,
+    /// Its requirements file.
+    #[prost(string, optional, tag = "3")]
+    pub requirements: Option<String>,
+    /// Its Dockerfile.
+    #[prost(string, optional, tag = "4")]
+    pub dockerfile: Option<String>,
+    /// The version of the platform that it is pinned to.
+    #[prost(string, optional, tag = "6")]
+    pub platform_version: Option<String>,
+}
+
+/// `chalk.artifacts.v1.ValidationSettings`.
+#[derive(Clone, PartialEq, Eq, prost::Message)]
+pub struct ValidationSettings {
+    /// What features must carry.
+    #[prost(message, optional, tag = "1")]
+    pub feature: Option<MetadataSettingsList>,
+    /// What resolvers must carry.
+    #[prost(message, optional, tag = "2")]
+    pub resolver: Option<MetadataSettingsList>,
+}
+
+/// `chalk.artifacts.v1.FeatureSettings` and `ResolverSettings`, which have the same fields.
+#[derive(Clone, PartialEq, Eq, prost::Message)]
+pub struct MetadataSettingsList {
+    /// The rules.
+    #[prost(message, repeated, tag = "1")]
+    pub metadata: Vec<MetadataSettings>,
+}
+
+/// `chalk.artifacts.v1.MetadataSettings`.
+#[derive(Clone, PartialEq, Eq, prost::Message)]
+pub struct MetadataSettings {
+    /// `owner`, `tags` or `description`.
+    #[prost(string, tag = "1")]
+    pub name: String,
+    /// `info`, `warning` or `error`.
+    #[prost(string, tag = "2")]
+    pub missing: String,
+}
+
+/// `chalk.artifacts.v1.ChalkpyInfo`.
+#[derive(Clone, PartialEq, Eq, prost::Message)]
+pub struct ChalkpyInfo {
+    /// The version of chalkpy.
+    #[prost(string, tag = "1")]
+    pub version: String,
+    /// The version of Python.
+    #[prost(string, optional, tag = "2")]
+    pub python: Option<String>,
+}
+
+/// `chalk.artifacts.v1.FailedImport`: a file that raised while it was imported.
+#[derive(Clone, PartialEq, Eq, prost::Message)]
+pub struct FailedImport {
+    /// The file; empty when chalkpy itself failed.
+    #[prost(string, tag = "1")]
+    pub file_name: String,
+    /// The module's dotted name.
+    #[prost(string, tag = "2")]
+    pub module: String,
+    /// The traceback, which ends with the exception.
+    #[prost(string, tag = "3")]
+    pub traceback: String,
+}
+
+/// `chalk.artifacts.v1.ValidationLog`: a finding of chalkpy's own validation.
+#[derive(Clone, PartialEq, Eq, prost::Message)]
+pub struct ValidationLog {
+    /// What was found.
+    #[prost(string, tag = "1")]
+    pub header: String,
+    /// More about it, often on several lines.
+    #[prost(string, tag = "2")]
+    pub subheader: String,
+    /// How bad it is.
+    #[prost(enumeration = "ValidationLogSeverity", tag = "3")]
+    pub severity: i32,
+}
+
+/// `chalk.artifacts.v1.ValidationLogSeverity`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, prost::Enumeration)]
+#[repr(i32)]
+pub enum ValidationLogSeverity {
+    /// Not said.
+    Unspecified = 0,
+    /// Good to know.
+    Info = 4,
+    /// Deploys, and should be looked at.
+    Warning = 8,
+    /// Must not be deployed.
+    Error = 12,
+}
+
+/// `chalk.common.v1.ChalkError`.
+#[derive(Clone, PartialEq, Eq, prost::Message)]
+pub struct ChalkError {
+    /// A number of `chalk.common.v1.ErrorCode`.
+    #[prost(int32, tag = "1")]
+    pub code: i32,
+    /// A number of `chalk.common.v1.ErrorCodeCategory`.
+    #[prost(int32, tag = "2")]
+    pub category: i32,
+    /// What went wrong.
+    #[prost(string, tag = "3")]
+    pub message: String,
+    /// The exception behind it.
+    #[prost(message, optional, tag = "103")]
+    pub exception: Option<ChalkException>,
+    /// The feature that it is about.
+    #[prost(string, optional, tag = "104")]
+    pub feature: Option<String>,
+    /// The resolver that it is about.
+    #[prost(string, optional, tag = "105")]
+    pub resolver: Option<String>,
+}
+
+/// `chalk.common.v1.ChalkException`.
+#[derive(Clone, PartialEq, Eq, prost::Message)]
+pub struct ChalkException {
+    /// The exception's class.
+    #[prost(string, tag = "1")]
+    pub kind: String,
+    /// Its message.
+    #[prost(string, tag = "2")]
+    pub message: String,
+    /// Its traceback.
+    #[prost(string, tag = "3")]
+    pub stacktrace: String,
+}

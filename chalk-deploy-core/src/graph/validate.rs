@@ -1,0 +1,225 @@
+//! What is wrong with a graph.
+//!
+//! chalkpy leaves it to the server to act on errors in regular deployments (the docstring of its `validate_artifacts`),
+//! so the checks are made here again, on the graph alone, and the findings that chalkpy wrote into the export are
+//! added. Which check is whose is in [`DiagnosticCode`].
+
+use std::collections::{BTreeMap, HashSet};
+
+use super::proto::resolver_input::Annotation;
+use super::proto::{DataFrameType, FailedImport, FeatureReference, FeatureSet, Range, ValidationLogSeverity};
+use super::{Diagnostic, DiagnosticCode, FeatureGraph, ResolverEntry, Severity};
+use crate::{Error, ErrorCode, Result};
+
+/// The namespace of the features that the platform itself provides, such as the current time.
+const PLATFORM_NAMESPACE: &str = "__chalk__";
+
+/// So many errors are named in the sentence of [`check`].
+const MOST_NAMED: usize = 3;
+
+/// Everything that is found in a graph, the order being that of the checks.
+pub fn validate(graph: &FeatureGraph) -> Vec<Diagnostic> {
+    let mut found = Vec::new();
+    found.extend(graph.export().failed.iter().map(failed_import));
+    conversion_errors(graph, &mut found);
+    export_logs(graph, &mut found);
+    duplicate_features(graph, &mut found);
+    duplicate_resolvers(graph, &mut found);
+    found.extend(graph.graph().feature_sets.iter().filter_map(primary));
+    unknown_inputs(graph, &mut found);
+    found
+}
+
+/// Refuses a graph with errors; otherwise returns what else was found.
+///
+/// # Errors
+/// [`ErrorCode::GraphInvalid`] with the first errors in one sentence and the number of further ones.
+pub fn check(graph: &FeatureGraph) -> Result<Vec<Diagnostic>> {
+    let found = validate(graph);
+    let errors: Vec<&Diagnostic> = found.iter().filter(|finding| finding.severity == Severity::Error).collect();
+    if errors.is_empty() {
+        return Ok(found);
+    }
+    let named: Vec<String> = errors.iter().take(MOST_NAMED).map(ToString::to_string).collect();
+    let mut message = format!(
+        "{} error{}: {}",
+        errors.len(),
+        if errors.len() == 1 { "" } else { "s" },
+        named.join("; ")
+    );
+    if errors.len() > MOST_NAMED {
+        use std::fmt::Write as _;
+        // Writing into a String cannot fail.
+        let _ = write!(message, "; and {} more", errors.len() - MOST_NAMED);
+    }
+    Err(Error::new(ErrorCode::GraphInvalid, message).on("feature graph"))
+}
+
+fn failed_import(failed: &FailedImport) -> Diagnostic {
+    let subject = if failed.module.is_empty() { &failed.file_name } else { &failed.module };
+    let exception = failed.traceback.lines().map(str::trim).rfind(|line| !line.is_empty());
+    let message = match exception {
+        Some(exception) => format!("the import failed: {exception}"),
+        None => "the import failed, and the export does not say why".to_owned(),
+    };
+    Diagnostic::error(DiagnosticCode::FailedImport, subject, &message)
+        .at(&failed.file_name, line_of(&failed.traceback, &failed.file_name))
+}
+
+/// The last line of the file that a traceback names: the one that raised, or led to what raised.
+fn line_of(traceback: &str, file: &str) -> Option<u32> {
+    let frame = format!("File \"{file}\", line ");
+    let (_, rest) = traceback.rsplit_once(&frame)?;
+    let digits = rest.find(|symbol: char| !symbol.is_ascii_digit()).unwrap_or(rest.len());
+    rest.get(..digits)?.parse().ok()
+}
+
+fn conversion_errors(graph: &FeatureGraph, found: &mut Vec<Diagnostic>) {
+    for error in &graph.export().conversion_errors {
+        let subject = error.resolver.as_deref().or(error.feature.as_deref()).unwrap_or_default();
+        found.push(Diagnostic::error(DiagnosticCode::ConversionFailed, subject, &error.message));
+    }
+}
+
+fn export_logs(graph: &FeatureGraph, found: &mut Vec<Diagnostic>) {
+    for log in &graph.export().logs {
+        let severity = match log.severity() {
+            ValidationLogSeverity::Error => Severity::Error,
+            ValidationLogSeverity::Warning => Severity::Warning,
+            // chalkpy forgets the severity of one log, that of a protected namespace, which is an error elsewhere; a
+            // log without one is not counted against a deployment here.
+            ValidationLogSeverity::Info | ValidationLogSeverity::Unspecified => Severity::Info,
+        };
+        let more = log.subheader.lines().map(str::trim).find(|line| !line.is_empty());
+        let message = match more {
+            Some(more) => format!("{} ({more})", log.header.trim_end_matches('.')),
+            None => log.header.trim_end_matches('.').to_owned(),
+        };
+        found.push(Diagnostic::error(DiagnosticCode::ExportLog, "", &message).with_severity(severity));
+    }
+}
+
+fn duplicate_features(graph: &FeatureGraph, found: &mut Vec<Diagnostic>) {
+    // Versions of a feature share a name and differ in the attribute.
+    let mut counts: BTreeMap<(String, &str), (usize, &FeatureSet)> = BTreeMap::new();
+    for feature in graph.features().filter(|feature| !feature.is_autogenerated()) {
+        counts.entry((feature.full_name(), feature.attribute_name())).or_insert((0, feature.set())).0 += 1;
+    }
+    for ((name, _), (count, set)) in counts {
+        if count > 1 {
+            let message = format!("{count} features have this name; each needs its own");
+            found.push(in_set(Diagnostic::error(DiagnosticCode::DuplicateFeature, &name, &message), set));
+        }
+    }
+}
+
+fn duplicate_resolvers(graph: &FeatureGraph, found: &mut Vec<Diagnostic>) {
+    // As chalkpy counts them: among the online and offline ones, by the function's name without its module.
+    let mut by_name: BTreeMap<&str, Vec<ResolverEntry<'_>>> = BTreeMap::new();
+    for resolver in graph.resolvers().filter(|resolver| matches!(resolver, ResolverEntry::Batch(_))) {
+        let name = resolver.full_name().rsplit('.').next().unwrap_or_default();
+        by_name.entry(name).or_default().push(resolver);
+    }
+    for (name, resolvers) in by_name {
+        if let [first, .., last] = resolvers.as_slice() {
+            let message = format!(
+                "{} resolvers have the name `{name}`, among them {} and {}; each needs its own",
+                resolvers.len(),
+                first.full_name(),
+                last.full_name()
+            );
+            found.push(at_function(Diagnostic::error(DiagnosticCode::DuplicateResolver, name, &message), *last));
+        }
+    }
+}
+
+fn primary(set: &FeatureSet) -> Option<Diagnostic> {
+    let primaries: Vec<&str> = set
+        .features
+        .iter()
+        .filter_map(|feature| match feature.kind.as_ref()? {
+            super::proto::feature_type::Kind::Scalar(feature) if feature.is_primary && !feature.is_autogenerated => {
+                Some(feature.name.as_str())
+            }
+            _ => None,
+        })
+        .collect();
+    let finding = match primaries.as_slice() {
+        [] if !set.is_singleton => Diagnostic::error(
+            DiagnosticCode::PrimaryMissing,
+            &set.name,
+            "the feature set has no primary feature; mark one of its int or str features as primary",
+        ),
+        [_, _, ..] if !set.is_singleton => Diagnostic::error(
+            DiagnosticCode::PrimaryAmbiguous,
+            &set.name,
+            &format!("the feature set has {} primary features ({}); keep one", primaries.len(), primaries.join(", ")),
+        ),
+        _ => return None,
+    };
+    Some(in_set(finding, set))
+}
+
+fn unknown_inputs(graph: &FeatureGraph, found: &mut Vec<Diagnostic>) {
+    let known: HashSet<(&str, &str)> =
+        graph.features().map(|feature| (feature.namespace(), feature.name())).collect();
+    for resolver in graph.resolvers() {
+        let inputs = match resolver {
+            ResolverEntry::Batch(resolver) => &resolver.inputs,
+            ResolverEntry::Sink(resolver) => &resolver.inputs,
+            ResolverEntry::Stream(_) => continue,
+        };
+        let mut unknown = Unknown { known: &known, names: Vec::new() };
+        for input in inputs {
+            match &input.annotation {
+                Some(Annotation::Feature(input)) => input.feature.iter().for_each(|feature| unknown.feature(feature)),
+                Some(Annotation::DataFrame(rows)) => unknown.rows(rows),
+                Some(Annotation::State(_)) | None => {}
+            }
+        }
+        for name in unknown.names {
+            let message = format!("the resolver takes `{name}`, which is no feature");
+            let finding = Diagnostic::error(DiagnosticCode::InputUnknown, resolver.full_name(), &message);
+            found.push(at_function(finding, resolver));
+        }
+    }
+}
+
+struct Unknown<'g> {
+    known: &'g HashSet<(&'g str, &'g str)>,
+    names: Vec<String>,
+}
+
+impl Unknown<'_> {
+    // The depth is that of the decode, which is bounded.
+    fn feature(&mut self, feature: &FeatureReference) {
+        if feature.namespace != PLATFORM_NAMESPACE
+            && !self.known.contains(&(feature.namespace.as_str(), feature.name.as_str()))
+        {
+            let name = format!("{}.{}", feature.namespace, feature.name);
+            if !self.names.contains(&name) {
+                self.names.push(name);
+            }
+        }
+        feature.path.iter().for_each(|join| self.feature(join));
+        feature.df.iter().for_each(|rows| self.rows(rows));
+    }
+
+    fn rows(&mut self, rows: &DataFrameType) {
+        rows.required_columns.iter().chain(&rows.optional_columns).for_each(|column| self.feature(column));
+    }
+}
+
+fn in_set(finding: Diagnostic, set: &FeatureSet) -> Diagnostic {
+    let Some(place) = &set.source_file_reference else { return finding };
+    finding.at(&place.file_name, place.range.and_then(first_line))
+}
+
+fn first_line(range: Range) -> Option<u32> {
+    range.start?.line.and_then(|line| u32::try_from(line).ok()?.checked_add(1))
+}
+
+fn at_function(finding: Diagnostic, resolver: ResolverEntry<'_>) -> Diagnostic {
+    let Some(function) = resolver.function() else { return finding };
+    finding.at(&function.file_name, function.source_line.and_then(|line| u32::try_from(line).ok()))
+}
