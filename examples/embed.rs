@@ -10,13 +10,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use chalk_deploy_core::checkpoint::NoCheckpoints;
+use chalk_deploy_core::graph::{self, ExportRequest};
 use chalk_deploy_core::model::DeploymentStatus;
 use chalk_deploy_core::observe::EventKind;
 use chalk_deploy_core::project::{Project, git_metadata};
 use chalk_deploy_core::runtime::SystemRuntime;
 use chalk_deploy_core::source::SourceArchive;
 use chalk_deploy_core::store::SqliteStore;
-use chalk_deploy_core::{ApplyRequest, Deployer, Error, ErrorCode, Result};
+use chalk_deploy_core::{ApplyRequest, Deployer, Error, Result};
 use chalk_deploy_testkit::{EmbeddedEnvironments, EmbeddedWorld};
 use futures::StreamExt as _;
 
@@ -75,13 +76,11 @@ async fn request(directory: &Path, state: &Path) -> Result<ApplyRequest> {
     let project = Project::open(directory)?;
     let environment = project.environment(None)?;
     let runtime = SystemRuntime::new();
-    let bytes = std::fs::read(project.directory().join("chalk.export.pb"))
-        .map_err(|error| Error::new(ErrorCode::GraphMissing, "cannot be read").caused_by(error))?;
-    let graph = chalk_deploy_core::graph::FeatureGraph::decode(bytes.into(), None)?;
+    let exported = graph::obtain(ExportRequest::new(project.directory()), runtime.as_ref()).await?;
     let options = environment.collect_options().with_excluded(state);
     let archive = SourceArchive::collect(project.directory(), options).await?;
     let (name, fingerprint) = (project.config().project.clone(), archive.fingerprint().clone());
-    Ok(ApplyRequest::new(environment.id, name, fingerprint, archive.payload(), graph)
+    Ok(ApplyRequest::new(environment.id, name, fingerprint, archive.payload(), exported.graph)
         .with_git(git_metadata(project.directory(), runtime.as_ref()).await)
         .with_requirements(environment.requirements)
         .with_settings(environment.settings))

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use chalk_deploy_core::graph::{self, FeatureGraph};
+use chalk_deploy_core::graph::{self, ExportRequest, FeatureGraph, ObtainedGraph, Severity};
 use chalk_deploy_core::model::{EnvironmentId, GitMetadata};
 use chalk_deploy_core::project::{Project, ResolvedEnvironment, git_metadata};
 use chalk_deploy_core::runtime::Runtime;
@@ -18,11 +18,25 @@ use super::view::{Collecting, View};
 /// Between two looks at how far collecting is; the first one tells that it takes long.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
+/// More findings in a graph than this are counted, not shown.
+const MOST_FINDINGS: usize = 20;
+
 /// A project and the environment that it goes to.
 #[derive(Debug)]
 pub(super) struct Input {
     project: Project,
     environment: ResolvedEnvironment,
+}
+
+/// What is to be deployed, checked.
+#[derive(Debug)]
+pub(super) struct Prepared {
+    /// The request.
+    pub(super) request: ApplyRequest,
+    /// Its feature graph.
+    pub(super) graph: FeatureGraph,
+    /// What is to be said of the graph.
+    pub(super) remarks: Vec<String>,
 }
 
 impl Input {
@@ -54,7 +68,7 @@ impl Input {
         self.project.environments().into_iter().filter_map(|name| EnvironmentId::new(name).ok()).collect()
     }
 
-    /// The request that the command line makes of the project, with the graph that it brings.
+    /// What the command line makes of the project.
     ///
     /// # Errors
     /// What is wrong with the graph or the source.
@@ -63,9 +77,9 @@ impl Input {
         arguments: &Arguments,
         runtime: &Arc<dyn Runtime>,
         view: &mut dyn View,
-    ) -> Result<(ApplyRequest, FeatureGraph)> {
+    ) -> Result<Prepared> {
         let git: GitMetadata = git_metadata(self.project.directory(), runtime.as_ref()).await;
-        let graph = self.graph(arguments).await?;
+        let (graph, remarks) = self.graph(arguments, runtime).await?;
         let archive = self.source(&arguments.state, runtime, view).await?;
         let request = ApplyRequest::new(
             self.environment.id.clone(),
@@ -84,7 +98,7 @@ impl Input {
             Some(key) => request.with_idempotency_key(key.clone()),
             None => request,
         };
-        Ok((request, graph))
+        Ok(Prepared { request, graph, remarks })
     }
 
     /// Collects the source, without the state folder, and tells how far it is when that takes long.
@@ -125,12 +139,22 @@ impl Input {
         collected
     }
 
-    async fn graph(&self, arguments: &Arguments) -> Result<FeatureGraph> {
-        let file = arguments.graph.clone().unwrap_or_else(|| self.project.directory().join("chalk.export.pb"));
-        let bytes = std::fs::read(file)
-            .map_err(|error| Error::new(ErrorCode::GraphMissing, "cannot be read").caused_by(error))?;
-        let graph = FeatureGraph::decode(bytes.into(), None)?;
-        graph::check(&graph)?;
-        Ok(graph)
+    /// The feature graph, with what is to be said of it.
+    async fn graph(&self, arguments: &Arguments, runtime: &Arc<dyn Runtime>) -> Result<(FeatureGraph, Vec<String>)> {
+        let request = ExportRequest::new(self.project.directory()).explicit(arguments.graph.clone());
+        let ObtainedGraph { graph, origin, notes, .. } = graph::obtain(request, runtime.as_ref()).await?;
+        let findings = graph::check(&graph)?;
+        let mut remarks = if notes.is_empty() { vec![origin.to_string()] } else { notes };
+        for remark in &mut remarks {
+            *remark = format!("note: {}", text::printable(remark));
+        }
+        remarks.extend(findings.iter().take(MOST_FINDINGS).map(|finding| {
+            let word = if finding.severity == Severity::Warning { "warning" } else { "note" };
+            format!("{word}: {}", text::printable(&finding.to_string()))
+        }));
+        if findings.len() > MOST_FINDINGS {
+            remarks.push(format!("note: {} further findings in the feature graph", findings.len() - MOST_FINDINGS));
+        }
+        Ok((graph, remarks))
     }
 }

@@ -16,7 +16,7 @@ use super::arguments::Arguments;
 use super::confirm::confirm;
 use super::exit::{self, Stop};
 use super::follow::{Following, Wish, patiently};
-use super::input::Input;
+use super::input::{Input, Prepared};
 use super::interrupt::Interrupts;
 use super::view::View;
 
@@ -43,11 +43,15 @@ impl Session<'_> {
             }
             // Nothing was ever deployed here.
         }
-        let (request, graph) = tokio::select! {
+        let Prepared { request, graph, remarks } = tokio::select! {
             prepared = input.request(self.arguments, &self.runtime, self.view) => prepared?,
             () = self.interrupts.next() => return Err(Stop::Interrupted),
         };
         let deployer = self.open(&input, &checkpoints).await?;
+        // Only now, so that bad input is one sentence.
+        for remark in remarks {
+            self.view.note(&remark);
+        }
         if !self.arguments.force
             && let Some(diff) = deployer.diff(input.environment(), &graph).await?
             && !diff.is_empty()

@@ -8,5 +8,6 @@ mod flags;
 mod interrupt;
 mod output;
 mod program;
+mod question;
 mod terminal;
 mod world;

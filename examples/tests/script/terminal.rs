@@ -30,9 +30,9 @@ fn no_color_takes_the_colours_and_a_simple_terminal_gets_plain_lines() {
 }
 
 #[test]
-fn with_json_a_terminal_shows_nothing_but_the_events() {
+fn with_json_a_terminal_shows_the_events_and_notes() {
     let sandbox = Sandbox::new();
     let (code, shown) = sandbox.apply().with(&["--json"]).start_on_terminal().end();
     assert_eq!(code, Some(0), "{shown}");
-    assert!(shown.lines().all(|line| line.starts_with("{\"event\":")), "{shown}");
+    assert!(shown.lines().all(|line| line.starts_with("{\"event\":") || line.starts_with("note: ")), "{shown}");
 }
