@@ -41,12 +41,8 @@ pub fn check(graph: &FeatureGraph) -> Result<Vec<Diagnostic>> {
         return Ok(found);
     }
     let named: Vec<String> = errors.iter().take(MOST_NAMED).map(ToString::to_string).collect();
-    let mut message = format!(
-        "{} error{}: {}",
-        errors.len(),
-        if errors.len() == 1 { "" } else { "s" },
-        named.join("; ")
-    );
+    let mut message =
+        format!("{} error{}: {}", errors.len(), if errors.len() == 1 { "" } else { "s" }, named.join("; "));
     if errors.len() > MOST_NAMED {
         use std::fmt::Write as _;
         // Writing into a String cannot fail.
@@ -161,8 +157,7 @@ fn primary(set: &FeatureSet) -> Option<Diagnostic> {
 }
 
 fn unknown_inputs(graph: &FeatureGraph, found: &mut Vec<Diagnostic>) {
-    let known: HashSet<(&str, &str)> =
-        graph.features().map(|feature| (feature.namespace(), feature.name())).collect();
+    let known: HashSet<(&str, &str)> = graph.features().map(|feature| (feature.namespace(), feature.name())).collect();
     for resolver in graph.resolvers() {
         let inputs = match resolver {
             ResolverEntry::Batch(resolver) => &resolver.inputs,

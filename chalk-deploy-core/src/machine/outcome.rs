@@ -63,8 +63,8 @@ pub struct StageOutcome {
     pub done: bool,
     /// From the start of its first step to the end of its last one, in milliseconds.
     pub elapsed_ms: u64,
-    /// How many attempts its steps took in all.
-    pub attempts: u32,
+    /// How many further attempts its steps took.
+    pub retries: u32,
 }
 
 /// The end of a deployment, or `None` while it has none.
@@ -95,7 +95,10 @@ pub fn outcome(state: &State) -> Option<Outcome> {
 
 fn traffic(state: &State) -> Option<TrafficOutcome> {
     if let Some(StepOutput::Verified(TrafficReport { backends, verified_by })) = state.output(Step::VerifyTraffic) {
-        return Some(TrafficOutcome { promoted: true, backends: backends.clone().into(), verified_by: *verified_by });
+        // The retirement takes the old version out of the division.
+        let retired = state.is_done(Step::RetirePrevious);
+        let backends = if retired { TrafficSplit::all_to(state.plan.id.clone()) } else { backends.clone() };
+        return Some(TrafficOutcome { promoted: true, backends: backends.into(), verified_by: *verified_by });
     }
     let Some(StepOutput::Previous { split, .. }) = state.output(Step::ObservePrevious) else { return None };
     let mut backends: Vec<Backend> = TrafficSplit::clone(split).into();
@@ -121,6 +124,6 @@ fn stage_outcome(deployment: &State, stage: Stage) -> StageOutcome {
         stage,
         done,
         elapsed_ms: u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX),
-        attempts: begun().map(|step| step.attempt).sum(),
+        retries: begun().map(|step| step.attempt.saturating_sub(1)).sum(),
     }
 }

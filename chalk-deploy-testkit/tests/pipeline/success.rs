@@ -47,6 +47,8 @@ async fn the_old_version_is_removed_only_after_the_new_one_has_all_the_traffic()
     assert_success(&outcome);
     let production = house.production().await;
     assert_eq!(production.split, TrafficSplit::all_to(new.clone()));
+    let told: Vec<_> = outcome.traffic.expect("the traffic is told").backends;
+    assert_eq!(told, Vec::from(production.split.clone()), "what is told is what is stored");
     let names: Vec<_> = production.objects.iter().map(|object| object.identity.reference.name.clone()).collect();
     assert_eq!(names, [format!("engine-{new}"), format!("engine-{new}")], "nothing of {old} is left");
 

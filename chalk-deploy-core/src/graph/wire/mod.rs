@@ -162,7 +162,10 @@ mod tests {
         let refused = |bytes: &[u8]| Fields::of(bytes).find_map(Result::err);
         assert_eq!(refused(&[0x0b]), Some(WireError::Type));
         assert_eq!(refused(&[0x02, 0x00]), Some(WireError::Number));
-        assert_eq!(refused(&[0x08, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x02]), Some(WireError::Varint));
+        assert_eq!(
+            refused(&[0x08, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x02]),
+            Some(WireError::Varint)
+        );
         assert_eq!(refused(&[0x0a, 0x05, 1, 2]), Some(WireError::Truncated));
         assert_eq!(refused(&[0x09, 1, 2, 3]), Some(WireError::Truncated));
         assert_eq!(refused(&[0x0a, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f]), Some(WireError::Truncated));
