@@ -4,9 +4,10 @@
 //! hands the events to two listeners. What it runs on are the embedded stand-ins of the testkit; a real service brings
 //! its own `Environments` and takes the rest as it is here. Kill it at any moment and start it again.
 
-#![expect(clippy::print_stdout, reason = "a script talks to the person who started it")]
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a script talks to the person who started it")]
 
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 use std::sync::Arc;
 
 use chalk_deploy_core::checkpoint::NoCheckpoints;
@@ -22,10 +23,16 @@ use chalk_deploy_testkit::{EmbeddedEnvironments, EmbeddedWorld};
 use futures::StreamExt as _;
 
 #[tokio::main]
-async fn main() -> Result<(), String> {
+async fn main() -> ExitCode {
     let project = std::env::args_os().nth(1).map_or_else(|| PathBuf::from("examples/projects/fraud"), PathBuf::from);
-    // An error tells what failed, on what, why, and what to do about it.
-    serve(&project, Path::new(".chalk-deploy-embed")).await.map_err(|error| error.sentence())
+    match serve(&project, Path::new(".chalk-deploy-embed")).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // What failed, on what, why, and what to do about it.
+            eprintln!("error: {}", error.sentence());
+            ExitCode::FAILURE
+        }
+    }
 }
 
 async fn serve(project: &Path, state: &Path) -> Result<()> {

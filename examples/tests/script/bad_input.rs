@@ -3,6 +3,9 @@
 use std::fmt::Write as _;
 use std::fs;
 
+use chalk_deploy_core::graph::proto::{Export, FailedImport};
+use prost::Message as _;
+
 use crate::program::Sandbox;
 use crate::world::files;
 
@@ -49,6 +52,18 @@ const CASES: &[Case] = &[
     case("an export that is not there", &["project", "--graph", "absent.bin"], nothing),
     case("no export at all", &["project"], |sandbox| {
         fs::remove_file(sandbox.path("project/chalk.export.pb")).expect("it is there");
+    }),
+    case("a graph with errors", &["project"], |sandbox| {
+        let path = "project/chalk.export.pb";
+        let mut export = Export::decode(&*fs::read(sandbox.path(path)).expect("it is there")).expect("an export");
+        let traceback = "Traceback (most recent call last):\n  File \"features.py\", line 3\nNameError: no such name\n";
+        let failed = FailedImport {
+            file_name: "features.py".to_owned(),
+            traceback: traceback.to_owned(),
+            ..FailedImport::default()
+        };
+        export.failed.push(failed);
+        sandbox.write(path, export.encode_to_vec());
     }),
     case("a link that leaves the project", &["project"], |sandbox| {
         std::os::unix::fs::symlink("/etc/passwd", sandbox.path("project/passwd")).expect("a new link");

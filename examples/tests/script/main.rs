@@ -1,9 +1,10 @@
-//! Starts the real `apply` program, as a person does: its output, its exit codes, and what is left when it is killed.
+//! Starts the real programs, as a person does: their output, their exit codes, and what is left when they are killed.
 
 #![cfg(unix)]
 
 mod bad_input;
 mod crash;
+mod embed;
 mod flags;
 mod interrupt;
 mod output;

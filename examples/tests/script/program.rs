@@ -7,6 +7,7 @@ use std::os::unix::ffi::OsStringExt as _;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
+use std::time::SystemTime;
 
 use chalk_deploy_core::store::{DeploymentRecord, DeploymentStore as _, HistoryQuery, SqliteStore};
 use rustix::process::{Pid, Signal, kill_process};
@@ -46,7 +47,12 @@ impl Sandbox {
 
     /// `apply` with these arguments, to be run here.
     pub(crate) fn program(&self, arguments: &[&str]) -> Program {
-        let mut command = Command::new(executable());
+        self.example("apply", arguments)
+    }
+
+    /// An example with these arguments, to be run here.
+    pub(crate) fn example(&self, name: &str, arguments: &[&str]) -> Program {
+        let mut command = Command::new(executable(name));
         command.args(arguments).current_dir(self.folder.path()).stdin(Stdio::null());
         // Neither the log of whoever runs the tests nor a chalkpy of theirs may change what is seen.
         command.env_remove("RUST_LOG").env_remove("CHALK_DEPLOY_LOG").env("PATH", self.path("no-programs"));
@@ -89,7 +95,7 @@ impl Program {
 
     /// Runs it to its end.
     pub(crate) fn run(mut self) -> Finished {
-        let output = self.0.output().unwrap_or_else(|error| panic!("{}: {error}", executable().display()));
+        let output = self.0.output().expect("the example was built before");
         Finished {
             status: output.status,
             stdout: String::from_utf8(output.stdout).expect("text"),
@@ -264,13 +270,27 @@ impl Running {
     }
 }
 
-/// `target/<profile>/examples/apply`, beside the folder of this test.
-fn executable() -> PathBuf {
+/// `target/<profile>/examples/<name>`, beside the folder of this test. `cargo test` builds it; `cargo test --test script`
+/// alone does not, and an old program would test nothing.
+fn executable(name: &str) -> PathBuf {
     let this = std::env::current_exe().expect("a path");
     let profile = this.parent().and_then(Path::parent).expect("target/<profile>/deps/<this>");
-    let path = profile.join("examples").join("apply");
-    assert!(path.exists(), "build it first: cargo build -p chalk-deploy-examples --example apply");
+    let path = profile.join("examples").join(name);
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let source = [here.join(name), here.join(format!("{name}.rs"))].into_iter().filter_map(|path| newest(&path)).max();
+    let is_fresh = fs::metadata(&path).and_then(|found| found.modified()).is_ok_and(|built| source <= Some(built));
+    assert!(is_fresh, "build it first: cargo build -p chalk-deploy-examples --example {name}");
     path
+}
+
+/// When a file, or the newest of a folder, was written; `None` if there is none.
+fn newest(path: &Path) -> Option<SystemTime> {
+    if path.is_dir() {
+        let entries = fs::read_dir(path).expect("readable").map(|entry| entry.expect("readable").path());
+        entries.filter_map(|path| newest(&path)).max()
+    } else {
+        fs::metadata(path).and_then(|found| found.modified()).ok()
+    }
 }
 
 /// Copies a folder with all that is in it.
