@@ -20,7 +20,7 @@ use crate::cloud::{ByteStream, Payload};
 pub use retry::RetryPolicy;
 
 /// A future as a boxed value.
-type BoxedFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
+pub type BoxedFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
 /// What a request carries. It can always be sent again from the start.
 #[derive(Debug, Clone, Default)]
@@ -76,14 +76,16 @@ impl TransportError {
 
 /// Sends requests through one tower service. Cheap to clone.
 #[derive(Clone)]
-pub struct Transport(Arc<dyn Sender>);
+pub struct Transport(Arc<dyn HttpService>);
 
-/// A tower service as an object that many may call at once.
-trait Sender: Send + Sync {
+/// A tower service as an object that many may call at once. Implemented for every service that answers these requests
+/// with a stream; there is no reason to implement it by hand.
+pub trait HttpService: Send + Sync + 'static {
+    /// Sends one request.
     fn send(&self, request: Request<RequestBody>) -> BoxedFuture<Result<Response<ByteStream>, TransportError>>;
 }
 
-impl<S> Sender for S
+impl<S> HttpService for S
 where
     S: Service<Request<RequestBody>, Response = Response<ByteStream>, Error = TransportError>
         + Clone
@@ -103,15 +105,7 @@ where
 
 impl Transport {
     /// Wraps a service.
-    pub fn new<S>(service: S) -> Self
-    where
-        S: Service<Request<RequestBody>, Response = Response<ByteStream>, Error = TransportError>
-            + Clone
-            + Send
-            + Sync
-            + 'static,
-        S::Future: Send,
-    {
+    pub fn new(service: impl HttpService) -> Self {
         Self(Arc::new(service))
     }
 
