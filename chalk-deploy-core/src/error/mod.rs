@@ -24,8 +24,6 @@ type Source = Box<dyn StdError + Send + Sync + 'static>;
 /// What went wrong, on what, why, and what to do about it.
 ///
 /// `Display` is one sentence without the hint; [`Error::sentence`] adds the hint, for a person at a terminal.
-#[derive(thiserror::Error)]
-#[error("{}", .0.recorded)]
 pub struct Error(Box<Inner>);
 
 struct Inner {
@@ -132,6 +130,18 @@ impl Error {
             source = cause.source();
         }
         recorded
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.0.recorded, formatter)
+    }
+}
+
+impl StdError for Error {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.0.source.as_deref().map(|source| source as &(dyn StdError + 'static))
     }
 }
 

@@ -14,9 +14,7 @@ impl FeatureGraph {
     /// Every feature, in the order of the export.
     pub fn features(&self) -> impl Iterator<Item = FeatureEntry<'_>> {
         self.graph().feature_sets.iter().flat_map(|set| {
-            set.features
-                .iter()
-                .filter_map(move |feature| Some(FeatureEntry { set, kind: feature.kind.as_ref()? }))
+            set.features.iter().filter_map(move |feature| Some(FeatureEntry { set, kind: feature.kind.as_ref()? }))
         })
     }
 

@@ -129,9 +129,16 @@ fn check_outline(bytes: &[u8]) -> Result<()> {
     if (graph && chalkpy) || (!graph && failed) {
         return Ok(());
     }
-    if graph { refused("the export is cut short: it does not say which chalkpy made it".to_owned()) } else { Err(not_an_export()) }
+    if graph {
+        refused("the export is cut short: it does not say which chalkpy made it".to_owned())
+    } else {
+        Err(not_an_export())
+    }
 }
 
 fn not_an_export() -> Error {
-    Error::new(ErrorCode::GraphUndecodable, "the bytes are no whole export of a feature graph (chalk.artifacts.v1.Export)")
+    Error::new(
+        ErrorCode::GraphUndecodable,
+        "the bytes are no whole export of a feature graph (chalk.artifacts.v1.Export)",
+    )
 }

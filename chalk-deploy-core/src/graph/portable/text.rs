@@ -57,9 +57,8 @@ impl Roots {
     fn relative(&self, found: &str, in_a_frame: bool) -> Option<String> {
         let path = absolute(found)?;
         let is_file = || has_drive(path.as_bytes()) || PLACES_OF_FILES.iter().any(|place| path.starts_with(place));
-        self.inside_or_library(&path).or_else(|| {
-            (in_a_frame || found.starts_with("file://") || is_file()).then(|| last_part(&path).to_owned())
-        })
+        self.inside_or_library(&path)
+            .or_else(|| (in_a_frame || found.starts_with("file://") || is_file()).then(|| last_part(&path).to_owned()))
     }
 
     /// How long the path is that some text begins with: up to the quote that it was opened with, or to the next
@@ -102,8 +101,8 @@ mod tests {
 
     use proptest::prelude::*;
 
-    use super::super::super::proto::Export;
     use super::*;
+    use crate::graph::proto::Export;
 
     fn roots(directory: &str) -> Roots {
         Roots::of(&Export::default(), Some(Path::new(directory)))
@@ -125,7 +124,8 @@ mod tests {
 
     #[test]
     fn words_after_an_unquoted_path_stay() {
-        let shown = roots("/home/ada/my fraud").text("  Filepath: /home/ada/my fraud/a.py\n\n  resolver a.b").expect("a path");
+        let shown =
+            roots("/home/ada/my fraud").text("  Filepath: /home/ada/my fraud/a.py\n\n  resolver a.b").expect("a path");
         assert_eq!(shown, "  Filepath: a.py\n\n  resolver a.b");
     }
 

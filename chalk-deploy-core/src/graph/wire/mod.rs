@@ -5,10 +5,16 @@
 //! ([`diff`](super::diff)) work on the bytes. The format is that of the protobuf documentation, "Encoding".
 
 mod edit;
+mod map_table;
+mod maps;
 mod schema;
 
 pub(super) use edit::{Editor, edit};
+pub(super) use maps::sort_maps;
 pub(super) use schema::{Role, Shape};
+
+/// How deep messages may be nested. Python's protobuf runtime writes and reads 100 levels at most.
+const DEEPEST: u32 = 200;
 
 /// Why bytes are no message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -162,7 +168,10 @@ mod tests {
         let refused = |bytes: &[u8]| Fields::of(bytes).find_map(Result::err);
         assert_eq!(refused(&[0x0b]), Some(WireError::Type));
         assert_eq!(refused(&[0x02, 0x00]), Some(WireError::Number));
-        assert_eq!(refused(&[0x08, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x02]), Some(WireError::Varint));
+        assert_eq!(
+            refused(&[0x08, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x02]),
+            Some(WireError::Varint)
+        );
         assert_eq!(refused(&[0x0a, 0x05, 1, 2]), Some(WireError::Truncated));
         assert_eq!(refused(&[0x09, 1, 2, 3]), Some(WireError::Truncated));
         assert_eq!(refused(&[0x0a, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f]), Some(WireError::Truncated));
