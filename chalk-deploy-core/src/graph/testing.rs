@@ -19,8 +19,8 @@ pub(super) const LOOKOUT_OF_ADA: &[u8] = include_bytes!("testdata/lookout-of-ada
 /// The same project in /opt/ci/7/lookout, with its virtual environment in .venv.
 pub(super) const LOOKOUT_OF_CI: &[u8] = include_bytes!("testdata/lookout-of-ci.pb");
 /// What an absolute path begins with, on the machines where exports of the tests were made.
-pub(super) const ABSOLUTE_PATH: [&str; 8] =
-    ["/home/", "/opt/", "/usr/", "/tmp/", "/root/", "/work/", "site-packages", "lib/python3"];
+pub(super) const ABSOLUTE_PATH: [&str; 7] =
+    ["/home/", "/opt/", "/usr/", "/tmp/", "/root/", "site-packages", "lib/python3"];
 
 /// A graph from bytes that are known to hold one.
 pub(super) fn decoded(bytes: &[u8]) -> FeatureGraph {

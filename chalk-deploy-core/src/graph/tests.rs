@@ -27,6 +27,7 @@ fn the_committed_export_holds_no_path_of_a_machine_and_is_what_a_decode_makes_of
     for path in ABSOLUTE_PATH {
         assert!(!text.contains(path), "{path} is in the committed export");
     }
+    assert!(!text.contains(env!("CARGO_MANIFEST_DIR").trim_end_matches("chalk-deploy-core")));
 }
 
 #[test]
@@ -73,7 +74,7 @@ fn full_names_kinds_and_counts_of_the_fraud_project_are_known() {
         assert!(features.contains(&(name.to_owned(), kind)), "{name} is missing among {features:?}");
     }
     let scheduled: Vec<_> =
-        graph.resolvers().filter(|resolver| resolver.is_scheduled()).map(|resolver| resolver.full_name()).collect();
+        graph.resolvers().filter(super::ResolverEntry::is_scheduled).map(|resolver| resolver.full_name()).collect();
     assert_eq!(scheduled, ["resolvers.refresh_credit_scores", "resolvers.load_transactions"]);
     let online = graph.resolvers().filter(|resolver| resolver.form() == ResolverForm::Online).count();
     assert_eq!(online, 3);

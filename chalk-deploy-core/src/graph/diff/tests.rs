@@ -173,6 +173,10 @@ fn an_expression_that_is_read_again_is_the_same_expression() {
     assert_eq!(shown, "~ feature user.id (changed: expression)");
 }
 
+fn reference(id: &str) -> CapturedGlobal {
+    CapturedGlobal { value_ref: Some(ValueReference { id: id.to_owned() }), ..CapturedGlobal::default() }
+}
+
 /// The small project, with a function that `get_age` uses through another one.
 fn with_helpers(source: &str, line: i32) -> Export {
     let value = |source: &str, uses: Option<&str>, line: i32| CapturedGlobal {
@@ -189,9 +193,6 @@ fn with_helpers(source: &str, line: i32) -> Export {
         }),
         value_ref: None,
     };
-    fn reference(id: &str) -> CapturedGlobal {
-        CapturedGlobal { value_ref: Some(ValueReference { id: id.to_owned() }), ..CapturedGlobal::default() }
-    }
     let id = |value: &CapturedGlobal| crate::model::Digest::of(value.encode_to_vec()).hex();
     let inner = value(source, None, line);
     let outer = value("def outer(): return helper()", Some(&id(&inner)), line);

@@ -21,47 +21,67 @@ fn sort_at(message: &[u8], place: usize, depth: u32) -> Result<Option<Vec<u8>>, 
         return Err(WireError::Depth);
     }
     let Some((maps, ways)) = MESSAGES.get(place) else { return Ok(None) };
-    let mut changed = false;
-    // The whole fields, and for the entries of maps their keys.
-    let mut fields: Vec<(u32, Cow<'_, [u8]>, Option<Vec<u8>>)> = Vec::new();
+    let mut made = MadeFields::default();
     for field in Fields::of(message) {
         let field = field?;
-        let mut raw = Cow::Borrowed(field.raw);
-        let mut key = None;
-        if let Value::Bytes(content) = field.value {
-            let way = ways.iter().find(|(number, _)| *number == field.number);
-            if let Some((_, inner)) = way
-                && let Some(sorted) = sort_at(content, *inner, depth + 1)?
-            {
-                let mut made = Vec::with_capacity(sorted.len() + 8);
-                put_bytes(&mut made, field.number, &sorted);
-                raw = Cow::Owned(made);
-                changed = true;
-            }
-            if maps.contains(&field.number) {
-                key = Some(key_of(content)?);
-            }
-        }
-        fields.push((field.number, raw, key));
+        let Value::Bytes(content) = field.value else {
+            made.keep(field.raw);
+            continue;
+        };
+        let key = if maps.contains(&field.number) { Some((field.number, key_of(content)?)) } else { None };
+        let sorted = match ways.iter().find(|(number, _)| *number == field.number) {
+            Some((_, inner)) => sort_at(content, *inner, depth + 1)?,
+            None => None,
+        };
+        made.add(field.raw, sorted.map(|content| (field.number, content)), key);
     }
-    // Entries change places with entries of their map only.
     for map in *maps {
-        let places: Vec<usize> = (0..fields.len())
-            .filter(|at| fields.get(*at).is_some_and(|(number, _, key)| number == map && key.is_some()))
-            .collect();
-        let mut entries: Vec<_> = places.iter().filter_map(|at| fields.get(*at).cloned()).collect();
-        if !entries.is_sorted_by(|(_, _, left), (_, _, right)| left <= right) {
-            changed = true;
-            // Stable: of two entries with one key the later one still counts.
-            entries.sort_by(|(_, _, left), (_, _, right)| left.cmp(right));
-            for (at, entry) in places.into_iter().zip(entries) {
-                if let Some(field) = fields.get_mut(at) {
-                    *field = entry;
-                }
+        made.sort(*map);
+    }
+    Ok(made.changed.then(|| made.fields.concat()))
+}
+
+/// The fields of a message that is made anew.
+#[derive(Default)]
+struct MadeFields<'a> {
+    fields: Vec<Cow<'a, [u8]>>,
+    /// For the entries of maps: the map, the key and the place in `fields`.
+    entries: Vec<(u32, Vec<u8>, usize)>,
+    changed: bool,
+}
+
+impl<'a> MadeFields<'a> {
+    fn keep(&mut self, raw: &'a [u8]) {
+        self.fields.push(Cow::Borrowed(raw));
+    }
+
+    fn add(&mut self, raw: &'a [u8], changed: Option<(u32, Vec<u8>)>, key: Option<(u32, Vec<u8>)>) {
+        self.entries.extend(key.map(|(map, key)| (map, key, self.fields.len())));
+        let Some((number, content)) = changed else { return self.keep(raw) };
+        let mut field = Vec::with_capacity(content.len() + 8);
+        put_bytes(&mut field, number, &content);
+        self.fields.push(Cow::Owned(field));
+        self.changed = true;
+    }
+
+    /// Entries change places with entries of their map only. Of two with one key the later one stays the later one,
+    /// because it is the one that counts.
+    fn sort(&mut self, map: u32) {
+        let mut entries: Vec<_> = self.entries.iter().filter(|(of, _, _)| *of == map).collect();
+        if entries.is_sorted_by(|(_, left, _), (_, right, _)| left <= right) {
+            return;
+        }
+        let places: Vec<usize> = entries.iter().map(|(_, _, place)| *place).collect();
+        entries.sort_by(|(_, left, _), (_, right, _)| left.cmp(right));
+        let sorted: Vec<_> =
+            entries.iter().filter_map(|(_, _, place)| self.fields.get_mut(*place).map(std::mem::take)).collect();
+        for (place, entry) in places.into_iter().zip(sorted) {
+            if let Some(field) = self.fields.get_mut(place) {
+                *field = entry;
             }
         }
+        self.changed = true;
     }
-    Ok(changed.then(|| fields.iter().flat_map(|(_, raw, _)| raw.iter().copied()).collect()))
 }
 
 /// The key of a map's entry as it stands on the wire: field 1, text or a number.
