@@ -16,6 +16,8 @@ mod wire;
 
 #[cfg(test)]
 mod testing;
+#[cfg(test)]
+mod tests;
 
 pub use diagnostic::{Diagnostic, DiagnosticCode, Severity};
 pub use diff::{Change, ChangeKind, Entity, GraphDiff, diff};

@@ -218,3 +218,151 @@ fn at_function(finding: Diagnostic, resolver: ResolverEntry<'_>) -> Diagnostic {
     let Some(function) = resolver.function() else { return finding };
     finding.at(&function.file_name, function.source_line.and_then(|line| u32::try_from(line).ok()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::proto::{Export, ValidationLog};
+    use super::super::testing::{FRAUD, decoded, graph_of, input, resolver, scalar, small};
+    use super::*;
+    use crate::graph::proto::{Graph, ResolverOutput, SinkResolver, resolver_input, resolver_output};
+
+    fn found(change: impl FnOnce(&mut Export, &mut Graph)) -> Vec<String> {
+        let mut export = small();
+        let mut graph = export.graph.take().expect("a graph");
+        change(&mut export, &mut graph);
+        export.graph = Some(graph);
+        validate(&graph_of(&export)).iter().map(|finding| format!("{} {finding}", finding.code)).collect()
+    }
+
+    #[test]
+    fn a_sound_graph_has_no_finding() {
+        assert_eq!(found(|_, _| ()), Vec::<String>::new());
+        assert_eq!(check(&decoded(FRAUD)).expect("a sound graph"), []);
+    }
+
+    #[test]
+    fn two_features_of_one_name_are_found_and_two_versions_of_one_feature_are_none() {
+        assert_eq!(
+            found(|_, graph| graph.feature_sets[0].features.push(scalar("age", false))),
+            ["DUPLICATE_FEATURE user.age: 2 features have this name; each needs its own"]
+        );
+        let versions = |_: &mut Export, graph: &mut Graph| {
+            let mut other = scalar("age", false);
+            if let Some(crate::graph::proto::feature_type::Kind::Scalar(feature)) = &mut other.kind {
+                feature.attribute_name = "age_v2".to_owned();
+            }
+            graph.feature_sets[0].features.push(other);
+        };
+        assert_eq!(found(versions), Vec::<String>::new());
+    }
+
+    #[test]
+    fn two_resolvers_of_one_name_in_two_modules_are_found() {
+        assert_eq!(
+            found(|_, graph| graph.resolvers.push(resolver("other.get_age"))),
+            [
+                "DUPLICATE_RESOLVER other.py:7: get_age: 2 resolvers have the name `get_age`, among them ages.get_age and \
+              other.get_age; each needs its own"
+            ]
+        );
+    }
+
+    #[test]
+    fn a_set_needs_one_key_unless_it_is_a_singleton() {
+        let keyless = |graph: &mut Graph| graph.feature_sets[0].features = vec![scalar("age", false)];
+        let shown = found(|_, graph| {
+            keyless(graph);
+            graph.resolvers.clear();
+        });
+        assert!(shown[0].starts_with("PRIMARY_MISSING user: "), "{shown:?}");
+        let singleton = found(|_, graph| {
+            keyless(graph);
+            graph.resolvers.clear();
+            graph.feature_sets[0].is_singleton = true;
+        });
+        assert_eq!(singleton, Vec::<String>::new());
+        let two = found(|_, graph| graph.feature_sets[0].features.push(scalar("key", true)));
+        assert_eq!(two, ["PRIMARY_AMBIGUOUS user: the feature set has 2 primary features (id, key); keep one"]);
+    }
+
+    #[test]
+    fn an_input_that_no_set_has_is_found_wherever_it_hides() {
+        let expected = |resolver: &str, file: &str| {
+            format!("INPUT_UNKNOWN {file}{resolver}: the resolver takes `user.height`, which is no feature")
+        };
+        assert_eq!(
+            found(|_, graph| graph.resolvers[0].inputs.push(input("height"))),
+            [expected("ages.get_age", "ages.py:7: ")]
+        );
+        // As a column of a has-many, and in a sink.
+        let shown = found(|_, graph| {
+            let mut rows = super::super::testing::reference("age");
+            rows.df = Some(DataFrameType {
+                optional_columns: vec![super::super::testing::reference("height")],
+                ..DataFrameType::default()
+            });
+            let annotation = resolver_input::Annotation::Feature(crate::graph::proto::FeatureInput {
+                feature: Some(rows),
+                default_value: None,
+            });
+            graph.sink_resolvers.push(SinkResolver {
+                fqn: "sinks.send".to_owned(),
+                inputs: vec![crate::graph::proto::ResolverInput { annotation: Some(annotation) }],
+                ..SinkResolver::default()
+            });
+        });
+        assert_eq!(shown, [expected("sinks.send", "")]);
+    }
+
+    #[test]
+    fn what_the_platform_provides_is_no_unknown_input() {
+        let shown = found(|_, graph| {
+            let mut now = super::super::testing::reference("now");
+            now.namespace = PLATFORM_NAMESPACE.to_owned();
+            graph.resolvers[0].outputs =
+                vec![ResolverOutput { annotation: Some(resolver_output::Annotation::Feature(now.clone())) }];
+            let annotation = resolver_input::Annotation::Feature(crate::graph::proto::FeatureInput {
+                feature: Some(now),
+                default_value: None,
+            });
+            graph.resolvers[0].inputs = vec![crate::graph::proto::ResolverInput { annotation: Some(annotation) }];
+        });
+        assert_eq!(shown, Vec::<String>::new());
+    }
+
+    #[test]
+    fn logs_keep_their_severity_and_only_errors_refuse_the_graph() {
+        let mut export = small();
+        for severity in [ValidationLogSeverity::Info, ValidationLogSeverity::Warning] {
+            export.logs.push(ValidationLog {
+                header: "missing owner.".to_owned(),
+                subheader: "\n  on user.age\n  and others".to_owned(),
+                severity: severity.into(),
+            });
+        }
+        let rest = check(&graph_of(&export)).expect("no error");
+        let severities: Vec<_> = rest.iter().map(|finding| finding.severity).collect();
+        assert_eq!(severities, [Severity::Info, Severity::Warning]);
+        assert_eq!(rest[0].message, "missing owner (on user.age)");
+        export.logs[1].severity = ValidationLogSeverity::Error.into();
+        assert_eq!(check(&graph_of(&export)).expect_err("an error").code(), ErrorCode::GraphInvalid);
+    }
+
+    #[test]
+    fn the_refusal_names_the_first_errors_and_counts_the_others() {
+        let mut export = small();
+        let graph = export.graph.get_or_insert_default();
+        graph.resolvers[0].inputs = ["a", "b", "c", "d", "e"].map(input).to_vec();
+        let error = check(&graph_of(&export)).expect_err("five errors");
+        let sentence = error.sentence();
+        assert!(sentence.starts_with("feature graph: 5 errors: ages.py:7: ages.get_age: "), "{sentence}");
+        assert!(sentence.contains("`user.c`") && !sentence.contains("`user.d`"), "{sentence}");
+        assert!(sentence.contains("and 2 more"), "{sentence}");
+    }
+
+    #[test]
+    fn names_of_strangers_cannot_drive_the_terminal() {
+        let shown = found(|_, graph| graph.resolvers[0].inputs.push(input("\u{1b}]0;owned\u{7}")));
+        assert!(!shown[0].contains(['\u{1b}', '\u{7}']), "{shown:?}");
+    }
+}

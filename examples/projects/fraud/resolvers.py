@@ -21,9 +21,10 @@ def get_spending(
     payments: User.transactions[Transaction.amount, Transaction.is_foreign],
 ) -> Features[User.total_spend, User.foreign_share]:
     """What the person has paid, and how much of it abroad."""
-    amounts = payments.to_pandas()
-    total = float(amounts[Transaction.amount].sum())
-    abroad = float(amounts[amounts[Transaction.is_foreign]][Transaction.amount].sum())
+    total = abroad = 0.0
+    for payment in payments.to_features():
+        total += payment.amount
+        abroad += payment.amount if payment.is_foreign else 0.0
     return User(total_spend=total, foreign_share=abroad / total if total else 0.0)
 
 

@@ -18,6 +18,9 @@ const SHOWN_LINES: usize = 20;
 /// How long the output is waited for after chalkpy ended: something that it started may hold it open for ever.
 const AFTER_THE_END: Duration = Duration::from_secs(1);
 
+/// Where projects keep their virtual environment.
+const OWN_ENVIRONMENTS: [&str; 2] = [".venv", "venv"];
+
 #[cfg(windows)]
 const PROGRAM: [&str; 2] = ["Scripts", "chalkpy.exe"];
 #[cfg(not(windows))]
@@ -27,7 +30,7 @@ const PROGRAM: [&str; 2] = ["bin", "chalkpy"];
 pub(super) async fn find(project_directory: &Path, search_path: &SearchPath) -> Option<PathBuf> {
     let [programs, name] = PROGRAM;
     let homes = search_path.virtual_environment.iter().cloned();
-    let own = [".venv", "venv"].map(|home| project_directory.join(home));
+    let own = OWN_ENVIRONMENTS.map(|home| project_directory.join(home));
     let candidates = homes
         .chain(own)
         .map(|home| home.join(programs).join(name))
@@ -73,7 +76,11 @@ pub(super) async fn export(
             .on(shown(project_directory))
             .caused_by(error)
     })?;
-    let mut child = Command::new(program)
+    let mut command = Command::new(program);
+    if let Some(home) = environment_to_skip(program, &directory).await {
+        command.env("VIRTUAL_ENV", home);
+    }
+    let mut child = command
         .arg("export")
         .arg(&file)
         .arg("--proto")
@@ -121,6 +128,19 @@ pub(super) async fn export(
         Some(bytes) => Ok(bytes),
         None => Err(failed(format!("chalkpy ended well, and wrote no export{}", said()))),
     }
+}
+
+/// chalkpy imports every file below the project but those of the virtual environment that `VIRTUAL_ENV` names; without
+/// it a `.venv` in the project would be imported too, and fail.
+async fn environment_to_skip(program: &Path, project_directory: &Path) -> Option<PathBuf> {
+    let own = OWN_ENVIRONMENTS.map(|home| project_directory.join(home));
+    let of_program = program.ancestors().nth(2).map(Path::to_path_buf);
+    for home in own.into_iter().chain(of_program) {
+        if tokio::fs::metadata(home.join("pyvenv.cfg")).await.is_ok() {
+            return Some(home);
+        }
+    }
+    None
 }
 
 fn ended(status: ExitStatus) -> String {

@@ -36,7 +36,7 @@ impl ExportRequest {
         Self {
             project_directory: project_directory.into(),
             explicit: None,
-            time_limit: Duration::from_secs(60),
+            time_limit: Duration::from_mins(1),
             search_path: SearchPath::of_environment(),
         }
     }

@@ -131,7 +131,7 @@ fn sort(export: &[u8]) -> Result<Option<Vec<u8>>, WireError> {
                         made.extend_from_slice(field.raw);
                     } else if !by_id.is_empty() {
                         // All of them where the first one stood.
-                        std::mem::take(&mut by_id).into_values().for_each(|raw| made.extend_from_slice(raw));
+                        made.extend(std::mem::take(&mut by_id).into_values().flatten());
                     }
                 }
                 put_bytes(&mut sorted, GRAPH, &made);

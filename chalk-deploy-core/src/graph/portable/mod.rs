@@ -1,14 +1,15 @@
 //! Makes an export the same wherever it was made.
 //!
-//! chalkpy writes three things into an export that differ between two machines, or between two runs on one machine,
+//! chalkpy writes four things into an export that differ between two machines, or between two runs on one machine,
 //! for the same project:
 //!
 //! - absolute paths, in file names, tracebacks, messages and in values that the code made from `__file__`
 //!   ([`roots`], [`text`]);
+//! - the entries of maps in a random order ([`sort_maps`]);
 //! - a random id at every node of an expression ([`expressions`]);
 //! - ids of captured values, which are digests of bytes that hold such paths ([`captured`]).
 //!
-//! All are replaced at the level of the wire, so that fields which this library does not know stay byte for byte.
+//! All are changed at the level of the wire, so that fields which this library does not know stay byte for byte.
 //! Doing it again changes nothing.
 
 mod captured;
@@ -16,12 +17,13 @@ mod expressions;
 mod roots;
 mod text;
 
+use std::borrow::Cow;
 use std::path::Path;
 
 use bytes::Bytes;
 
 use super::proto::Export;
-use super::wire::{Editor, Role, Shape, WireError, edit};
+use super::wire::{Editor, Role, Shape, WireError, edit, sort_maps};
 pub(super) use captured::{ValueIds, digests_of_values};
 pub(super) use expressions::is_expression_id;
 
@@ -35,13 +37,22 @@ pub(super) fn portable(
     project_directory: Option<&Path>,
 ) -> Result<Option<Bytes>, WireError> {
     let roots = Roots::of(export, project_directory);
-    let rekeys = captured::ids_are_digests(bytes)?;
-    let mut editor = Rewriter { roots: &roots, expressions: ExpressionIds::default() };
-    let mut changed = edit(bytes, Some(Shape::Export), &mut editor)?;
-    if rekeys && let Some(rekeyed) = captured::rekey(changed.as_deref().unwrap_or(bytes))? {
-        changed = Some(rekeyed);
+    let mut made = Cow::Borrowed(bytes.as_ref());
+    if let Some(sorted) = sort_maps(&made)? {
+        made = Cow::Owned(sorted);
     }
-    Ok(changed.map(Bytes::from).filter(|changed| changed != bytes))
+    let rekeys = captured::ids_are_digests(&made)?;
+    let mut editor = Rewriter { roots: &roots, expressions: ExpressionIds::default() };
+    if let Some(rewritten) = edit(&made, Some(Shape::Export), &mut editor)? {
+        made = Cow::Owned(rewritten);
+    }
+    if rekeys && let Some(rekeyed) = captured::rekey(&made)? {
+        made = Cow::Owned(rekeyed);
+    }
+    Ok(match made {
+        Cow::Owned(made) if made != *bytes => Some(made.into()),
+        _ => None,
+    })
 }
 
 struct Rewriter<'r> {
@@ -65,3 +76,6 @@ impl Editor for Rewriter<'_> {
         rewrite(self.roots, std::str::from_utf8(content).ok()?).map(String::into_bytes)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -46,8 +46,8 @@ impl Roots {
             return None;
         }
         let value = absolute(value)?;
-        let deep = self.0.iter().filter(|root| root.trim_start_matches('/').contains('/'));
-        let below = deep.filter_map(|root| strip(root, &value)).next()?;
+        let mut deep = self.0.iter().filter(|root| root.trim_start_matches('/').contains('/'));
+        let below = deep.find_map(|root| strip(root, &value))?;
         Some(if below.is_empty() { ".".to_owned() } else { below.to_owned() })
     }
 

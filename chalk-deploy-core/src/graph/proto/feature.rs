@@ -54,6 +54,7 @@ pub struct FeatureType {
 pub mod feature_type {
     /// The oneof `type` of `chalk.graph.v1.FeatureType`.
     #[derive(Clone, PartialEq, prost::Oneof)]
+    #[expect(clippy::large_enum_variant, reason = "most features are scalar, and a graph holds them in one place")]
     pub enum Kind {
         /// A value.
         #[prost(message, tag = "1")]
@@ -78,6 +79,7 @@ pub mod feature_type {
 
 /// `chalk.graph.v1.ScalarFeatureType`.
 #[derive(Clone, PartialEq, prost::Message)]
+#[expect(clippy::struct_excessive_bools, reason = "the contract has them")]
 pub struct ScalarFeatureType {
     /// The name within the namespace.
     #[prost(string, tag = "1")]

@@ -141,7 +141,7 @@ pub struct FeatureReference {
     pub namespace: String,
     /// The joins that lead to it, the first one being of the root's set.
     #[prost(message, repeated, tag = "3")]
-    pub path: Vec<FeatureReference>,
+    pub path: Vec<Self>,
     /// For a has-many, the columns taken.
     #[prost(message, optional, tag = "4")]
     pub df: Option<DataFrameType>,

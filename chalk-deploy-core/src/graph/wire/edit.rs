@@ -1,9 +1,6 @@
 //! Changing a few fields of a message while every other byte stays what it was.
 
-use super::{Fields, Role, Shape, Value, WireError, put_bytes};
-
-/// How deep messages may be nested. chalkpy's own protobuf runtime refuses to write or read more than 100 levels.
-const DEEPEST: u32 = 200;
+use super::{DEEPEST, Fields, Role, Shape, Value, WireError, put_bytes};
 
 /// What is done to the fields of a message, and of the messages in it.
 pub(in crate::graph) trait Editor {

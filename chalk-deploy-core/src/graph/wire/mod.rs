@@ -5,10 +5,16 @@
 //! ([`diff`](super::diff)) work on the bytes. The format is that of the protobuf documentation, "Encoding".
 
 mod edit;
+mod map_table;
+mod maps;
 mod schema;
 
 pub(super) use edit::{Editor, edit};
+pub(super) use maps::sort_maps;
 pub(super) use schema::{Role, Shape};
+
+/// How deep messages may be nested. Python's protobuf runtime writes and reads 100 levels at most.
+const DEEPEST: u32 = 200;
 
 /// Why bytes are no message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

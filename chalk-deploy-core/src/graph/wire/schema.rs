@@ -180,16 +180,15 @@ impl Shape {
         match (self, number) {
             (Self::Schedule, 3 | 4) | (Self::CronFilter, 1) => Role::Message(Self::Function),
             (Self::Converted, 2) => Role::Message(Self::ConversionError),
-            (Self::Cron, 3)
+            (Self::Cron | Self::SourceReference, 3)
             | (Self::FailedImport | Self::LspFile | Self::Location | Self::PathFirst, 1)
-            | (Self::ConversionError, 2)
-            | (Self::SourceReference, 3) => Role::Path,
+            | (Self::ConversionError, 2) => Role::Path,
             (Self::ConversionError, 3..=6) => Role::Line,
             (Self::ModelReference, 5) | (Self::OnlineStore, 4) | (Self::FeatureView, 6) => {
                 Role::Place(Self::SourceReference)
             }
             (Self::SourceReference, 2) => Role::Source,
-            (Self::LspFile, 2) | (Self::LspAction, 2) => Role::Message(Self::LspDiagnostic),
+            (Self::LspFile | Self::LspAction, 2) => Role::Message(Self::LspDiagnostic),
             (Self::Lsp, 1) => Role::Message(Self::LspFile),
             (Self::Lsp, 2) => Role::Message(Self::LspAction),
             (Self::Lsp, 3) => Role::Message(Self::LspLog),

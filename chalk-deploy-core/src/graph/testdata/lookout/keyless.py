@@ -1,0 +1,6 @@
+from chalk.features import features
+
+
+@features
+class Keyless:
+    name: str
