@@ -31,6 +31,14 @@ pub fn graph() -> Result<FeatureGraph> {
 /// # Errors
 /// None: all of its parts are valid.
 pub fn request(source: impl Into<Bytes>) -> Result<ApplyRequest> {
+    request_of("fraud", source)
+}
+
+/// The same request under another project's name, which the graph does not have.
+///
+/// # Errors
+/// A name that no project can have.
+pub fn request_of(project: &str, source: impl Into<Bytes>) -> Result<ApplyRequest> {
     let source = Payload::from_bytes(source);
     let fingerprint = SourceFingerprint {
         sha256: source.sha256(),
@@ -39,5 +47,5 @@ pub fn request(source: impl Into<Bytes>) -> Result<ApplyRequest> {
         entries: 1,
         source_code_hash: source.sha256(),
     };
-    Ok(ApplyRequest::new(environment()?, ProjectName::new("fraud")?, fingerprint, source, graph()?))
+    Ok(ApplyRequest::new(environment()?, ProjectName::new(project)?, fingerprint, source, graph()?))
 }

@@ -21,7 +21,7 @@ const PEAK_MOST: u64 = 256 << 20;
 /// A tree whose archive alone is larger than the memory allowed: a block that is three eighths noise and else text,
 /// longer than the window of gzip, again and again.
 fn write_tree(directory: &Path) {
-    fs::write(directory.join("chalk.yaml"), "project: large\n").expect("written");
+    fs::write(directory.join("chalk.yaml"), "project: fraud\n").expect("written");
     let mut state = 0x9e37_79b9_7f4a_7c15_u64;
     let mut block: Vec<u8> = (0..(24 << 10))
         .map(|_| {

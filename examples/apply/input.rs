@@ -98,6 +98,7 @@ impl Input {
             Some(key) => request.with_idempotency_key(key.clone()),
             None => request,
         };
+        request.check()?;
         Ok(Prepared { request, graph, remarks })
     }
 

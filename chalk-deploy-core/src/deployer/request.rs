@@ -8,7 +8,7 @@ use crate::model::{
     DeploymentTag, EnvironmentId, GitMetadata, IdempotencyKey, ProjectName, ProjectSettings, Promotion,
     RequirementsFile, Sizing, SourceFingerprint, Strategy,
 };
-use crate::{Error, ErrorCode, Result};
+use crate::{Error, ErrorCode, Result, text};
 
 /// A project to be deployed into an environment.
 ///
@@ -114,8 +114,12 @@ impl ApplyRequest {
         self
     }
 
-    /// Everything that can be known to be wrong without asking anyone.
-    pub(crate) fn check(&self) -> Result<()> {
+    /// Everything that can be known to be wrong without asking anyone. `apply` and `submit` begin with it; a caller that
+    /// makes something of its own first (a state folder, a question) asks before that.
+    ///
+    /// # Errors
+    /// `REQUEST_INVALID`, or `GRAPH_INVALID` for a graph with errors or of another project.
+    pub fn check(&self) -> Result<()> {
         if self.strategy != Strategy::Immediate {
             return Err(Error::new(ErrorCode::RequestInvalid, "the blue-green strategy is not available yet")
                 .with_hint("use the immediate strategy"));
@@ -126,6 +130,12 @@ impl ApplyRequest {
         let mut seen = BTreeSet::new();
         if let Some(twice) = self.tags.iter().find(|tag| !seen.insert(*tag)) {
             return Err(Error::new(ErrorCode::RequestInvalid, "the tag is given twice").on(format!("tag `{twice}`")));
+        }
+        if let Some(exported) = self.graph.project().filter(|exported| *exported != self.project.as_str()) {
+            let message = format!("it is of project `{}`, and this is `{}`", text::line(exported, 100), self.project);
+            return Err(Error::new(ErrorCode::GraphInvalid, message)
+                .on("feature graph")
+                .with_hint("export the graph of this project with `chalkpy export FILE --proto`"));
         }
         graph::check(&self.graph).map(drop)
     }

@@ -130,7 +130,7 @@ fn check_outline(bytes: &[u8]) -> Result<()> {
         return Ok(());
     }
     if graph {
-        refused("the export is cut short: it does not say which chalkpy made it".to_owned())
+        refused("it does not say which chalkpy made it, so it is cut short or another message".to_owned())
     } else {
         Err(not_an_export())
     }

@@ -45,6 +45,7 @@ async fn what_is_wrong_with_a_request_is_found_before_anything_is_created() {
     let cases = [
         (request("one").with_strategy(Strategy::BlueGreen), ErrorCode::RequestInvalid),
         (request("one").with_tag(tag.clone()).with_tag(tag), ErrorCode::RequestInvalid),
+        (sample::request_of("another", "one").expect("a valid request"), ErrorCode::GraphInvalid),
     ];
     for (request, code) in cases {
         assert_eq!(house.deployer.apply(request.clone()).await.expect_err("refused").code(), code);

@@ -53,6 +53,9 @@ const CASES: &[Case] = &[
     case("no export at all", &["project"], |sandbox| {
         fs::remove_file(sandbox.path("project/chalk.export.pb")).expect("it is there");
     }),
+    case("an export of another project", &["project"], |sandbox| {
+        sandbox.write("project/chalk.yaml", "project: another\n");
+    }),
     case("a graph with errors", &["project"], |sandbox| {
         let path = "project/chalk.export.pb";
         let mut export = Export::decode(&*fs::read(sandbox.path(path)).expect("it is there")).expect("an export");
