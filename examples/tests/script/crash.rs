@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
+use chalk_deploy_core::machine::Step;
 use rustix::process::Signal;
 
 use crate::program::{Finished, Program, Sandbox, copy};
@@ -98,7 +99,12 @@ fn each_of<T: Send + Sync>(all: &[T], work: impl Fn(usize, &T) + Sync) {
 
 fn kill_at_every_moment(deployed_before: bool) {
     let scene = Scene::set(deployed_before);
-    assert!(scene.moments.len() > 45, "fifteen steps with three moments each: {:?}", scene.moments);
+    for step in Step::FORWARD {
+        for moment in ["before-effect", "after-effect", "after-record"] {
+            let moment = format!("{step}/{moment}#1");
+            assert!(scene.moments.contains(&moment), "{moment} is not passed: {:?}", scene.moments);
+        }
+    }
     each_of(&scene.moments, |position, moment| {
         let state = format!("state-{position}");
         let killed = scene.run_on(&state, &[]).variable(KILL_AT, moment).run();
