@@ -8,4 +8,5 @@ mod faults;
 mod house;
 mod requests;
 mod statuses;
+mod store_faults;
 mod success;
