@@ -55,6 +55,7 @@ pub(super) async fn shift(context: &StepContext) -> Result<StepOutput> {
 /// has answered several times in a row.
 pub(super) async fn verify(context: &StepContext) -> Result<StepOutput> {
     let stored = observe(context).await?;
+    expect_cutover(context, &stored)?;
     let until = context.runtime.monotonic() + SETTLE_WITHIN;
     let late = |what: String| Error::new(ErrorCode::VerificationFailed, what).on(context.route());
     loop {
@@ -89,6 +90,8 @@ pub(super) async fn verify(context: &StepContext) -> Result<StepOutput> {
             Verification::Probe
         }
     };
+    // A chance row of right answers proves nothing about a division that was changed meanwhile.
+    expect_cutover(context, &observe(context).await?)?;
     Ok(StepOutput::Verified(TrafficReport { backends: stored.split, verified_by }))
 }
 
@@ -111,11 +114,13 @@ pub(super) async fn retire_previous(context: &StepContext) -> Result<StepOutput>
     Ok(StepOutput::Removed(objects.to_vec()))
 }
 
-/// Writes the old division back, in one write; leaves alone what someone else wrote in between.
+/// Writes the old division back, in one write. A division by someone else's hand is left alone: if it names the new
+/// version nowhere, there is nothing to take back; if it does, that is for a person to settle.
 pub(super) async fn restore(context: &StepContext) -> Result<StepOutput> {
     let (previous, _) = context.previous()?;
     let current = observe(context).await?;
-    if current.split == *previous {
+    let is_backend = current.split.backends().any(|(deployment, _)| *deployment == context.plan().id);
+    if current.split == *previous || !is_backend {
         return Ok(StepOutput::Split(current.split));
     }
     if current.split != cutover(context, previous)? {
@@ -134,6 +139,16 @@ fn cutover(context: &StepContext, previous: &TrafficSplit) -> Result<TrafficSpli
     let old = previous.serving().filter(|deployment| *deployment != new);
     let old = old.map(|deployment| Backend { deployment: deployment.clone(), weight: Weight::NONE });
     TrafficSplit::new(old.chain([Backend { deployment: new.clone(), weight: Weight::ALL }]))
+}
+
+fn expect_cutover(context: &StepContext, current: &ObservedTraffic) -> Result<()> {
+    let (previous, _) = context.previous()?;
+    if current.split == cutover(context, previous)? { Ok(()) } else { Err(moved_by_someone_else(context)) }
+}
+
+fn moved_by_someone_else(context: &StepContext) -> Error {
+    Error::new(ErrorCode::ObjectConflict, "the traffic was changed by someone else during the rollout")
+        .on(context.route())
 }
 
 async fn observe(context: &StepContext) -> Result<ObservedTraffic> {

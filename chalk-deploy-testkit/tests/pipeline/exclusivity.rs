@@ -4,11 +4,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chalk_deploy_core::ErrorCode;
-use chalk_deploy_core::machine::{Event, Step};
-use chalk_deploy_core::model::{DeploymentStatus, TrafficSplit};
+use chalk_deploy_core::checkpoint::Checkpoints;
+use chalk_deploy_core::cloud::{FencingToken, TrafficChange, TrafficShifter as _};
+use chalk_deploy_core::machine::{Event, Outcome, Step};
+use chalk_deploy_core::model::{Backend, DeploymentId, DeploymentStatus, Promotion, TrafficSplit, Weight};
 use chalk_deploy_core::runtime::Runtime as _;
 use chalk_deploy_core::store::{HistoryQuery, LeaseHolder};
+use chalk_deploy_testkit::EmbeddedWorld;
 use chalk_deploy_testkit::fake::{BuildBehaviour, PodBehaviour, PodScope};
+use futures::FutureExt as _;
 
 use crate::house::{House, Plan, assert_success, environment, request};
 
@@ -98,4 +102,82 @@ async fn an_owner_that_was_replaced_changes_nothing_any_more() {
     assert_eq!(error.code(), ErrorCode::LeaseLost);
     assert_eq!(house.deployer.status(handle.id()).await.expect("known").version, version, "not a word in the journal");
     assert_eq!(house.split().await, production.split);
+}
+
+/// Moves the traffic, by another hand, when a moment is reached.
+#[derive(Debug)]
+struct Meddler {
+    at: &'static str,
+    world: EmbeddedWorld,
+    /// Who gets it: all of it, or half of what someone has now.
+    to: DeploymentId,
+    half: bool,
+}
+
+impl Checkpoints for Meddler {
+    fn reached(&self, name: &str) {
+        if name != self.at {
+            return;
+        }
+        let (route, traffic) = (self.world.route(&environment()).expect("valid"), self.world.traffic());
+        let current = traffic.observe(&route).now_or_never().expect("at once").expect("readable");
+        let half = Weight::new(50).expect("a weight");
+        let serving = current.split.serving().next().expect("someone serves").clone();
+        let halves = [serving, self.to.clone()].map(|deployment| Backend { deployment, weight: half });
+        let split = if self.half { TrafficSplit::new(halves) } else { Ok(TrafficSplit::all_to(self.to.clone())) };
+        let change = TrafficChange {
+            split: split.expect("sums to 100"),
+            expected_version: current.version,
+            token: FencingToken(current.token.0 + 10),
+        };
+        traffic.shift(&route, &change).now_or_never().expect("at once").expect("it is ready");
+    }
+}
+
+/// One version serves, another one is held ready, and someone promotes it while a third is being deployed.
+async fn meddled_with(at: &'static str, half: bool) -> (House, DeploymentId, Outcome) {
+    let house = House::new();
+    house.apply("one").await;
+    let (held, _) = house.finish(request("two").with_promotion(Promotion::Hold)).await;
+    let meddler = Meddler { at, world: house.world.clone(), to: held.clone(), half };
+    let (store, world) = (Arc::clone(&house.store), house.world.world().clone());
+    let next = House::of(Plan { seed: 2, store, world, checkpoints: Arc::new(meddler), ..Plan::default() });
+    let (_, outcome) = next.apply("three").await;
+    (house, held, outcome)
+}
+
+#[tokio::test(start_paused = true)]
+async fn traffic_that_someone_else_moved_during_the_rollout_is_left_as_they_moved_it() {
+    let (house, held, outcome) = meddled_with("rollout.await_ready/after-record", false).await;
+    assert_eq!(outcome.status, DeploymentStatus::Failure);
+    assert_eq!(outcome.error.expect("a reason").code, ErrorCode::ObjectConflict);
+    assert_eq!(house.split().await, TrafficSplit::all_to(held));
+    assert_eq!(house.production().await.objects.len(), 4, "the new version is removed, the two others stay");
+}
+
+#[tokio::test(start_paused = true)]
+async fn traffic_that_someone_else_took_from_the_new_version_is_not_taken_back_by_the_undo() {
+    let (house, held, outcome) = meddled_with("rollout.shift_traffic/after-record", false).await;
+    assert_eq!(outcome.status, DeploymentStatus::Failure);
+    assert_eq!(outcome.error.expect("a reason").code, ErrorCode::ObjectConflict);
+    assert_eq!(house.split().await, TrafficSplit::all_to(held));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_new_version_that_someone_else_gave_traffic_to_is_not_removed_under_it() {
+    let (house, held, outcome) = meddled_with("rollout.shift_traffic/after-record", true).await;
+    assert_eq!(outcome.status, DeploymentStatus::InternalError, "what was done could not be undone");
+    assert_eq!(outcome.error.expect("a reason").code, ErrorCode::UndoFailed);
+    assert!(!outcome.residue.is_empty());
+    assert_eq!(house.split().await.weight_of(&held).percent(), 50, "as they left it");
+    assert_eq!(house.production().await.objects.len(), 6, "all three versions are there");
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_retired_when_someone_else_moved_the_traffic_after_the_verification() {
+    let (house, held, outcome) = meddled_with("rollout.verify/after-record", false).await;
+    assert_eq!(outcome.status, DeploymentStatus::Success, "it was verified before");
+    assert_eq!(outcome.residue.len(), 1, "{:?}", outcome.residue);
+    assert_eq!(house.split().await, TrafficSplit::all_to(held));
+    assert_eq!(house.production().await.objects.len(), 6, "all three versions are there");
 }
