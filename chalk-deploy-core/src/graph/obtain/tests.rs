@@ -127,7 +127,7 @@ async fn chalkpy_is_killed_when_its_time_is_up() {
     std::thread::spawn(move || {
         let mut nothing = Vec::new();
         let ended = std::fs::File::open(fifo).and_then(|mut fifo| fifo.read_to_end(&mut nothing));
-        drop(gone.send(ended.is_ok()));
+        gone.send(ended.is_ok()).expect("the test still waits");
     });
     let limited = request(&project).time_limit(Duration::from_millis(700));
     let sentence = refusal(limited, ErrorCode::GraphExportFailed).await;
