@@ -1,7 +1,7 @@
 //! The feature graph of a project: what chalkpy exports, what is wrong with it, and what a deployment changes.
 //!
-//! [`obtain`] gets an export (from a file, from chalkpy, or from the one committed with the project), [`FeatureGraph`]
-//! holds it, [`validate`] and [`check`] say what is wrong with it, [`diff`](fn@diff) compares two. All but `obtain` are
+//! [`obtain()`] gets an export (from a file, from chalkpy, or from the one committed with the project), [`FeatureGraph`]
+//! holds it, [`validate()`] and [`check`] say what is wrong with it, [`diff()`] compares two. All but `obtain` are
 //! plain functions over exports, so that a service can offer them too.
 
 mod diagnostic;

@@ -315,6 +315,19 @@ mod tests {
     }
 
     #[test]
+    fn a_join_on_the_way_to_an_input_must_be_a_feature_too() {
+        let through = |join: &str| {
+            let mut age = super::super::testing::reference("age");
+            age.path = vec![super::super::testing::reference(join)];
+            let feature = crate::graph::proto::FeatureInput { feature: Some(age), default_value: None };
+            let annotation = Some(resolver_input::Annotation::Feature(feature));
+            found(|_, graph| graph.resolvers[0].inputs = vec![crate::graph::proto::ResolverInput { annotation }])
+        };
+        assert_eq!(through("id"), Vec::<String>::new());
+        assert!(through("friend")[0].contains("`user.friend`, which is no feature"));
+    }
+
+    #[test]
     fn what_the_platform_provides_is_no_unknown_input() {
         let shown = found(|_, graph| {
             let mut now = super::super::testing::reference("now");

@@ -8,7 +8,7 @@ use tempfile::TempDir;
 use super::super::testing::{FRAUD, LOOKOUT_OF_ADA, decoded};
 use super::*;
 use crate::model::Timestamp;
-use crate::runtime::SystemRuntime;
+use crate::runtime::{RuntimeExt as _, SystemRuntime};
 
 /// A project directory with an export for the stand-ins of chalkpy to write.
 fn project() -> TempDir {
@@ -123,14 +123,17 @@ async fn chalkpy_is_killed_when_its_time_is_up() {
     let made = std::process::Command::new("mkfifo").arg(&fifo).status().expect("mkfifo runs");
     assert!(made.success());
     // Opening waits for the stand-in to open its end; reading waits for it to be gone.
-    let end = tokio::task::spawn_blocking(move || {
+    let (gone, end) = tokio::sync::oneshot::channel();
+    std::thread::spawn(move || {
         let mut nothing = Vec::new();
-        std::fs::File::open(fifo).and_then(|mut fifo| fifo.read_to_end(&mut nothing)).expect("the fifo ends");
+        let ended = std::fs::File::open(fifo).and_then(|mut fifo| fifo.read_to_end(&mut nothing));
+        gone.send(ended.is_ok()).expect("the test still waits");
     });
     let limited = request(&project).time_limit(Duration::from_millis(700));
     let sentence = refusal(limited, ErrorCode::GraphExportFailed).await;
     assert!(sentence.contains("did not end within 700ms") && sentence.contains("waiting"), "{sentence}");
-    end.await.expect("the process is gone");
+    let gone = SystemRuntime::new().within(Duration::from_secs(20), end).await;
+    assert_eq!(gone.and_then(Result::ok), Some(true), "the process is still there");
 }
 
 #[tokio::test]

@@ -277,6 +277,27 @@ mod tests {
     }
 
     #[test]
+    fn the_root_that_most_modules_agree_on_is_the_project_and_a_library_beside_it_is_another() {
+        let failed = |module: &str, file: &str| crate::graph::proto::FailedImport {
+            module: module.to_owned(),
+            file_name: file.to_owned(),
+            traceback: String::new(),
+        };
+        let export = Export {
+            failed: vec![
+                failed("fraud.models", "/home/ada/fraud/models.py"),
+                failed("shared.names", "/home/ada/lib/shared/names.py"),
+                failed("models", "/home/ada/fraud/models.py"),
+                failed("pkg.other", "/home/ada/fraud/pkg/other.py"),
+            ],
+            ..Export::default()
+        };
+        let roots = Roots::of(&export, Some(Path::new("/elsewhere")));
+        assert_eq!(roots.0, ["/elsewhere", "/home/ada/fraud", "/home/ada", "/home/ada/lib"]);
+        assert_eq!(roots.path("/home/ada/fraud/queries.py").as_deref(), Some("queries.py"));
+    }
+
+    #[test]
     fn without_modules_the_deepest_common_directory_is_the_root() {
         let files = ["/x/y/a/b.py", "/x/y/c.py", "/v/lib/python3.11/site-packages/z.py"].map(str::to_owned);
         assert_eq!(common_directory(&files).as_deref(), Some("/x/y"));

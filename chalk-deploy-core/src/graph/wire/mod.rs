@@ -2,7 +2,7 @@
 //!
 //! prost drops unknown fields when it decodes. What is stored, hashed and forwarded must keep them, so the few changes
 //! that are made to an export ([`portable`](super::portable)) and the comparison of two exports
-//! ([`diff`](super::diff)) work on the bytes. The format is that of the protobuf documentation, "Encoding".
+//! ([`diff`](mod@super::diff)) work on the bytes. The format is that of the protobuf documentation, "Encoding".
 
 mod edit;
 mod map_table;
