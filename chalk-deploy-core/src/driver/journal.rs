@@ -104,7 +104,8 @@ impl Journal {
 
     async fn append(&self, append: &Append) -> Result<()> {
         let mut wait = BACKOFF;
-        for attempt in 1.. {
+        let mut attempt = 1;
+        loop {
             let error = match self.engine.store.append(append).await {
                 Ok(()) => return Ok(()),
                 Err(error) => error,
@@ -117,6 +118,7 @@ impl Journal {
             }
             self.engine.runtime.sleep(wait).await;
             wait *= 2;
+            attempt += 1;
             // The answer may have been lost after the commit.
             match self.engine.store.events(&append.deployment, append.expected_version).await {
                 Ok(events) if events == append.events => return Ok(()),
@@ -127,6 +129,5 @@ impl Journal {
                 _ => {}
             }
         }
-        Ok(())
     }
 }

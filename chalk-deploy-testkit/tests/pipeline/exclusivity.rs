@@ -1,17 +1,20 @@
 //! One rollout at a time in an environment, and nothing from an owner that was replaced.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use chalk_deploy_core::ErrorCode;
+use async_trait::async_trait;
 use chalk_deploy_core::checkpoint::Checkpoints;
-use chalk_deploy_core::cloud::{FencingToken, TrafficChange, TrafficShifter as _};
+use chalk_deploy_core::cloud::{
+    Cloud, FencingToken, ObservedTraffic, RouteReference, Settlement, TrafficChange, TrafficProbe, TrafficShifter,
+};
 use chalk_deploy_core::machine::{Event, Outcome, Step};
 use chalk_deploy_core::model::{Backend, DeploymentId, DeploymentStatus, Promotion, TrafficSplit, Weight};
 use chalk_deploy_core::runtime::Runtime as _;
 use chalk_deploy_core::store::{HistoryQuery, LeaseHolder};
-use chalk_deploy_testkit::EmbeddedWorld;
+use chalk_deploy_core::{Deployer, ErrorCode, Result};
 use chalk_deploy_testkit::fake::{BuildBehaviour, PodBehaviour, PodScope};
+use chalk_deploy_testkit::{EmbeddedEnvironments, EmbeddedWorld, VirtualRuntime};
 use futures::FutureExt as _;
 
 use crate::house::{House, Plan, assert_success, environment, request};
@@ -114,11 +117,8 @@ struct Meddler {
     half: bool,
 }
 
-impl Checkpoints for Meddler {
-    fn reached(&self, name: &str) {
-        if name != self.at {
-            return;
-        }
+impl Meddler {
+    fn meddle(&self) {
         let (route, traffic) = (self.world.route(&environment()).expect("valid"), self.world.traffic());
         let current = traffic.observe(&route).now_or_never().expect("at once").expect("readable");
         let half = Weight::new(50).expect("a weight");
@@ -131,6 +131,14 @@ impl Checkpoints for Meddler {
             token: FencingToken(current.token.0 + 10),
         };
         traffic.shift(&route, &change).now_or_never().expect("at once").expect("it is ready");
+    }
+}
+
+impl Checkpoints for Meddler {
+    fn reached(&self, name: &str) {
+        if name == self.at {
+            self.meddle();
+        }
     }
 }
 
@@ -171,6 +179,73 @@ async fn a_new_version_that_someone_else_gave_traffic_to_is_not_removed_under_it
     assert!(!outcome.residue.is_empty());
     assert_eq!(house.split().await.weight_of(&held).percent(), 50, "as they left it");
     assert_eq!(house.production().await.objects.len(), 6, "all three versions are there");
+}
+
+/// A gateway whose probe sees the traffic move in the middle of its questions, and gets right answers all the same, as
+/// one that asks at random may.
+#[derive(Debug, Clone)]
+struct LuckyGateway {
+    meddler: Arc<Meddler>,
+    answered: Arc<Mutex<Vec<DeploymentId>>>,
+}
+
+#[async_trait]
+#[deny(clippy::missing_trait_methods)]
+impl TrafficShifter for LuckyGateway {
+    async fn observe(&self, route: &RouteReference) -> Result<ObservedTraffic> {
+        self.meddler.world.traffic().observe(route).await
+    }
+
+    async fn shift(&self, route: &RouteReference, change: &TrafficChange) -> Result<ObservedTraffic> {
+        self.meddler.world.traffic().shift(route, change).await
+    }
+
+    async fn settlement(&self, route: &RouteReference, stored: &ObservedTraffic) -> Result<Settlement> {
+        self.meddler.world.traffic().settlement(route, stored).await
+    }
+
+    fn probe(&self) -> Option<Arc<dyn TrafficProbe>> {
+        Some(Arc::new(self.clone()))
+    }
+}
+
+#[async_trait]
+impl TrafficProbe for LuckyGateway {
+    async fn ask(&self, route: &RouteReference) -> Result<DeploymentId> {
+        let first = self.answered.lock().unwrap_or_else(PoisonError::into_inner).first().cloned();
+        let answer = match first {
+            Some(first) => first,
+            None => self.meddler.world.traffic().probe().expect("it can be asked").ask(route).await?,
+        };
+        let mut answered = self.answered.lock().unwrap_or_else(PoisonError::into_inner);
+        answered.push(answer.clone());
+        if answered.len() == 2 {
+            self.meddler.meddle();
+        }
+        Ok(answer)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_row_of_right_answers_proves_nothing_about_traffic_that_moved_meanwhile() {
+    let house = House::new();
+    house.apply("one").await;
+    let (held, _) = house.finish(request("two").with_promotion(Promotion::Hold)).await;
+    let meddler = Arc::new(Meddler { at: "", world: house.world.clone(), to: held.clone(), half: false });
+    let gateway = LuckyGateway { meddler, answered: Arc::default() };
+    let cloud = Cloud { traffic: Arc::new(gateway.clone()), ..house.world.cloud() };
+    let environments = EmbeddedEnvironments::any(house.world.clone()).with_cloud(cloud);
+    let deployer = Deployer::builder(Arc::new(environments), Arc::clone(&house.store))
+        .with_runtime(VirtualRuntime::new(2))
+        .build()
+        .expect("a deployer");
+    let handle = deployer.apply(request("three")).await.expect("admitted");
+    let outcome = handle.wait().await.expect("it ends");
+    let answered = gateway.answered.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    assert!(answered.len() == 5 && answered.iter().all(|answer| answer == handle.id()), "{answered:?}");
+    assert_eq!(outcome.status, DeploymentStatus::Failure);
+    assert_eq!(outcome.error.expect("a reason").code, ErrorCode::ObjectConflict);
+    assert_eq!(house.split().await, TrafficSplit::all_to(held));
 }
 
 #[tokio::test(start_paused = true)]
