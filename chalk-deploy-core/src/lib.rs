@@ -21,6 +21,10 @@
 //! | feature | enables |
 //! |---|---|
 //! | `sqlite` | `store::SqliteStore`, the embedded deployment store |
+//! | `network` | `transport::network`, the transport over sockets |
+//! | `object-store` | `bucket`, the `ObjectStore` adapter on object_store |
+//! | `oci` | `oci`, the `Registry` adapter on the OCI distribution protocol |
+//! | `kubernetes` | `kubernetes`, the `ClusterApi` adapter on kube, and the `TrafficShifter` in `traffic` |
 //! | `mock` | mockall mocks of the traits: `cloud::MockObjectStore` and its siblings |
 //!
 //! Nothing is on by default.
@@ -36,6 +40,14 @@ mod driver;
 mod stages;
 pub mod manifests;
 pub mod cloud;
+#[cfg(feature = "object-store")]
+pub mod bucket;
+#[cfg(feature = "oci")]
+pub mod oci;
+pub mod build;
+#[cfg(feature = "kubernetes")]
+pub mod kubernetes;
+pub mod traffic;
 pub mod transport;
 pub mod runtime;
 pub mod checkpoint;

@@ -8,6 +8,7 @@
 //! - [`virtual_time`]: a runtime in which hours pass in milliseconds and the same seed gives the same run.
 //! - [`sample`]: a request that can be deployed.
 //! - [`conformance`]: one suite per trait.
+//! - `simulated` (feature `simulated`): servers that behave like the real ones, for the real adapters.
 //! - `mock` (feature `mock`): mockall mocks.
 
 mod comparison;
@@ -19,6 +20,8 @@ pub mod fault;
 #[cfg(feature = "mock")]
 pub mod mock;
 pub mod sample;
+#[cfg(feature = "simulated")]
+pub mod simulated;
 pub mod virtual_time;
 pub mod world;
 

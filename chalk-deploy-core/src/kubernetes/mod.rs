@@ -1,0 +1,1 @@
+//! The [`ClusterApi`](crate::cloud::ClusterApi) adapter on kube.

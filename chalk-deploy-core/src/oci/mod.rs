@@ -1,0 +1,1 @@
+//! The [`Registry`](crate::cloud::Registry) adapter on the OCI distribution protocol.

@@ -1,0 +1,1 @@
+//! A gateway that routes requests to simulated pods by weight and header.

@@ -1,0 +1,20 @@
+//! Servers that behave like the real ones: a distribution registry, a Kubernetes API with the controllers that a
+//! rollout depends on, a gateway and a bucket.
+//!
+//! Each is a [`Server`](http::Server): a function from a request to an answer. [`http::in_process`] makes it a
+//! [`Transport`](chalk_deploy_core::transport::Transport) for the adapters of the core, in the process and in virtual
+//! time; [`http::serve`] puts the same value on a loopback socket for foreign clients. What they acknowledge lies in a
+//! [`World`](crate::World) and outlives the process.
+//!
+//! - [`registry`]: the OCI distribution specification.
+//! - [`bucket`]: the part of S3 that object_store speaks.
+//! - [`kubernetes`]: API server, controllers and kubelet.
+//! - [`gateway`]: routes requests by weight and header, as Envoy Gateway does.
+//! - [`seam`]: how they reach each other.
+
+pub mod bucket;
+pub mod gateway;
+pub mod http;
+pub mod kubernetes;
+pub mod registry;
+pub mod seam;

@@ -1,0 +1,54 @@
+//! How the simulated servers reach each other inside the process: the kubelet pulls from the registry, the gateway
+//! sends requests to pods.
+
+use std::fmt;
+
+use async_trait::async_trait;
+use chalk_deploy_core::cloud::ByteStream;
+use chalk_deploy_core::model::Digest;
+use http::{Request, Response};
+
+/// The command of the simulated base image. The kubelet knows it and answers for it inside the process; no foreign
+/// binary is ever run.
+pub const SIMULATED_ENGINE: &str = "/chalk/simulated-engine";
+
+/// Where a kubelet pulls images from.
+#[async_trait]
+pub trait ImageSource: fmt::Debug + Send + Sync + 'static {
+    /// The image that a reference such as `registry.embedded/chalk/engine@sha256:…` or `…/engine:tag` names. The pull
+    /// is whole: manifest, configuration and every layer must be there.
+    ///
+    /// # Errors
+    /// In the words of a kubelet's event: `manifest unknown`, `unauthorized`.
+    async fn pull(&self, reference: &str) -> Result<PulledImage, String>;
+}
+
+/// An image on a node.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PulledImage {
+    /// The digest of its manifest.
+    pub digest: Digest,
+    /// `Entrypoint` and `Cmd` of its configuration, joined.
+    pub command: Vec<String>,
+    /// `Env` of its configuration, as `NAME=value`.
+    pub environment: Vec<String>,
+}
+
+/// The network between pods.
+#[async_trait]
+pub trait PodNetwork: fmt::Debug + Send + Sync + 'static {
+    /// Sends a request to a pod's address and port.
+    ///
+    /// # Errors
+    /// When nothing listens there: no such pod, a container that does not run, a port that is not its own.
+    async fn request(
+        &self,
+        address: &str,
+        port: u16,
+        request: Request<ByteStream>,
+    ) -> Result<Response<ByteStream>, ConnectionRefused>;
+}
+
+/// Nothing listens at an address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ConnectionRefused;
