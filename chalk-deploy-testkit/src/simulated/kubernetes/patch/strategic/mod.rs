@@ -34,9 +34,7 @@ fn merge(
         Some(directive) if directive == "merge" => {}
         Some(directive) if directive == "delete" => return Ok(Map::new()),
         Some(directive) if directive == "replace" => {
-            let mut replacement = patch.clone();
-            replacement.remove(PATCH);
-            return Ok(replacement);
+            return Ok(plain_object(patch));
         }
         Some(directive) => return Err(Refusal::Malformed(format!("unknown patch type: {directive}"))),
     }
@@ -101,10 +99,7 @@ fn merge_field(
 /// What is new is taken without what only says how to merge.
 fn plain(value: &Value) -> Value {
     match value {
-        Value::Object(map) => {
-            let kept = map.iter().filter(|(name, value)| !is_directive(name) && !value.is_null());
-            kept.map(|(name, value)| (name.clone(), plain(value))).collect::<Map<_, _>>().into()
-        }
+        Value::Object(map) => plain_object(map).into(),
         Value::Array(items) => {
             let deleted = |item: &&Value| item.get(PATCH).is_some_and(|directive| directive == "delete");
             let marker = |item: &&Value| item.as_object().is_some_and(|map| map.len() == 1 && map.contains_key(PATCH));
@@ -112,6 +107,11 @@ fn plain(value: &Value) -> Value {
         }
         scalar => scalar.clone(),
     }
+}
+
+fn plain_object(map: &Map<String, Value>) -> Map<String, Value> {
+    let kept = map.iter().filter(|(name, value)| !is_directive(name) && !value.is_null());
+    kept.map(|(name, value)| (name.clone(), plain(value))).collect()
 }
 
 fn is_directive(name: &str) -> bool {
