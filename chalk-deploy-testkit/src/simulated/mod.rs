@@ -14,6 +14,7 @@
 //! - [`seam`]: how they reach each other.
 
 pub mod bucket;
+pub mod checkpointed;
 pub mod fault;
 pub mod gateway;
 pub mod http;
