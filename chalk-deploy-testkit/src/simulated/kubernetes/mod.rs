@@ -5,5 +5,8 @@
 //! sequence of resource versions, watches that follow it, durable before it is acknowledged.
 
 pub mod objects;
+pub mod ownership;
+pub mod patch;
 pub mod resource;
+pub mod schema;
 pub mod status;
