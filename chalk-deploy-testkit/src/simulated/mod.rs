@@ -21,3 +21,4 @@ pub mod http;
 pub mod kubernetes;
 pub mod registry;
 pub mod seam;
+pub mod share;
