@@ -4,6 +4,7 @@
 //! Everything goes through [`objects::Objects`], which is what etcd and the storage layer of an API server are: one
 //! sequence of resource versions, watches that follow it, durable before it is acknowledged.
 
+pub mod api;
 pub mod objects;
 pub mod resource;
 pub mod status;
