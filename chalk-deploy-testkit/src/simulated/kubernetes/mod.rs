@@ -6,5 +6,8 @@
 
 pub mod api;
 pub mod objects;
+pub mod ownership;
+pub mod patch;
 pub mod resource;
+pub mod schema;
 pub mod status;
