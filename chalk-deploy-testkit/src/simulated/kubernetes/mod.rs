@@ -6,6 +6,7 @@
 
 mod controllers;
 mod kubelet;
+pub mod api;
 pub mod objects;
 mod quantity;
 pub mod ownership;
