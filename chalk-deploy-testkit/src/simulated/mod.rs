@@ -10,11 +10,15 @@
 //! - [`bucket`]: the part of S3 that object_store speaks.
 //! - [`kubernetes`]: API server, controllers and kubelet.
 //! - [`gateway`]: routes requests by weight and header, as Envoy Gateway does.
+//! - [`fault`]: what networks and servers do to requests.
 //! - [`seam`]: how they reach each other.
 
 pub mod bucket;
+pub mod checkpointed;
+pub mod fault;
 pub mod gateway;
 pub mod http;
 pub mod kubernetes;
 pub mod registry;
 pub mod seam;
+pub mod share;

@@ -1,0 +1,4 @@
+//! What the controllers do together.
+
+mod rollout;
+mod stage;
