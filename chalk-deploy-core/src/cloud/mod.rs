@@ -20,7 +20,7 @@ use std::sync::Arc;
 pub use builder::{BuildEvent, BuildRequest, BuildState, Builder, ImageContents};
 pub use cluster_api::{
     ApplyOptions, ClusterApi, Deletion, FIELD_MANAGER, LiveObject, Observation, ObservedPod, ObservedWorkload,
-    PodPhase, Selector, label,
+    PodPhase, Selector, TOKEN_ANNOTATION, label,
 };
 pub use object_store::{ObjectDownload, ObjectMetadata, ObjectStore, ObjectStoreCapabilities, PutMode};
 pub use payload::{ByteStream, Payload, PayloadSource, error_in_stream};
