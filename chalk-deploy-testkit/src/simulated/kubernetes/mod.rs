@@ -12,5 +12,5 @@ pub(crate) mod quota;
 pub mod resource;
 pub mod status;
 
-pub use self::controllers::{Cluster, ClusterSettings};
+pub use self::controllers::{Cluster, ClusterSettings, TemplateBehaviour};
 pub use self::kubelet::PodBehaviour;
