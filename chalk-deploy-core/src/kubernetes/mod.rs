@@ -22,12 +22,13 @@ mod observation;
 mod watching;
 mod powers;
 
+pub(crate) use self::asked::{Asked, Verb};
 pub use self::cluster::KubernetesCluster;
 pub use self::connection::{
-    ClusterAccess, Connection, ConnectionLimits, Credentials, ExecPlugin, ExecPolicy, Kubeconfig, KubeconfigPolicy, Secret, Trust,
+    ClusterAccess, Connection, ConnectionLimits, Credentials, ExecPlugin, ExecPolicy, Kubeconfig, KubeconfigPolicy,
+    Secret, Trust,
 };
-pub use self::powers::{AccessReview, AccessRequest, LogRequest, PodLogs};
-pub(crate) use self::asked::{Asked, Verb};
 pub(crate) use self::connection::{Failure, List};
 pub(crate) use self::kinds::{HTTP_ROUTE, Kind};
 pub(crate) use self::observation::ready_endpoints;
+pub use self::powers::{AccessRequest, AccessReview, LogRequest, PodLogs};

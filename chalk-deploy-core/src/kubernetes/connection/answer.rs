@@ -106,7 +106,10 @@ fn is_untrusted(error: &(dyn std::error::Error + 'static)) -> bool {
     let mut next = Some(error);
     while let Some(error) = next {
         let words = error.to_string();
-        if words.contains("invalid peer certificate") || words.contains("UnknownIssuer") || words.contains("not trusted") {
+        if words.contains("invalid peer certificate")
+            || words.contains("UnknownIssuer")
+            || words.contains("not trusted")
+        {
             return true;
         }
         next = error.source();
