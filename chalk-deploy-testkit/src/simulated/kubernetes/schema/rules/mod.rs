@@ -93,9 +93,9 @@ fn not_negative(part: &Part<'_>, problems: &mut Vec<Problem>) {
     }
 }
 
-/// One of a few texts, if it is there.
+/// One of a few texts, if it is there. An empty one is not there, in Go.
 fn one_of(part: &Part<'_>, texts: &[&str], problems: &mut Vec<Problem>) {
-    if part.text().is_some_and(|text| !texts.contains(&text)) {
+    if part.text().is_some_and(|text| !text.is_empty() && !texts.contains(&text)) {
         problems.push(part.not_supported(texts));
     }
 }

@@ -40,7 +40,7 @@ pub(super) fn spec(spec: &Part<'_>, problems: &mut Vec<Problem>) {
     }
     for toleration in spec.at("tolerations").items() {
         one_of(&toleration.at("operator"), &["Equal", "Exists", "Lt", "Gt"], problems);
-        one_of(&toleration.at("effect"), &["", "NoSchedule", "PreferNoSchedule", "NoExecute"], problems);
+        one_of(&toleration.at("effect"), &["NoSchedule", "PreferNoSchedule", "NoExecute"], problems);
     }
 }
 
@@ -63,9 +63,9 @@ fn ports(containers: &[Part<'_>], problems: &mut Vec<Problem>) {
         let ports = container.at("ports").items();
         distinct(&ports, "name", problems);
     }
-    let probes = containers.iter().flat_map(|container| {
-        ["livenessProbe", "readinessProbe", "startupProbe"].map(|name| container.at(name))
-    });
+    let probes = containers
+        .iter()
+        .flat_map(|container| ["livenessProbe", "readinessProbe", "startupProbe"].map(|name| container.at(name)));
     for probe in probes {
         port_or_name(&probe.path(&["httpGet", "port"]), problems);
         port_or_name(&probe.path(&["tcpSocket", "port"]), problems);
