@@ -20,7 +20,11 @@ pub(super) fn merge(schema: &'static Schema, live: &Value, applied: &Value) -> V
     }
 }
 
-fn merge_fields(schema: &'static Schema, live: &Map<String, Value>, applied: &Map<String, Value>) -> Map<String, Value> {
+fn merge_fields(
+    schema: &'static Schema,
+    live: &Map<String, Value>,
+    applied: &Map<String, Value>,
+) -> Map<String, Value> {
     let mut merged = live.clone();
     for (name, applied) in applied {
         let value = match live.get(name) {

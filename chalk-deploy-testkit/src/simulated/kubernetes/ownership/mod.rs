@@ -127,7 +127,8 @@ fn opened(schema: &'static Schema, live: Option<&Value>, manager: &Manager, now:
     if managers.0.is_empty() {
         // Somebody wrote it before owners were tracked. Without an owner they would lose it to the first who applies.
         let manager = Manager { name: "before-first-apply".to_owned(), subresource: None, ..manager.clone() };
-        let fields = compare(schema, &scope::with_hollows(schema, &json!({})), &scope::with_hollows(schema, &bare)).added;
+        let fields =
+            compare(schema, &scope::with_hollows(schema, &json!({})), &scope::with_hollows(schema, &bare)).added;
         let fields = fields.outside(&scope::ignored(schema, None)).difference(&scope::never_owned());
         managers.put(Entry { fields, ..Entry::new(&manager, Operation::Update, now) });
     }

@@ -54,7 +54,9 @@ impl Set {
     /// Whether a path is in it.
     pub fn contains(&self, path: &[Step]) -> bool {
         let Some((first, rest)) = path.split_first() else { return false };
-        self.nodes.get(first).is_some_and(|node| if rest.is_empty() { node.member } else { node.children.contains(rest) })
+        self.nodes
+            .get(first)
+            .is_some_and(|node| if rest.is_empty() { node.member } else { node.children.contains(rest) })
     }
 
     /// Whether the path of this one step is in it.
@@ -141,7 +143,9 @@ impl Set {
     pub(super) fn with_named_parents(&self, schema: &Schema) -> Self {
         self.combine(|step, node| {
             let (named, below) = match step {
-                Step::Field(name) => (schema.object().is_some_and(|object| object.field(name).is_some()), schema.at(name)),
+                Step::Field(name) => {
+                    (schema.object().is_some_and(|object| object.field(name).is_some()), schema.at(name))
+                }
                 _ => (false, schema.items()),
             };
             let children = node.children.with_named_parents(below.unwrap_or(&Schema::Any));

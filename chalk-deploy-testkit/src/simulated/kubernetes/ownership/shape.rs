@@ -51,10 +51,8 @@ fn key_of(keys: &'static [&'static str], items: &'static Schema, item: &Value) -
         let default = items.object()?.field(key)?.default?;
         serde_json::from_str::<Value>(default).ok()
     };
-    let found: Vec<_> = keys
-        .iter()
-        .filter_map(|key| Some((*key, fields.get(*key).cloned().or_else(|| default(key))?)))
-        .collect();
+    let found: Vec<_> =
+        keys.iter().filter_map(|key| Some((*key, fields.get(*key).cloned().or_else(|| default(key))?))).collect();
     if found.is_empty() {
         let keys = keys.iter().map(|key| format!("{key:?}")).collect::<Vec<_>>().join(" ");
         return Err(format!(
@@ -174,7 +172,9 @@ pub(super) fn same(schema: &Schema, one: &Value, other: &Value) -> bool {
         (Schema::Quantity, _, _) if one != other => {
             quantity::parse(one).is_some_and(|amount| quantity::parse(other) == Some(amount))
         }
-        (_, Value::Number(one), Value::Number(other)) if one.is_f64() || other.is_f64() => one.as_f64() == other.as_f64(),
+        (_, Value::Number(one), Value::Number(other)) if one.is_f64() || other.is_f64() => {
+            one.as_f64() == other.as_f64()
+        }
         _ => one == other,
     }
 }

@@ -111,10 +111,7 @@ fn a_conflict_names_the_manager_and_the_field_as_the_api_server_does() {
     let live = update(schema(), None, deployment(json!({"replicas": 1})), &manager("kubectl"), "2026-01-01T00:00:00Z");
     let status = refused(&live, &deployment(json!({"replicas": 2})), "chalk").status();
     assert_eq!(status.code, http::StatusCode::CONFLICT);
-    assert_eq!(
-        status.message,
-        "Apply failed with 1 conflict: conflict with \"kubectl\" using apps/v1: .spec.replicas"
-    );
+    assert_eq!(status.message, "Apply failed with 1 conflict: conflict with \"kubectl\" using apps/v1: .spec.replicas");
     let cause = ("FieldManagerConflict", "conflict with \"kubectl\" using apps/v1", ".spec.replicas");
     assert_eq!(status.causes, [(cause.0.to_owned(), cause.1.to_owned(), cause.2.to_owned())]);
 }
@@ -123,11 +120,17 @@ fn a_conflict_names_the_manager_and_the_field_as_the_api_server_does() {
 fn several_conflicts_are_listed_by_manager() {
     let containers = |image: &str| json!([{"name": "engine", "image": image}]);
     let live = applied(None, &with_containers(containers("a")), "one");
-    let live = update(schema(), Some(&live), {
-        let mut next = live.clone();
-        next["spec"]["replicas"] = json!(1);
-        next
-    }, &manager("scaler"), "2026-01-01T00:00:00Z");
+    let live = update(
+        schema(),
+        Some(&live),
+        {
+            let mut next = live.clone();
+            next["spec"]["replicas"] = json!(1);
+            next
+        },
+        &manager("scaler"),
+        "2026-01-01T00:00:00Z",
+    );
     let mut document = with_containers(containers("b"));
     document["spec"]["replicas"] = json!(2);
     assert_eq!(
@@ -190,11 +193,13 @@ fn applying_the_same_again_changes_nothing_at_all() {
         {"name": "engine", "resources": {"limits": {"cpu": "1000m"}}}
     ]}}}));
     let first = applied(None, &document, "one");
-    let again = apply(schema(), Some(&first), &document, &manager("one"), false, "2027-01-01T00:00:00Z").expect("it can");
+    let again =
+        apply(schema(), Some(&first), &document, &manager("one"), false, "2027-01-01T00:00:00Z").expect("it can");
     assert_eq!(first, again);
     let mut other_words = document;
     other_words["spec"]["template"]["spec"]["containers"][0]["resources"]["limits"]["cpu"] = json!(1);
-    let again = apply(schema(), Some(&first), &other_words, &manager("one"), false, "2027-01-01T00:00:00Z").expect("it can");
+    let again =
+        apply(schema(), Some(&first), &other_words, &manager("one"), false, "2027-01-01T00:00:00Z").expect("it can");
     assert_eq!(first, again, "an amount is what it is, however it is written");
     let written = update(schema(), Some(&first), first.clone(), &manager("kubectl-edit"), "2027-01-01T00:00:00Z");
     assert_eq!(first, written);
@@ -209,7 +214,10 @@ fn an_update_takes_what_it_changes_and_nothing_else() {
     assert_eq!(fields_of(&next, "scaler", "Update"), Some(&json!({"f:spec": {"f:replicas": {}}})));
     assert_eq!(fields_of(&next, "one", "Apply"), Some(&json!({"f:spec": {"f:paused": {}}})));
     let entries = next["metadata"]["managedFields"].as_array().expect("it has managers");
-    assert_eq!(entries.iter().map(|entry| &entry["time"]).collect::<Vec<_>>(), ["2026-01-01T00:00:00Z", "2026-01-02T00:00:00Z"]);
+    assert_eq!(
+        entries.iter().map(|entry| &entry["time"]).collect::<Vec<_>>(),
+        ["2026-01-01T00:00:00Z", "2026-01-02T00:00:00Z"]
+    );
     refused(&next, &deployment(json!({"replicas": 3, "paused": true})), "one");
 }
 
@@ -253,7 +261,9 @@ fn an_atomic_list_is_one_leaf() {
     let live = applied(None, &with_containers(json!([{"name": "engine", "args": ["a", "b"]}])), "one");
     let conflicts = refused(&live, &with_containers(json!([{"name": "engine", "args": ["a"]}])), "other");
     let path = ".spec.template.spec.containers[name=\"engine\"].args";
-    assert!(matches!(conflicts, Conflicts::Owned(conflicts) if conflicts.len() == 1 && conflicts[0].path.to_string() == path));
+    assert!(
+        matches!(conflicts, Conflicts::Owned(conflicts) if conflicts.len() == 1 && conflicts[0].path.to_string() == path)
+    );
 }
 
 #[test]
@@ -271,7 +281,10 @@ fn documents_that_are_not_of_their_type_are_refused_as_the_api_server_does() {
     let twice = reason(with_containers(json!([{"name": "engine"}, {"name": "engine"}]))).message;
     assert!(twice.ends_with(".spec.template.spec.containers: duplicate entries for key [name=\"engine\"]"), "{twice}");
     let nameless = reason(with_containers(json!([{"image": "x"}]))).message;
-    assert!(nameless.contains("element 0: associative list with keys has an element that omits all key fields [\"name\"]"), "{nameless}");
+    assert!(
+        nameless.contains("element 0: associative list with keys has an element that omits all key fields [\"name\"]"),
+        "{nameless}"
+    );
     let mistyped = reason(deployment(json!({"replicas": "three", "paused": 1}))).message;
     assert!(mistyped.contains("errors:\n") && mistyped.contains(".spec.replicas: expected numeric"), "{mistyped}");
     let mut knowing = deployment(json!({}));
@@ -286,9 +299,13 @@ fn ports_of_one_number_and_two_protocols_are_two() {
         {"containerPort": 53}, {"containerPort": 53, "protocol": "UDP"}
     ]}]);
     let live = applied(None, &with_containers(ports), "one");
-    let next = applied(Some(&live), &with_containers(json!([{"name": "engine", "ports": [
-        {"containerPort": 53, "protocol": "UDP"}
-    ]}])), "one");
+    let next = applied(
+        Some(&live),
+        &with_containers(json!([{"name": "engine", "ports": [
+            {"containerPort": 53, "protocol": "UDP"}
+        ]}])),
+        "one",
+    );
     let ports = &next["spec"]["template"]["spec"]["containers"][0]["ports"];
     assert_eq!(*ports, json!([{"containerPort": 53, "protocol": "UDP"}]));
 }
@@ -338,7 +355,13 @@ fn the_oldest_of_too_many_updaters_are_thrown_together() {
     for turn in 0..30 {
         let mut next = live.clone();
         next["metadata"]["labels"][format!("label-{turn}")] = json!("x");
-        live = update(schema(), Some(&live), next, &manager(&format!("updater-{turn:02}")), &format!("2026-01-01T00:00:{turn:02}Z"));
+        live = update(
+            schema(),
+            Some(&live),
+            next,
+            &manager(&format!("updater-{turn:02}")),
+            &format!("2026-01-01T00:00:{turn:02}Z"),
+        );
     }
     let entries = live["metadata"]["managedFields"].as_array().expect("it has managers");
     assert_eq!(entries.len(), 10);

@@ -13,9 +13,8 @@ const DEEPEST: usize = 120;
 
 /// The document after all operations; none is done if one fails.
 pub fn json_patch(document: &Value, operations: &Value) -> Result<Value, Refusal> {
-    let operations = operations
-        .as_array()
-        .ok_or_else(|| Refusal::Malformed("a JSON patch is a list of operations".to_owned()))?;
+    let operations =
+        operations.as_array().ok_or_else(|| Refusal::Malformed("a JSON patch is a list of operations".to_owned()))?;
     if operations.len() > MOST_OPERATIONS {
         return Err(Refusal::TooLarge(format!(
             "The allowed maximum operations in a JSON patch is {MOST_OPERATIONS}, got {}",
@@ -76,7 +75,9 @@ impl<'p> Operation<'p> {
                 let value = from.find(document).ok_or_else(|| self.missing(from))?.clone();
                 *copied += value.to_string().len();
                 if *copied > MOST_COPIED {
-                    return Err(Refusal::TooLarge(format!("a JSON patch may copy {MOST_COPIED} bytes, and this one copies more")));
+                    return Err(Refusal::TooLarge(format!(
+                        "a JSON patch may copy {MOST_COPIED} bytes, and this one copies more"
+                    )));
                 }
                 self.add(document, value)
             }
@@ -102,7 +103,11 @@ impl<'p> Operation<'p> {
                 let position = if last == "-" { Some(items.len()) } else { index(last) };
                 match position.filter(|position| *position <= items.len()) {
                     Some(position) => items.insert(position, value),
-                    None => return Err(self.refuse(&format!("unable to access invalid index: {last}: invalid index referenced"))),
+                    None => {
+                        return Err(
+                            self.refuse(&format!("unable to access invalid index: {last}: invalid index referenced"))
+                        );
+                    }
                 }
                 Ok(())
             }
@@ -124,7 +129,10 @@ impl<'p> Operation<'p> {
 
     fn within<'v>(&self, path: &Pointer<'_>, value: &'v Value) -> Result<&'v Value, Refusal> {
         if path.0.len() + depth(value) > DEEPEST {
-            return Err(Refusal::TooLarge(format!("{} operation makes the object deeper than {DEEPEST} levels", self.name)));
+            return Err(Refusal::TooLarge(format!(
+                "{} operation makes the object deeper than {DEEPEST} levels",
+                self.name
+            )));
         }
         Ok(value)
     }

@@ -48,11 +48,14 @@ impl Check {
             },
             (Schema::Quantity, Value::String(_) | Value::Number(_)) => {
                 if quantity::parse(value).is_none() {
-                    let why = "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'";
+                    let why =
+                        "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'";
                     self.problems.push(Problem::wrong_type(at, why.to_owned()));
                 }
             }
-            (Schema::IntOrString, Value::String(_)) | (Schema::Number, Value::Number(_)) | (Schema::Boolean, Value::Bool(_)) => {}
+            (Schema::IntOrString, Value::String(_))
+            | (Schema::Number, Value::Number(_))
+            | (Schema::Boolean, Value::Bool(_)) => {}
             (Schema::IntOrString, Value::Number(number)) if number.as_i64().is_some() => {}
             _ => self.wrong_type(schema, value, at, of),
         }
@@ -111,7 +114,8 @@ impl Check {
             }
             Format::Time | Format::MicroTime => {
                 if !is_time(text) {
-                    let message = format!("parsing time {value} as \"2006-01-02T15:04:05Z07:00\": cannot parse {value}");
+                    let message =
+                        format!("parsing time {value} as \"2006-01-02T15:04:05Z07:00\": cannot parse {value}");
                     self.problems.push(Problem::wrong_type(at, message));
                 }
             }
@@ -206,15 +210,19 @@ fn go_name(schema: &Schema) -> &'static str {
 
 /// Whether a text is a time of RFC 3339: its shape, and that each part is one that a calendar and a clock have.
 fn is_time(text: &str) -> bool {
-    let number = |part: Option<&str>| part.filter(|part| part.bytes().all(|byte| byte.is_ascii_digit()))?.parse::<u8>().ok();
-    let within = |part: Option<&str>, least: u8, most: u8| number(part).is_some_and(|part| (least..=most).contains(&part));
+    let number =
+        |part: Option<&str>| part.filter(|part| part.bytes().all(|byte| byte.is_ascii_digit()))?.parse::<u8>().ok();
+    let within =
+        |part: Option<&str>, least: u8, most: u8| number(part).is_some_and(|part| (least..=most).contains(&part));
     let marks = [(4, "-"), (7, "-"), (10, "T"), (13, ":"), (16, ":")];
     let shaped = marks.iter().all(|(at, mark)| text.get(*at..at + 1) == Some(mark));
     let year = text.get(..4).is_some_and(|year| year.bytes().all(|byte| byte.is_ascii_digit()));
     let day = within(text.get(5..7), 1, 12) && within(text.get(8..10), 1, 31);
     let time = within(text.get(11..13), 0, 23) && within(text.get(14..16), 0, 59) && within(text.get(17..19), 0, 59);
     let zone = text.get(19..).is_some_and(|rest| {
-        let rest = rest.strip_prefix('.').map_or(rest, |fraction| fraction.trim_start_matches(|digit: char| digit.is_ascii_digit()));
+        let rest = rest
+            .strip_prefix('.')
+            .map_or(rest, |fraction| fraction.trim_start_matches(|digit: char| digit.is_ascii_digit()));
         let offset = |rest: &str| {
             rest.len() == 6
                 && rest.starts_with(['+', '-'])

@@ -54,7 +54,10 @@ pub(super) fn is_data_key(text: &str) -> bool {
 
 /// The name of a port of a container.
 pub(super) fn is_port_name(text: &str) -> bool {
-    is_label(text) && text.len() <= 15 && text.contains(|letter: char| letter.is_ascii_lowercase()) && !text.contains("--")
+    is_label(text)
+        && text.len() <= 15
+        && text.contains(|letter: char| letter.is_ascii_lowercase())
+        && !text.contains("--")
 }
 
 #[cfg(test)]
@@ -79,7 +82,11 @@ mod tests {
             ("a/b/c", false, false, false),
             ("ä", false, false, false),
         ] {
-            assert_eq!((is_label(text), is_subdomain(text), is_qualified(text)), (label, subdomain, qualified), "{text}");
+            assert_eq!(
+                (is_label(text), is_subdomain(text), is_qualified(text)),
+                (label, subdomain, qualified),
+                "{text}"
+            );
         }
         assert!(is_label(&"a".repeat(63)) && !is_label(&"a".repeat(64)));
         assert!(is_label_value("") && !is_service_label("2engine"));

@@ -65,7 +65,11 @@ impl Problem {
     }
 
     pub(super) fn twice(field: &str) -> Self {
-        Self { kind: ProblemKind::DuplicateField, field: field.to_owned(), message: format!("duplicate field {field:?}") }
+        Self {
+            kind: ProblemKind::DuplicateField,
+            field: field.to_owned(),
+            message: format!("duplicate field {field:?}"),
+        }
     }
 
     pub(super) fn wrong_type(field: &str, message: String) -> Self {

@@ -100,7 +100,22 @@ mod tests {
 
     #[test]
     fn what_is_no_amount_is_none() {
-        for text in ["", "-", ".", "1.2.3", "1gi", "Gi", "1 Gi", "0x1", "1e", "1e+-3", "1e99999999999", "one", "1e4000", "9".repeat(70).as_str()] {
+        for text in [
+            "",
+            "-",
+            ".",
+            "1.2.3",
+            "1gi",
+            "Gi",
+            "1 Gi",
+            "0x1",
+            "1e",
+            "1e+-3",
+            "1e99999999999",
+            "one",
+            "1e4000",
+            "9".repeat(70).as_str(),
+        ] {
             assert_eq!(parse(&json!(text)), None, "{text}");
         }
         assert_eq!(parse(&json!(true)), None);

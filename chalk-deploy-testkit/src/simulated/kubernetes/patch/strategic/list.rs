@@ -92,7 +92,8 @@ pub(super) fn ordered(
     let mut all = Vec::with_capacity(named.len() + others.len());
     let (mut named, mut others) = (named.into_iter().peekable(), others.into_iter().peekable());
     while let (Some(wanted), Some(other)) = (named.peek(), others.peek()) {
-        let stood_before = place(other, &stood).zip(place(wanted, &stood)).is_some_and(|(other, wanted)| other < wanted);
+        let stood_before =
+            place(other, &stood).zip(place(wanted, &stood)).is_some_and(|(other, wanted)| other < wanted);
         all.extend(if stood_before { others.next() } else { named.next() });
     }
     all.extend(named);

@@ -58,8 +58,13 @@ impl Writer {
                 "selfLink": {"type": "string"},
             },
         });
-        let leaves =
-            [(TIME, time.clone()), (MICRO_TIME, time), (QUANTITY, amount), (INT_OR_STRING, either), (LIST_META, list_meta)];
+        let leaves = [
+            (TIME, time.clone()),
+            (MICRO_TIME, time),
+            (QUANTITY, amount),
+            (INT_OR_STRING, either),
+            (LIST_META, list_meta),
+        ];
         self.definitions.extend(leaves.map(|(name, leaf)| (name.to_owned(), leaf)));
     }
 

@@ -39,7 +39,8 @@ pub fn openapi_v2() -> Value {
 
 /// `GET /openapi/v3/api/v1` and `GET /openapi/v3/apis/{group}/{version}`; none if nothing is served there.
 pub fn openapi_v3(group: &str, version: &str) -> Option<Value> {
-    let served: Vec<_> = resources().filter(|resource| resource.group == group && resource.version == version).collect();
+    let served: Vec<_> =
+        resources().filter(|resource| resource.group == group && resource.version == version).collect();
     if served.is_empty() {
         return None;
     }

@@ -69,7 +69,8 @@ impl Writer {
             item.insert(method.to_owned(), self.operation(action, target));
         }
         let names = [("namespace", namespaced), ("name", named)];
-        let names = names.into_iter().filter(|(_, there)| *there).map(|(name, _)| self.parameter(name, "path", "string"));
+        let names =
+            names.into_iter().filter(|(_, there)| *there).map(|(name, _)| self.parameter(name, "path", "string"));
         item.insert("parameters".to_owned(), names.collect());
         Value::Object(item)
     }
@@ -77,12 +78,9 @@ impl Writer {
     fn operation(&self, action: &str, target: Target) -> Value {
         let mut parameters: Vec<Value> = match action {
             "post" | "put" => &[("dryRun", "string"), ("fieldManager", "string"), ("fieldValidation", "string")][..],
-            "patch" => &[
-                ("dryRun", "string"),
-                ("fieldManager", "string"),
-                ("fieldValidation", "string"),
-                ("force", "boolean"),
-            ],
+            "patch" => {
+                &[("dryRun", "string"), ("fieldManager", "string"), ("fieldValidation", "string"), ("force", "boolean")]
+            }
             "list" => &[
                 ("continue", "string"),
                 ("fieldSelector", "string"),
@@ -100,7 +98,9 @@ impl Writer {
         let described = match (target, action) {
             (Target::Text, _) => json!({"type": "string"}),
             (Target::Kind, "list") => self.dialect.reference(&format!("{}List", definitions::name_of(self.resource))),
-            (Target::Kind, "post" | "put" | "get" | "patch") => self.dialect.reference(definitions::name_of(self.resource)),
+            (Target::Kind, "post" | "put" | "get" | "patch") => {
+                self.dialect.reference(definitions::name_of(self.resource))
+            }
             _ => json!({"type": "object"}),
         };
         let kind = match target {

@@ -40,7 +40,8 @@ pub(in super::super) fn changed(resource: &Resource, before: &Value, after: &Val
         _ => {}
     }
     for name in ["name", "namespace", "uid"] {
-        let (before, after) = (Part::root(before).path(&["metadata", name]), Part::root(after).path(&["metadata", name]));
+        let (before, after) =
+            (Part::root(before).path(&["metadata", name]), Part::root(after).path(&["metadata", name]));
         if before.is_there() && after.is_there() {
             immutable(&before, &after, problems);
         }
@@ -65,7 +66,14 @@ fn pod(before: &Value, after: &Value, problems: &mut Vec<Problem>) {
             }
         }
         if let Some(fields) = spec.as_object_mut() {
-            for name in ["activeDeadlineSeconds", "tolerations", "terminationGracePeriodSeconds", "schedulingGates", "nodeName", "ephemeralContainers"] {
+            for name in [
+                "activeDeadlineSeconds",
+                "tolerations",
+                "terminationGracePeriodSeconds",
+                "schedulingGates",
+                "nodeName",
+                "ephemeralContainers",
+            ] {
                 fields.remove(name);
             }
         }

@@ -12,7 +12,9 @@ pub(super) fn container(container: &Part<'_>, volumes: &BTreeSet<&str>, problems
     }
     match image.text() {
         None | Some("") => problems.push(image.required("")),
-        Some(text) if text != text.trim() => problems.push(image.invalid("must not have leading or trailing whitespace")),
+        Some(text) if text != text.trim() => {
+            problems.push(image.invalid("must not have leading or trailing whitespace"))
+        }
         Some(_) => {}
     }
     one_of(&container.at("imagePullPolicy"), &["Always", "IfNotPresent", "Never"], problems);
@@ -71,7 +73,8 @@ fn resources(resources: &Part<'_>, problems: &mut Vec<Problem>) {
     }
     for (name, value) in requests.map().into_iter().flatten() {
         let limit = limits.at(name);
-        let above = quantity::parse(value).zip(quantity::parse(limit.value)).is_some_and(|(amount, limit)| amount > limit);
+        let above =
+            quantity::parse(value).zip(quantity::parse(limit.value)).is_some_and(|(amount, limit)| amount > limit);
         if above {
             let limit = limit.value.as_str().map_or_else(|| limit.value.to_string(), str::to_owned);
             // The API server places it so, without the name of the resource.

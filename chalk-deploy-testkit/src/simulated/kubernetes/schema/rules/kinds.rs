@@ -48,13 +48,15 @@ fn workload(kind: &str, spec: &Part<'_>, problems: &mut Vec<Problem>) {
     selector(&chosen, problems);
     let labels = template.path(&["metadata", "labels"]);
     if chosen.is_there() && template.is_there() && !selects(&chosen, &labels) {
-        problems.push(Part { value: labels.value, at: labels.at }.invalid("`selector` does not match template `labels`"));
+        problems
+            .push(Part { value: labels.value, at: labels.at }.invalid("`selector` does not match template `labels`"));
     }
     pod::template(&template, problems);
     one_of(&template.path(&["spec", "restartPolicy"]), &["Always"], problems);
     if kind == "Deployment" {
         strategy(&spec.at("strategy"), problems);
-        let (deadline, settled) = (spec.at("progressDeadlineSeconds"), spec.at("minReadySeconds").number().unwrap_or(0));
+        let (deadline, settled) =
+            (spec.at("progressDeadlineSeconds"), spec.at("minReadySeconds").number().unwrap_or(0));
         if deadline.number().is_some_and(|deadline| deadline <= settled) {
             problems.push(deadline.invalid("must be greater than minReadySeconds"));
         }
@@ -81,7 +83,8 @@ fn strategy(strategy: &Part<'_>, problems: &mut Vec<Problem>) {
 fn number_or_percentage(part: &Part<'_>, problems: &mut Vec<Problem>) {
     not_negative(part, problems);
     let percentage = |text: &str| {
-        text.strip_suffix('%').is_some_and(|digits| !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()))
+        text.strip_suffix('%')
+            .is_some_and(|digits| !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()))
     };
     if part.text().is_some_and(|text| !percentage(text)) {
         problems.push(part.invalid("a valid percent string must be a numeric string followed by an ending '%'"));
@@ -133,7 +136,8 @@ fn service(spec: &Part<'_>, problems: &mut Vec<Problem>) {
         if name.text().is_some_and(|text| !text.is_empty() && !names::is_label(text)) {
             problems.push(name.invalid("must be a DNS label: lower case letters, digits and '-'"));
         }
-        let identity = json!({"port": given.at("port").value, "protocol": given.at("protocol").text().unwrap_or("TCP")});
+        let identity =
+            json!({"port": given.at("port").value, "protocol": given.at("protocol").text().unwrap_or("TCP")});
         if !seen.insert(identity.to_string()) {
             problems.push(Problem::duplicate(given.at.as_str(), &identity));
         }
@@ -187,7 +191,8 @@ fn role(role: &Part<'_>, problems: &mut Vec<Problem>) {
 }
 
 fn binding(binding: &Part<'_>, problems: &mut Vec<Problem>) {
-    let kinds: &[&str] = if binding.at("kind").text() == Some("RoleBinding") { &["Role", "ClusterRole"] } else { &["ClusterRole"] };
+    let kinds: &[&str] =
+        if binding.at("kind").text() == Some("RoleBinding") { &["Role", "ClusterRole"] } else { &["ClusterRole"] };
     one_of(&binding.path(&["roleRef", "kind"]), kinds, problems);
     for subject in binding.at("subjects").items() {
         one_of(&subject.at("kind"), &["ServiceAccount", "User", "Group"], problems);
@@ -216,7 +221,9 @@ fn http_route(spec: &Part<'_>, problems: &mut Vec<Problem>) {
             let path = matched.at("path");
             let exact = matches!(path.at("type").text(), None | Some("Exact" | "PathPrefix"));
             if exact && path.at("value").text().is_some_and(|text| !text.starts_with('/')) {
-                problems.push(path.invalid("value must be an absolute path and start with '/' when type one of ['Exact', 'PathPrefix']"));
+                problems.push(path.invalid(
+                    "value must be an absolute path and start with '/' when type one of ['Exact', 'PathPrefix']",
+                ));
             }
         }
     }

@@ -77,9 +77,10 @@ fn annotations(annotations: &Part<'_>, problems: &mut Vec<Problem>) {
     for (key, value) in annotations.map().into_iter().flatten() {
         size += key.len() + value.as_str().map_or(0, str::len);
         if !names::is_qualified(&key.to_lowercase()) {
-            problems.push(Part { value: &key.as_str().into(), at: annotations.at.clone() }.invalid(
-                "name part must consist of alphanumeric characters, '-', '_' or '.'",
-            ));
+            problems.push(
+                Part { value: &key.as_str().into(), at: annotations.at.clone() }
+                    .invalid("name part must consist of alphanumeric characters, '-', '_' or '.'"),
+            );
         }
     }
     if size > MOST_ANNOTATED {
@@ -113,7 +114,8 @@ pub(super) fn selector(selector: &Part<'_>, problems: &mut Vec<Problem>) {
 /// Whether a selector selects these labels.
 pub(super) fn selects(selector: &Part<'_>, labels: &Part<'_>) -> bool {
     let given = |key: &str| labels.value.get(key).and_then(serde_json::Value::as_str);
-    let by_labels = selector.at("matchLabels").map().into_iter().flatten().all(|(key, value)| given(key) == value.as_str());
+    let by_labels =
+        selector.at("matchLabels").map().into_iter().flatten().all(|(key, value)| given(key) == value.as_str());
     let by_expressions = selector.at("matchExpressions").items().iter().all(|expression| {
         let value = given(expression.at("key").text().unwrap_or_default());
         let among = expression.at("values").items().iter().any(|item| item.text() == value && value.is_some());

@@ -63,9 +63,9 @@ fn ports(containers: &[Part<'_>], problems: &mut Vec<Problem>) {
         let ports = container.at("ports").items();
         distinct(&ports, "name", problems);
     }
-    let probes = containers.iter().flat_map(|container| {
-        ["livenessProbe", "readinessProbe", "startupProbe"].map(|name| container.at(name))
-    });
+    let probes = containers
+        .iter()
+        .flat_map(|container| ["livenessProbe", "readinessProbe", "startupProbe"].map(|name| container.at(name)));
     for probe in probes {
         port_or_name(&probe.path(&["httpGet", "port"]), problems);
         port_or_name(&probe.path(&["tcpSocket", "port"]), problems);

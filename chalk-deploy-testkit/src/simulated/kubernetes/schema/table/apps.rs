@@ -1,8 +1,8 @@
 //! Deployments and replica sets.
 
-use super::super::build::{BOOLEAN, INT32, INT64, INT_OR_STRING, STRING, TIME, by};
+use super::super::build::{BOOLEAN, INT_OR_STRING, INT32, INT64, STRING, TIME, by};
 use super::meta::{LABEL_SELECTOR, OBJECT_META};
-use super::pod::{POD_TEMPLATE_SPEC};
+use super::pod::POD_TEMPLATE_SPEC;
 
 objects! {
     DEPLOYMENT "io.k8s.api.apps.v1.Deployment" {

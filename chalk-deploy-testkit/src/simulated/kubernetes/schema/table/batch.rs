@@ -2,7 +2,7 @@
 
 use super::super::build::{BOOLEAN, INT32, INT64, STRING, TIME, list, merged_list, set};
 use super::meta::{LABEL_SELECTOR, OBJECT_META};
-use super::pod::{POD_TEMPLATE_SPEC};
+use super::pod::POD_TEMPLATE_SPEC;
 
 objects! {
     JOB "io.k8s.api.batch.v1.Job" {

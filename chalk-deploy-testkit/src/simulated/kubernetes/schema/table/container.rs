@@ -1,6 +1,6 @@
 //! Containers of pods.
 
-use super::super::build::{BOOLEAN, INT32, INT64, INT_OR_STRING, QUANTITY, STRING, by, keyed, list, map, set};
+use super::super::build::{BOOLEAN, INT_OR_STRING, INT32, INT64, QUANTITY, STRING, by, keyed, list, map, set};
 
 objects! {
     APP_ARMOR_PROFILE "io.k8s.api.core.v1.AppArmorProfile" requires(["type"]) {

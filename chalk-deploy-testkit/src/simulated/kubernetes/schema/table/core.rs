@@ -1,7 +1,7 @@
 //! The smaller kinds of the core group.
 
 use super::super::build::{BOOLEAN, BYTES, INT32, MICRO_TIME, QUANTITY, STRING, TIME, by, list, map};
-use super::meta::{OBJECT_META};
+use super::meta::OBJECT_META;
 use super::pod::{LOCAL_OBJECT_REFERENCE, OBJECT_REFERENCE};
 
 objects! {

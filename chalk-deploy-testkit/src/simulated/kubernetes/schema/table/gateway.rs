@@ -1,7 +1,7 @@
 //! Gateways and their classes.
 
 use super::super::build::{INT32, STRING, TIME, keyed, list, map, one_of, ranged, ranged_wide};
-use super::meta::{OBJECT_META};
+use super::meta::OBJECT_META;
 
 objects! {
     GATEWAY_CLASS_SPEC_PARAMETERS_REF "" requires(["group", "kind", "name"]) {

@@ -1,7 +1,7 @@
 //! Routes of HTTP.
 
-use super::super::build::{BOOLEAN, INT64, STRING, TIME, keyed, list, set, one_of, ranged, ranged_wide};
-use super::meta::{OBJECT_META};
+use super::super::build::{BOOLEAN, INT64, STRING, TIME, keyed, list, one_of, ranged, ranged_wide, set};
+use super::meta::OBJECT_META;
 
 objects! {
     HTTP_ROUTE_SPEC_PARENT_REF "" requires(["name"]) {

@@ -1,7 +1,7 @@
 //! KEDA's scalers.
 
-use super::super::build::{BOOLEAN, INT32, INT_OR_STRING, STRING, TIME, list, map, one_of, ranged};
-use super::meta::{OBJECT_META};
+use super::super::build::{BOOLEAN, INT_OR_STRING, INT32, STRING, TIME, list, map, one_of, ranged};
+use super::meta::OBJECT_META;
 
 objects! {
     SCALER_AUTOSCALER_BEHAVIOR_SCALE_DOWN_POLICY "" requires(["periodSeconds", "type", "value"]) {

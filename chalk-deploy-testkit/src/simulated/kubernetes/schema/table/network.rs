@@ -1,8 +1,8 @@
 //! Endpoint slices.
 
 use super::super::build::{BOOLEAN, INT32, STRING, list, map, set};
-use super::meta::{OBJECT_META};
-use super::pod::{OBJECT_REFERENCE};
+use super::meta::OBJECT_META;
+use super::pod::OBJECT_REFERENCE;
 
 objects! {
     ENDPOINT "io.k8s.api.discovery.v1.Endpoint" requires(["addresses"]) {

@@ -1,7 +1,7 @@
 //! Nodes.
 
 use super::super::build::{BOOLEAN, INT32, INT64, QUANTITY, STRING, TIME, by, list, map, merged_set};
-use super::meta::{OBJECT_META};
+use super::meta::OBJECT_META;
 
 objects! {
     ATTACHED_VOLUME "io.k8s.api.core.v1.AttachedVolume" requires(["name", "devicePath"]) {

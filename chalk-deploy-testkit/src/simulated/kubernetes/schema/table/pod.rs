@@ -1,10 +1,13 @@
 //! Pods: what is asked for.
 
 use super::super::build::{BOOLEAN, INT32, INT64, QUANTITY, STRING, atomic_map, by, by_retaining, list, map};
-use super::container::{APP_ARMOR_PROFILE, CONTAINER, EPHEMERAL_CONTAINER, RESOURCE_REQUIREMENTS, SECCOMP_PROFILE, SE_LINUX_OPTIONS, WINDOWS_SECURITY_CONTEXT_OPTIONS};
+use super::container::{
+    APP_ARMOR_PROFILE, CONTAINER, EPHEMERAL_CONTAINER, RESOURCE_REQUIREMENTS, SE_LINUX_OPTIONS, SECCOMP_PROFILE,
+    WINDOWS_SECURITY_CONTEXT_OPTIONS,
+};
 use super::meta::{LABEL_SELECTOR, OBJECT_META};
-use super::pod_status::{POD_STATUS};
-use super::volume::{VOLUME};
+use super::pod_status::POD_STATUS;
+use super::volume::VOLUME;
 
 objects! {
     AFFINITY "io.k8s.api.core.v1.Affinity" {

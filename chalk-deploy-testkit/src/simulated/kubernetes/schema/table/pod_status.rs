@@ -1,6 +1,8 @@
 //! Pods: what became of them.
 
-use super::super::build::{BOOLEAN, INT32, INT64, QUANTITY, STRING, TIME, by, by_retaining, keyed, list, map, merged_list, set};
+use super::super::build::{
+    BOOLEAN, INT32, INT64, QUANTITY, STRING, TIME, by, by_retaining, keyed, list, map, merged_list, set,
+};
 use super::container::{CONTAINER_EXTENDED_RESOURCE_REQUEST, RESOURCE_REQUIREMENTS};
 
 objects! {

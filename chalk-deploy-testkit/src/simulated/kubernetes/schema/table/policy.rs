@@ -1,6 +1,6 @@
 //! Disruption budgets.
 
-use super::super::build::{INT32, INT64, INT_OR_STRING, STRING, TIME, by, list, map};
+use super::super::build::{INT_OR_STRING, INT32, INT64, STRING, TIME, by, list, map};
 use super::meta::{CONDITION, LABEL_SELECTOR_REQUIREMENT, OBJECT_META};
 
 objects! {

@@ -1,6 +1,6 @@
 //! Services.
 
-use super::super::build::{BOOLEAN, INT32, INT_OR_STRING, STRING, atomic_map, by, list};
+use super::super::build::{BOOLEAN, INT_OR_STRING, INT32, STRING, atomic_map, by, list};
 use super::meta::{CONDITION, OBJECT_META};
 
 objects! {

@@ -3,7 +3,7 @@
 use super::super::build::{BOOLEAN, INT32, INT64, QUANTITY, STRING, list, map};
 use super::container::{OBJECT_FIELD_SELECTOR, RESOURCE_FIELD_SELECTOR};
 use super::meta::{LABEL_SELECTOR, OBJECT_META};
-use super::pod::{LOCAL_OBJECT_REFERENCE};
+use super::pod::LOCAL_OBJECT_REFERENCE;
 
 objects! {
     AWS_ELASTIC_BLOCK_STORE_VOLUME_SOURCE "io.k8s.api.core.v1.AWSElasticBlockStoreVolumeSource" requires(["volumeID"]) {
