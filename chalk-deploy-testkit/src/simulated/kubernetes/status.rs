@@ -38,7 +38,15 @@ pub struct About {
 impl Status {
     /// A refusal.
     pub fn new(code: StatusCode, reason: &'static str, message: impl Into<String>) -> Self {
-        Self { code, reason, message: message.into(), causes: Vec::new(), retry_after_seconds: None, about: None, continuation: None }
+        Self {
+            code,
+            reason,
+            message: message.into(),
+            causes: Vec::new(),
+            retry_after_seconds: None,
+            about: None,
+            continuation: None,
+        }
     }
 
     /// 400: the request cannot be understood.
@@ -61,11 +69,8 @@ impl Status {
         let mut status =
             Self::new(StatusCode::UNPROCESSABLE_ENTITY, "Invalid", format!("{kind} \"{name}\" is invalid: {why}"));
         status.causes = causes.into_iter().map(|cause| (cause.reason.to_owned(), cause.message, cause.field)).collect();
-        status.about = Some(About {
-            group: resource.group.to_owned(),
-            kind: resource.kind.to_owned(),
-            name: name.to_owned(),
-        });
+        status.about =
+            Some(About { group: resource.group.to_owned(), kind: resource.kind.to_owned(), name: name.to_owned() });
         status
     }
 
@@ -78,11 +83,8 @@ impl Status {
     /// Says what it is about.
     #[must_use]
     pub fn about(mut self, resource: &Resource, name: &str) -> Self {
-        self.about = Some(About {
-            group: resource.group.to_owned(),
-            kind: resource.plural.to_owned(),
-            name: name.to_owned(),
-        });
+        self.about =
+            Some(About { group: resource.group.to_owned(), kind: resource.plural.to_owned(), name: name.to_owned() });
         self
     }
 
@@ -187,11 +189,7 @@ impl Cause {
             shown.truncate(end);
             shown.push_str("...");
         }
-        Self {
-            reason: "FieldValueInvalid",
-            field: field.into(),
-            message: format!("Invalid value: {shown}: {why}"),
-        }
+        Self { reason: "FieldValueInvalid", field: field.into(), message: format!("Invalid value: {shown}: {why}") }
     }
 
     /// A value that is missing.

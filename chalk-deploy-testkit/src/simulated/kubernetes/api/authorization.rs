@@ -34,7 +34,8 @@ impl ApiServer {
             let selector = super::selector::FieldSelector::parse(text, place.resource).ok()?;
             selector.name().map(str::to_owned)
         });
-        let name = place.name.clone().or_else(|| named.filter(|_| ["list", "watch"].contains(&verb))).unwrap_or_default();
+        let name =
+            place.name.clone().or_else(|| named.filter(|_| ["list", "watch"].contains(&verb))).unwrap_or_default();
         self.authorize_write(&call.user, place, verb, &name)
     }
 
@@ -58,8 +59,7 @@ impl ApiServer {
     /// # Errors
     /// 403.
     pub(super) fn authorize_review(&self, user: &User, namespace: Option<&str>, plural: &str) -> Result<(), Status> {
-        let group =
-            if plural == "selfsubjectreviews" { "authentication.k8s.io" } else { "authorization.k8s.io" };
+        let group = if plural == "selfsubjectreviews" { "authentication.k8s.io" } else { "authorization.k8s.io" };
         let namespace = namespace.unwrap_or_default();
         let action = Action { verb: "create", group, resource: plural, namespace, name: "" };
         if self.allows(user, &action) {
@@ -170,8 +170,11 @@ fn texts(list: &Value) -> impl Iterator<Item = &str> {
 /// The words after `is forbidden: `, which people and programs look for.
 pub(super) fn refused(user: &User, action: &Action<'_>) -> String {
     let Action { verb, group, resource, namespace, .. } = action;
-    let scope =
-        if namespace.is_empty() { "at the cluster scope".to_owned() } else { format!("in the namespace {namespace:?}") };
+    let scope = if namespace.is_empty() {
+        "at the cluster scope".to_owned()
+    } else {
+        format!("in the namespace {namespace:?}")
+    };
     format!("User {:?} cannot {verb} resource {resource:?} in API group {group:?} {scope}", user.name)
 }
 

@@ -58,9 +58,12 @@ impl Call {
     /// 405.
     pub(super) fn verb(&self, place: &Place) -> Result<&'static str, Status> {
         let reading = [Method::GET, Method::HEAD].contains(&self.method);
+        let nowhere = place.resource.namespaced && place.namespace.is_none();
         let verb = match (&place.name, place.subresource.as_deref(), &self.method) {
             (None, _, _) if reading && self.query.flag("watch") => "watch",
             (None, _, _) if reading => "list",
+            // All namespaces can be read together, and not written.
+            (None, _, _) if nowhere => return Err(not_allowed()),
             (None, _, &Method::POST) => "create",
             (None, _, &Method::DELETE) => "deletecollection",
             (Some(_), Some("log"), _) if reading => "get",
@@ -94,7 +97,8 @@ impl Call {
             str::to_owned,
         );
         if manager.chars().count() > 128 || manager.chars().any(char::is_control) {
-            let cause = Cause::invalid("fieldManager", &manager.clone().into(), "must be printable and at most 128 characters");
+            let cause =
+                Cause::invalid("fieldManager", &manager.clone().into(), "must be printable and at most 128 characters");
             return Err(Status::invalid(place.resource, place.name.as_deref().unwrap_or_default(), vec![cause]));
         }
         Ok(manager)

@@ -38,6 +38,7 @@ fn answer_of(segments: &[&str], form: Form, call: &Call) -> Option<Result<Respon
         ["api" | "apis"] if let Form::Discovery(version) = form => {
             return Some(Ok(aggregated(segments == ["api"], version)));
         }
+        ["openapi", rest @ ..] => return super::openapi::answer_of(rest, call),
         ["api"] => json!({
             "kind": "APIVersions",
             "versions": ["v1"],
@@ -65,12 +66,12 @@ fn answer_of(segments: &[&str], form: Form, call: &Call) -> Option<Result<Respon
 fn version() -> Value {
     json!({
         "major": "1",
-        "minor": "33",
+        "minor": "35",
         "emulationMajor": "1",
-        "emulationMinor": "33",
+        "emulationMinor": "35",
         "minCompatibilityMajor": "1",
-        "minCompatibilityMinor": "32",
-        "gitVersion": "v1.33.0-chalk-simulated",
+        "minCompatibilityMinor": "34",
+        "gitVersion": "v1.35.0-chalk-simulated",
         "gitCommit": "",
         "gitTreeState": "clean",
         "buildDate": "1970-01-01T00:00:00Z",
@@ -128,7 +129,10 @@ fn served(group: &str, version: &str) -> impl Iterator<Item = &'static Resource>
     RESOURCES.iter().filter(move |resource| resource.group == group && resource.version == version)
 }
 
-fn reviews(group: &str, version: &str) -> impl Iterator<Item = &'static (&'static str, &'static str, &'static str, bool)> {
+fn reviews(
+    group: &str,
+    version: &str,
+) -> impl Iterator<Item = &'static (&'static str, &'static str, &'static str, bool)> {
     REVIEWS.iter().filter(move |(of, ..)| *of == group && version == "v1")
 }
 

@@ -56,11 +56,12 @@ impl ApiServer {
         let body = if call.query.flag("follow") && !log.previous {
             let follow = Follow { objects: self.objects().clone(), key, log, logs, cut, seen, ready: VecDeque::new() };
             let beginning = stream::iter((!first.is_empty()).then_some(Ok(first)));
-            beginning.chain(stream::unfold(follow, |mut follow| async {
-                let piece = follow.next().await?;
-                Some((Ok(piece), follow))
-            }))
-            .boxed()
+            beginning
+                .chain(stream::unfold(follow, |mut follow| async {
+                    let piece = follow.next().await?;
+                    Some((Ok(piece), follow))
+                }))
+                .boxed()
         } else {
             full(first)
         };

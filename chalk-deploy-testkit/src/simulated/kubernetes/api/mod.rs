@@ -3,8 +3,8 @@
 //!
 //! A request is read ([`call`], [`path`], [`query`], [`accept`]), its author is found ([`authentication`]) and may do it
 //! or not ([`authorization`]). Reads ([`read`], [`watch`]) are shown in the form that the client accepts
-//! ([`presentation`]). Writes ([`write`](mod@write)) are completed ([`defaults`]), held to the rules of the kind
-//! ([`rules`]), admitted ([`admission`]) and stored in one step, whatever else happens at the same time.
+//! ([`presentation`]). Writes ([`write`](mod@write)) are completed ([`defaults`]), held to the rules of the kind, admitted
+//! ([`admission`]) and stored in one step, whatever else happens at the same time.
 //!
 //! How each of them behaves follows the API conventions and the reference of Kubernetes 1.33 (`reference/using-api`),
 //! and what kubectl 1.35 and client-go expect in answer.
@@ -17,12 +17,12 @@ mod call;
 pub mod defaults;
 mod discovery;
 mod log;
+mod openapi;
 mod path;
 mod presentation;
 mod query;
 mod read;
 mod review;
-mod rules;
 mod selector;
 mod settings;
 mod start;
@@ -144,11 +144,8 @@ impl ApiServer {
         if overload.requests == 0 {
             settings.overload = None;
         }
-        let mut status = Status::new(
-            StatusCode::TOO_MANY_REQUESTS,
-            "TooManyRequests",
-            "too many requests, please try again later",
-        );
+        let mut status =
+            Status::new(StatusCode::TOO_MANY_REQUESTS, "TooManyRequests", "too many requests, please try again later");
         status.retry_after_seconds = Some(seconds);
         Err(status)
     }
@@ -172,11 +169,9 @@ impl Server for ApiServer {
 
 async fn whole(body: ByteStream) -> Result<bytes::Bytes, Status> {
     read_body(body, LARGEST_BODY).await.map_err(|code| match code {
-        StatusCode::PAYLOAD_TOO_LARGE => Status::new(
-            code,
-            "RequestEntityTooLarge",
-            format!("Request entity too large: limit is {LARGEST_BODY}"),
-        ),
+        StatusCode::PAYLOAD_TOO_LARGE => {
+            Status::new(code, "RequestEntityTooLarge", format!("Request entity too large: limit is {LARGEST_BODY}"))
+        }
         _ => Status::bad_request("the body of the request broke off"),
     })
 }

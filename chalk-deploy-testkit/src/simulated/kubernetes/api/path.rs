@@ -101,9 +101,7 @@ mod tests {
 
     fn place(path: &str) -> Option<(&'static str, Option<String>, Option<String>, Option<String>)> {
         match read(path)? {
-            Path::Objects(place) => {
-                Some((place.resource.plural, place.namespace, place.name, place.subresource))
-            }
+            Path::Objects(place) => Some((place.resource.plural, place.namespace, place.name, place.subresource)),
             _ => None,
         }
     }

@@ -19,7 +19,11 @@ impl Query {
 
     /// An option that is there and not empty.
     pub(super) fn get(&self, name: &str) -> Option<&str> {
-        self.0.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str()).filter(|value| !value.is_empty())
+        self.0
+            .iter()
+            .find(|(known, _)| known == name)
+            .map(|(_, value)| value.as_str())
+            .filter(|value| !value.is_empty())
     }
 
     pub(super) fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
@@ -41,7 +45,9 @@ impl Query {
     pub(super) fn number(&self, name: &str) -> Result<Option<u64>, Status> {
         self.get(name)
             .map(|value| {
-                value.parse().map_err(|_| Status::bad_request(format!("invalid value for {name}: {value:?} is not a number")))
+                value
+                    .parse()
+                    .map_err(|_| Status::bad_request(format!("invalid value for {name}: {value:?} is not a number")))
             })
             .transpose()
     }
@@ -111,7 +117,8 @@ impl Query {
 /// # Errors
 /// 400 for what is no version.
 pub(super) fn version_of(text: &str) -> Result<u64, Status> {
-    text.parse().map_err(|_| Status::bad_request(format!("Invalid value: {text:?}: the resource version is not a number")))
+    text.parse()
+        .map_err(|_| Status::bad_request(format!("Invalid value: {text:?}: the resource version is not a number")))
 }
 
 /// What happens to fields that the kind does not have.

@@ -88,8 +88,10 @@ impl ApiServer {
                 return Err(Status::bad_request("specifying resource version is not allowed when using continue"));
             }
             Some(Continuation { rv, start, .. }) if let Ok(version) = u64::try_from(*rv) => {
-                let items =
-                    self.objects().list_at(*place.resource, namespace, version).map_err(|status| expired(status, start))?;
+                let items = self
+                    .objects()
+                    .list_at(*place.resource, namespace, version)
+                    .map_err(|status| expired(status, start))?;
                 (items, version)
             }
             Some(_) => self.objects().list(*place.resource, namespace),

@@ -40,14 +40,13 @@ impl ApiServer {
             "selfsubjectaccessreviews" => self.access_review(&call.user, &spec)?,
             _ => {
                 if namespace.is_some() && spec["resourceAttributes"]["namespace"].as_str() != namespace {
-                    return Err(Status::bad_request("spec.resourceAttributes.namespace: must match the request's namespace"));
+                    return Err(Status::bad_request(
+                        "spec.resourceAttributes.namespace: must match the request's namespace",
+                    ));
                 }
                 let name = spec["user"].as_str().unwrap_or_default();
                 let groups = spec["groups"].as_array().into_iter().flatten().filter_map(Value::as_str);
-                self.access_review(
-                    &User { name: name.to_owned(), groups: groups.map(str::to_owned).collect() },
-                    &spec,
-                )?
+                self.access_review(&User { name: name.to_owned(), groups: groups.map(str::to_owned).collect() }, &spec)?
             }
         };
         let document = json!({

@@ -82,7 +82,11 @@ impl Token {
 
 impl fmt::Debug for Token {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("Token").field("user", &self.user).field("expires", &self.expires).finish_non_exhaustive()
+        formatter
+            .debug_struct("Token")
+            .field("user", &self.user)
+            .field("expires", &self.expires)
+            .finish_non_exhaustive()
     }
 }
 
@@ -137,6 +141,8 @@ pub struct Denial {
     pub message: String,
     /// With which code it says so: 403 if nothing else is said.
     pub code: Option<u16>,
+    /// Whether it is deletions that it refuses, and not creations and changes.
+    pub deletions: bool,
     /// How often; for ever if nothing is said.
     pub times: Option<u32>,
 }

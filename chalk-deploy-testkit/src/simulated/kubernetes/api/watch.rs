@@ -83,8 +83,10 @@ impl ApiServer {
             if asked.is_some_and(|asked| asked > version) {
                 return Err(Status::too_new(asked.unwrap_or_default(), version));
             }
-            for object in objects.iter().filter(|object| following.selects(object)) {
-                following.tell("ADDED", object);
+            for object in &objects {
+                if following.selects(object) {
+                    following.tell("ADDED", object);
+                }
             }
             if initial == Some(true) {
                 following.bookmark(version, true);

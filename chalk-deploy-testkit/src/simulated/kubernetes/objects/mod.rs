@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use chalk_deploy_core::Result;
-use chalk_deploy_core::model::Digest;
+use chalk_deploy_core::model::{Digest, Timestamp};
 use chalk_deploy_core::runtime::Runtime;
 use serde_json::{Value, json};
 use tokio::sync::Notify;
@@ -139,14 +139,28 @@ impl Objects {
     ///
     /// # Errors
     /// 409 `AlreadyExists`.
-    pub fn create(&self, key: &Key, mut object: Value) -> Result<Arc<Value>, Status> {
+    pub fn create(&self, key: &Key, object: Value) -> Result<Arc<Value>, Status> {
         let mut state = self.state();
         if state.objects.contains_key(key) {
-            return Err(
-                Status::already_exists(&key.resource.qualified(), &key.name).about(&key.resource, &key.name)
-            );
+            return Err(Status::already_exists(&key.resource.qualified(), &key.name).about(&key.resource, &key.name));
         }
-        let version = state.version + 1;
+        let object = self.fresh(key, object, state.version + 1);
+        self.store(&mut state, key, object, ChangeKind::Added)
+    }
+
+    /// A new object as [`create`](Self::create) would store it, without storing it.
+    ///
+    /// # Errors
+    /// 409 `AlreadyExists`.
+    pub fn preview(&self, key: &Key, object: Value) -> Result<Arc<Value>, Status> {
+        let state = self.state();
+        if state.objects.contains_key(key) {
+            return Err(Status::already_exists(&key.resource.qualified(), &key.name).about(&key.resource, &key.name));
+        }
+        Ok(Arc::new(self.fresh(key, object, state.version + 1)))
+    }
+
+    fn fresh(&self, key: &Key, mut object: Value, version: u64) -> Value {
         let mut metadata = object["metadata"].take();
         if !metadata.is_object() {
             metadata = json!({});
@@ -161,7 +175,7 @@ impl Objects {
         object["metadata"] = metadata;
         object["apiVersion"] = key.resource.api_version().into();
         object["kind"] = key.resource.kind.into();
-        self.store(&mut state, key, object, ChangeKind::Added)
+        object
     }
 
     /// Changes an object. A change that leaves it as it is makes no new version. A change of anything but `metadata` and
@@ -229,8 +243,9 @@ impl Objects {
                     "Precondition failed: {field} in precondition: {wanted}, {field} in object meta: {}",
                     current["metadata"][field].as_str().unwrap_or_default()
                 );
-                return Err(Status::conflict(&key.resource.qualified(), &key.name, &why)
-                    .about(&key.resource, &key.name));
+                return Err(
+                    Status::conflict(&key.resource.qualified(), &key.name, &why).about(&key.resource, &key.name)
+                );
             }
         }
         let version = state.version + 1;
@@ -300,7 +315,12 @@ impl Objects {
 
 /// The present as Kubernetes writes it: seconds, RFC 3339.
 pub fn timestamp(runtime: &dyn Runtime) -> String {
-    let text = runtime.now().to_string();
+    timestamp_of(runtime.now())
+}
+
+/// A time as Kubernetes writes it: seconds, RFC 3339.
+pub fn timestamp_of(time: Timestamp) -> String {
+    let text = time.to_string();
     match text.split_once('.') {
         Some((seconds, _)) => format!("{seconds}Z"),
         None => text,

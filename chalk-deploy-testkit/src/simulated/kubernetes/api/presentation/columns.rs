@@ -82,9 +82,7 @@ fn own(resource: &Resource) -> Vec<Column> {
             }),
             wide("Selector", |object, _| labels(&object["spec"]["selector"])),
         ],
-        "ConfigMap" => vec![number("Data", |object, _| {
-            (count(&object["data"]) + count(&object["binaryData"])).into()
-        })],
+        "ConfigMap" => vec![number("Data", |object, _| (count(&object["data"]) + count(&object["binaryData"])).into())],
         "Secret" => vec![
             text("Type", |object, _| object["type"].clone()),
             number("Data", |object, _| count(&object["data"]).into()),
@@ -93,7 +91,8 @@ fn own(resource: &Resource) -> Vec<Column> {
         "Event" => vec![
             text("Last Seen", |object, now| {
                 let time = ["lastTimestamp", "eventTime", "firstTimestamp"].map(|field| &object[field]);
-                let time = time.into_iter().find(|time| time.is_string()).unwrap_or(&object["metadata"]["creationTimestamp"]);
+                let time =
+                    time.into_iter().find(|time| time.is_string()).unwrap_or(&object["metadata"]["creationTimestamp"]);
                 age_of(time, now)
             }),
             text("Type", |object, _| object["type"].clone()),
@@ -104,10 +103,9 @@ fn own(resource: &Resource) -> Vec<Column> {
             }),
             text("Message", |object, _| shown(&object["message"]).trim().into()),
         ],
-        "ResourceQuota" => vec![
-            text("Request", |object, _| quota(object, false)),
-            text("Limit", |object, _| quota(object, true)),
-        ],
+        "ResourceQuota" => {
+            vec![text("Request", |object, _| quota(object, false)), text("Limit", |object, _| quota(object, true))]
+        }
         "Deployment" => vec![
             text("Ready", |object, _| {
                 format!("{}/{}", zero(&object["status"]["readyReplicas"]), zero(&object["spec"]["replicas"])).into()

@@ -107,7 +107,10 @@ fn requirement(part: &str) -> Option<Requirement> {
 fn key(text: &str) -> Option<String> {
     let text = text.trim();
     let name = text.rsplit_once('/').map_or(text, |(_, name)| name);
-    let fits = !name.is_empty() && name.len() <= 63 && text.len() <= 317 && text.chars().all(|one| is_plain(one) || one == '/');
+    let fits = !name.is_empty()
+        && name.len() <= 63
+        && text.len() <= 317
+        && text.chars().all(|one| is_plain(one) || one == '/');
     fits.then(|| text.to_owned())
 }
 

@@ -5,6 +5,7 @@ use http::StatusCode;
 use serde_json::Value;
 
 use crate::simulated::kubernetes::api::call::Call;
+use crate::simulated::kubernetes::schema::{Problem, duplicate_fields};
 use crate::simulated::kubernetes::status::Status;
 
 /// The longest YAML that is read: it takes more to read than JSON of the same length.
@@ -15,7 +16,7 @@ const LONGEST_YAML: usize = 1024 * 1024;
 pub(in super::super) struct Body {
     value: Value,
     /// Fields that stand twice in it, which a strict server does not take.
-    pub(super) duplicates: Vec<String>,
+    pub(super) duplicates: Vec<Problem>,
 }
 
 impl Body {
@@ -38,10 +39,9 @@ impl Body {
     }
 
     pub(super) fn json(bytes: &[u8]) -> Result<Self, Status> {
-        let value: Value = serde_json::from_slice(bytes).map_err(|error| {
-            Status::bad_request(format!("the body of the request is not valid JSON: {error}"))
-        })?;
-        Ok(Self { value, duplicates: super::identity::duplicates(bytes) })
+        let value: Value = serde_json::from_slice(bytes)
+            .map_err(|error| Status::bad_request(format!("the body of the request is not valid JSON: {error}")))?;
+        Ok(Self { value, duplicates: duplicate_fields(bytes) })
     }
 
     /// YAML; JSON is YAML too.
@@ -85,6 +85,8 @@ pub(super) fn unsupported(media: &str, accepted: &str) -> Status {
     Status::new(
         StatusCode::UNSUPPORTED_MEDIA_TYPE,
         "UnsupportedMediaType",
-        format!("the body of the request was in an unknown format {media:?} - accepted media types include: {accepted}"),
+        format!(
+            "the body of the request was in an unknown format {media:?} - accepted media types include: {accepted}"
+        ),
     )
 }

@@ -7,7 +7,7 @@ use http::{Response, StatusCode};
 use serde_json::Value;
 
 use super::{Body, Order};
-use crate::simulated::kubernetes::api::{ApiServer, defaults, rules};
+use crate::simulated::kubernetes::api::{ApiServer, defaults};
 use crate::simulated::kubernetes::objects::Key;
 use crate::simulated::kubernetes::resource::Resource;
 use crate::simulated::kubernetes::status::{Cause, Status};
@@ -62,7 +62,7 @@ impl ApiServer {
         if !applied {
             object = order.owned(None, object);
         }
-        rules::check_new(&key, &object)?;
+        super::fields::check_new(&key, &object)?;
         self.hold_to_own_power(&order.call.user, &key, &object)?;
         self.admit(&key, &object, None)?;
         if order.dry_run {
@@ -93,9 +93,15 @@ fn generated_from(object: &Value) -> Option<&str> {
 
 fn forget_what_the_server_sets(resource: &Resource, object: &mut Value) {
     if let Some(metadata) = object["metadata"].as_object_mut() {
-        for field in
-            ["uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "generation", "selfLink", "resourceVersion"]
-        {
+        for field in [
+            "uid",
+            "creationTimestamp",
+            "deletionTimestamp",
+            "deletionGracePeriodSeconds",
+            "generation",
+            "selfLink",
+            "resourceVersion",
+        ] {
             metadata.remove(field);
         }
     }

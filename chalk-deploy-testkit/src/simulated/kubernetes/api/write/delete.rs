@@ -231,7 +231,7 @@ fn add_finalizers(object: &mut Value, propagation: Option<Propagation>) {
     }
 }
 
-fn is_held(object: &Value) -> bool {
+pub(super) fn is_held(object: &Value) -> bool {
     let any = |list: &Value| list.as_array().is_some_and(|list| !list.is_empty());
     any(&object["metadata"]["finalizers"]) || (object["kind"] == "Namespace" && any(&object["spec"]["finalizers"]))
 }

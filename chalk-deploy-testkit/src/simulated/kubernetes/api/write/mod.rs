@@ -78,7 +78,13 @@ impl ApiServer {
         self.0.writing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn written(&self, order: &Order<'_>, status: StatusCode, object: &Arc<Value>, warnings: &[String]) -> Response<ByteStream> {
+    fn written(
+        &self,
+        order: &Order<'_>,
+        status: StatusCode,
+        object: &Arc<Value>,
+        warnings: &[String],
+    ) -> Response<ByteStream> {
         let now = self.objects().runtime().now();
         let mut response = presentation::one(order.call, order.place.resource, status, object, now);
         warn(&mut response, warnings);

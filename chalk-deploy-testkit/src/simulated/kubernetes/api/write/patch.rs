@@ -12,7 +12,7 @@ use crate::simulated::kubernetes::api::ApiServer;
 use crate::simulated::kubernetes::api::read::key_of;
 use crate::simulated::kubernetes::ownership;
 use crate::simulated::kubernetes::patch::{json_patch, merge_patch, strategic_patch};
-use crate::simulated::kubernetes::schema::Schema;
+use crate::simulated::kubernetes::schema::{Problem, Schema};
 use crate::simulated::kubernetes::status::{Cause, Status};
 
 /// A patch that is no apply.
@@ -28,12 +28,12 @@ impl Patch {
     ///
     /// # Errors
     /// 400, 415.
-    pub(super) fn read(order: &Order<'_>, bytes: &Bytes) -> Result<(Self, Vec<String>), Status> {
+    pub(super) fn read(order: &Order<'_>, bytes: &Bytes) -> Result<(Self, Vec<Problem>), Status> {
         let custom = order.place.resource.is_custom();
         let media = order.call.media_type();
         let read = |of: fn(Value) -> Self| {
             let body = Body::json(bytes)?;
-            let doubts = body.duplicates.iter().map(|path| format!("duplicate field {path:?}")).collect();
+            let doubts = body.duplicates.clone();
             Ok((of(body.into_value()), doubts))
         };
         match media.as_str() {
@@ -115,7 +115,8 @@ impl ApiServer {
             let uid = applied["metadata"]["uid"].as_str().filter(|uid| !uid.is_empty());
             let version = applied["metadata"]["resourceVersion"].as_str().filter(|version| !version.is_empty());
             if let Some(uid) = uid {
-                let why = format!("uid mismatch: the provided object specified uid {uid}, and no existing object was found");
+                let why =
+                    format!("uid mismatch: the provided object specified uid {uid}, and no existing object was found");
                 return Err(about(Status::conflict(&key.resource.qualified(), &key.name, &why)));
             }
             if version.is_some() {

@@ -6,11 +6,13 @@ use chalk_deploy_core::cloud::ByteStream;
 use http::{Response, StatusCode};
 use serde_json::Value;
 
+use super::delete::is_held;
 use super::{Body, Order};
-use crate::simulated::kubernetes::api::{ApiServer, defaults, rules};
 use crate::simulated::kubernetes::api::read::key_of;
+use crate::simulated::kubernetes::api::{ApiServer, defaults};
 use crate::simulated::kubernetes::objects::Key;
-use crate::simulated::kubernetes::status::Status;
+use crate::simulated::kubernetes::resource::Resource;
+use crate::simulated::kubernetes::status::{Cause, Status};
 
 /// How often a change is worked out anew because a controller was faster.
 const ATTEMPTS: usize = 5;
@@ -28,12 +30,10 @@ impl ApiServer {
         let mut object = order.decode(body, &mut warnings)?;
         super::identity::hold_to(order.place, &mut object)?;
         let key = key_of(order.place)?;
-        if !rules::may_be_replaced_blindly(&key.resource) && object["metadata"]["resourceVersion"].as_str().unwrap_or_default().is_empty() {
-            let cause = crate::simulated::kubernetes::status::Cause::invalid(
-                "metadata.resourceVersion",
-                &Value::from(0),
-                "must be specified for an update",
-            );
+        if !may_be_replaced_blindly(&key.resource)
+            && object["metadata"]["resourceVersion"].as_str().unwrap_or_default().is_empty()
+        {
+            let cause = Cause::invalid("metadata.resourceVersion", &Value::from(0), "must be specified for an update");
             return Err(Status::invalid(&key.resource, &key.name, vec![cause]));
         }
         let _alone = self.alone();
@@ -52,10 +52,9 @@ impl ApiServer {
         let mut attempt = 0;
         loop {
             attempt += 1;
-            let live = self
-                .objects()
-                .get(key)
-                .ok_or_else(|| Status::not_found(&key.resource.qualified(), &key.name).about(&key.resource, &key.name))?;
+            let live = self.objects().get(key).ok_or_else(|| {
+                Status::not_found(&key.resource.qualified(), &key.name).about(&key.resource, &key.name)
+            })?;
             let Wanted { object: mut next, applied } = wanted(&live)?;
             check_preconditions(key, &live, &next)?;
             keep(order, &live, &mut next);
@@ -68,7 +67,7 @@ impl ApiServer {
             if without_times(&next) == without_times(&live) {
                 return Ok(live);
             }
-            rules::check_change(key, &live, &next, order.place.subresource.as_deref())?;
+            super::fields::check_change(key, &live, &next)?;
             self.hold_to_own_power(&order.call.user, key, &next)?;
             self.admit(key, &next, Some(&live))?;
             if order.dry_run {
@@ -81,13 +80,22 @@ impl ApiServer {
             }) {
                 Err(status) if status.reason == "Conflict" && attempt < ATTEMPTS => {}
                 outcome => {
-                    let changed = outcome?;
+                    let mut changed = outcome?;
+                    if is_let_go(&live, &changed) {
+                        let uid = changed["metadata"]["uid"].as_str();
+                        changed = self.objects().remove(key, uid, None)?.unwrap_or(changed);
+                    }
                     self.count_quotas(&key.namespace);
                     return Ok(changed);
                 }
             }
         }
     }
+}
+
+/// Whether a `PUT` may do without a version. Custom resources may not, nor may those whose strategies say so.
+fn may_be_replaced_blindly(resource: &Resource) -> bool {
+    !resource.is_custom() && !matches!(resource.kind, "PodDisruptionBudget" | "EndpointSlice")
 }
 
 /// The version and the uid that a write names must be those of the object.
@@ -99,9 +107,7 @@ fn check_preconditions(key: &Key, live: &Value, next: &Value) -> Result<(), Stat
         && live["metadata"]["uid"] != uid
     {
         let of_live = live["metadata"]["uid"].as_str().unwrap_or_default();
-        return conflict(&format!(
-            "Precondition failed: UID in precondition: {uid}, UID in object meta: {of_live}"
-        ));
+        return conflict(&format!("Precondition failed: UID in precondition: {uid}, UID in object meta: {of_live}"));
     }
     if named("resourceVersion").is_some_and(|version| live["metadata"]["resourceVersion"] != version) {
         return conflict("the object has been modified; please apply your changes to the latest version and try again");
@@ -168,6 +174,14 @@ fn put(object: &mut Value, field: &str, value: Value) {
     } else {
         fields.insert(field.to_owned(), value);
     }
+}
+
+/// Whether this change took the last that held an object that is being deleted.
+fn is_let_go(live: &Value, next: &Value) -> bool {
+    next["metadata"]["deletionTimestamp"].is_string()
+        && next["metadata"]["deletionGracePeriodSeconds"].as_u64().unwrap_or_default() == 0
+        && is_held(live)
+        && !is_held(next)
 }
 
 fn without_times(object: &Value) -> Value {

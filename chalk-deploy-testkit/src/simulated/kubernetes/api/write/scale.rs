@@ -24,8 +24,11 @@ pub(in super::super) fn scale_of(object: &Value) -> Value {
         }
     }
     let labels = object["spec"]["selector"]["matchLabels"].as_object();
-    let selector: Vec<_> =
-        labels.into_iter().flatten().map(|(key, value)| format!("{key}={}", value.as_str().unwrap_or_default())).collect();
+    let selector: Vec<_> = labels
+        .into_iter()
+        .flatten()
+        .map(|(key, value)| format!("{key}={}", value.as_str().unwrap_or_default()))
+        .collect();
     json!({
         "kind": "Scale",
         "apiVersion": "autoscaling/v1",
@@ -48,7 +51,8 @@ impl ApiServer {
         if order.call.media_type() == "application/apply-patch+yaml" {
             // Its only field is a number: to apply it is to set it.
             let applied = Body::yaml(&bytes)?.into_object()?;
-            return self.scale(order, |live| Ok(crate::simulated::kubernetes::patch::merge_patch(&scale_of(live), &applied)));
+            return self
+                .scale(order, |live| Ok(crate::simulated::kubernetes::patch::merge_patch(&scale_of(live), &applied)));
         }
         let (patch, _) = Patch::read(order, &bytes)?;
         self.scale(order, |live| patch.patched(&Schema::Any, &scale_of(live)))
@@ -65,10 +69,12 @@ impl ApiServer {
             let scale = wanted(live)?;
             let replicas = match &scale["spec"]["replicas"] {
                 Value::Null => 0,
-                other => other.as_i64().filter(|number| *number >= 0 && *number <= i64::from(i32::MAX)).ok_or_else(|| {
-                    let cause = Cause::invalid("spec.replicas", other, "must be greater than or equal to 0");
-                    Status::invalid(&key.resource, &key.name, vec![cause])
-                })?,
+                other => {
+                    other.as_i64().filter(|number| *number >= 0 && *number <= i64::from(i32::MAX)).ok_or_else(|| {
+                        let cause = Cause::invalid("spec.replicas", other, "must be greater than or equal to 0");
+                        Status::invalid(&key.resource, &key.name, vec![cause])
+                    })?
+                }
             };
             let mut object = live.clone();
             object["spec"]["replicas"] = replicas.into();
