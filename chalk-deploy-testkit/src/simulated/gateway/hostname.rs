@@ -34,9 +34,7 @@ impl Hostname {
     pub(super) fn intersection(&self, other: &Self) -> Option<Self> {
         match (self, other) {
             (Self::Any, narrower) | (narrower, Self::Any) => Some(narrower.clone()),
-            (Self::Exact(name), any) | (any, Self::Exact(name)) => {
-                any.matches(name).then(|| Self::Exact(name.clone()))
-            }
+            (Self::Exact(name), any) | (any, Self::Exact(name)) => any.matches(name).then(|| Self::Exact(name.clone())),
             (Self::Wildcard(one), Self::Wildcard(two)) => {
                 let (longer, shorter) = if one.len() >= two.len() { (one, two) } else { (two, one) };
                 longer.ends_with(shorter).then(|| Self::Wildcard(longer.clone()))

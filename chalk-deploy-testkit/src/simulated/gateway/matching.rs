@@ -108,11 +108,14 @@ pub(super) struct Matcher {
 impl Matcher {
     pub(super) fn new(wanted: &document::Match) -> Result<Self, String> {
         let named = |list: &[document::NamedMatch]| {
-            list.iter().map(|named| Ok((named.name.clone(), ValueMatch::new(named)?))).collect::<Result<Vec<_>, String>>()
+            list.iter()
+                .map(|named| Ok((named.name.clone(), ValueMatch::new(named)?)))
+                .collect::<Result<Vec<_>, String>>()
         };
-        let method = wanted.method.as_deref().map(|method| {
-            Method::from_bytes(method.as_bytes()).map_err(|_| "a method is no token of HTTP".to_owned())
-        });
+        let method = wanted
+            .method
+            .as_deref()
+            .map(|method| Method::from_bytes(method.as_bytes()).map_err(|_| "a method is no token of HTTP".to_owned()));
         Ok(Self {
             path: path_match(wanted.path.as_ref())?,
             headers: named(&wanted.headers)?,
@@ -124,9 +127,10 @@ impl Matcher {
     pub(super) fn matches(&self, request: &Asked<'_>) -> bool {
         self.path.matches(request.path)
             && self.method.as_ref().is_none_or(|method| method == request.method)
-            && self.headers.iter().all(|(name, value)| {
-                header(request.headers, name).is_some_and(|present| value.matches(&present))
-            })
+            && self
+                .headers
+                .iter()
+                .all(|(name, value)| header(request.headers, name).is_some_and(|present| value.matches(&present)))
             && self.queries.iter().all(|(name, value)| {
                 let mut pairs = url::form_urlencoded::parse(request.query.as_bytes());
                 // Of parameters with one name, the first counts.

@@ -253,8 +253,8 @@ impl Shared {
         for (due, route, configuration) in self.plane.settle(monotonic) {
             let ago = u64::try_from(monotonic.saturating_sub(due).as_millis()).unwrap_or_default();
             let at = chalk_deploy_core::model::Timestamp::from_millis(now.as_millis().saturating_sub(ago));
-            let (generation, rules) = configuration
-                .map_or_else(|| (0, Vec::new()), |route| (route.generation, weights_of(&route)));
+            let (generation, rules) =
+                configuration.map_or_else(|| (0, Vec::new()), |route| (route.generation, weights_of(&route)));
             self.observer.weights(WeightRecord { at, route, generation, moment: Moment::Served, rules });
         }
     }

@@ -113,16 +113,17 @@ impl Observer {
     }
 
     pub(super) fn weight_records(&self) -> Vec<WeightRecord> {
-        copy(&self.weights)
+        // What arrived is noted when somebody looks, which may be later than what was stored meanwhile.
+        let mut records = copy(&self.weights);
+        records.sort_by_key(|record| record.at);
+        records
     }
 }
 
 /// The weights that a data plane serves.
 pub(super) fn weights_of(route: &RouteConfiguration) -> Vec<Vec<(Backend, u32)>> {
     let of_rule = |action: &Action| match action {
-        Action::Forward(backends) => {
-            backends.iter().map(|backend| (backend.backend.clone(), backend.weight)).collect()
-        }
+        Action::Forward(backends) => backends.iter().map(|backend| (backend.backend.clone(), backend.weight)).collect(),
         _ => Vec::new(),
     };
     route.rules.iter().map(|rule| of_rule(&rule.action)).collect()

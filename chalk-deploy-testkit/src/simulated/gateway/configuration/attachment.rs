@@ -125,9 +125,7 @@ impl Gateways {
             shared.extend(both);
         }
         match port {
-            Some(port) => {
-                Some(Attachment { reference: reference.clone(), refusal: None, hostnames: shared, port })
-            }
+            Some(port) => Some(Attachment { reference: reference.clone(), refusal: None, hostnames: shared, port }),
             None => refused("NoMatchingListenerHostname", "no hostname of the route is one of the listeners'"),
         }
     }

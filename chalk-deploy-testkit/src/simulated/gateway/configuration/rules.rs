@@ -131,12 +131,12 @@ impl Translated {
             }
         }
         for filter in &wanted.filters {
-            let modified = match (filter.form.as_str(), &filter.request_header_modifier, &filter.response_header_modifier)
-            {
-                ("RequestHeaderModifier", Some(wanted), _) => configuration.request.extend(wanted),
-                ("ResponseHeaderModifier", _, Some(wanted)) => configuration.response.extend(wanted),
-                (other, ..) => Err(format!("the filter {other} is not supported within a backend reference")),
-            };
+            let modified =
+                match (filter.form.as_str(), &filter.request_header_modifier, &filter.response_header_modifier) {
+                    ("RequestHeaderModifier", Some(wanted), _) => configuration.request.extend(wanted),
+                    ("ResponseHeaderModifier", _, Some(wanted)) => configuration.response.extend(wanted),
+                    (other, ..) => Err(format!("the filter {other} is not supported within a backend reference")),
+                };
             if let Err(message) = modified {
                 configuration.invalid = true;
                 self.unresolved.get_or_insert(("UnsupportedRefValue", message));

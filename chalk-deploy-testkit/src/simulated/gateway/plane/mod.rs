@@ -10,8 +10,8 @@ use std::time::Duration;
 use chalk_deploy_core::runtime::Runtime;
 
 use self::channel::Channel;
-use self::table::Table;
 pub(super) use self::table::Found;
+use self::table::Table;
 use super::GatewaySettings;
 use super::configuration::{BackendConfiguration, Endpoint, ObjectName, RouteConfiguration, ServiceEndpoints};
 use super::matching::Asked;

@@ -56,7 +56,10 @@ async fn headers_are_changed_for_the_rule_and_for_one_backend() {
     fixture.route("main", to(&[of_backend]));
     fixture.settled().await;
     let answer = fixture.get("/").await;
-    assert_eq!((&answer.got["headers"]["x-side"], &answer.headers["x-from"]), (&json!("new"), &"new".parse().expect("a value")));
+    assert_eq!(
+        (&answer.got["headers"]["x-side"], &answer.headers["x-from"]),
+        (&json!("new"), &"new".parse().expect("a value"))
+    );
 }
 
 #[tokio::test(start_paused = true)]

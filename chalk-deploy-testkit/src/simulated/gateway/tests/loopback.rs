@@ -27,7 +27,8 @@ async fn a_foreign_client_is_routed_over_a_socket() {
     let listening = serve(Arc::new(gateway.clone()), 0).await.expect("a free port");
     let ask = async || {
         let mut stream = tokio::net::TcpStream::connect(listening.address()).await.expect("it listens");
-        let request = "POST /v1/query HTTP/1.1\r\nhost: chalk.example\r\ncontent-length: 5\r\nconnection: close\r\n\r\nhello";
+        let request =
+            "POST /v1/query HTTP/1.1\r\nhost: chalk.example\r\ncontent-length: 5\r\nconnection: close\r\n\r\nhello";
         stream.write_all(request.as_bytes()).await.expect("sent");
         let mut answer = String::new();
         stream.read_to_string(&mut answer).await.expect("an answer");

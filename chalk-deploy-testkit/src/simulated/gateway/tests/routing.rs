@@ -5,7 +5,8 @@ use super::*;
 #[tokio::test(start_paused = true)]
 async fn the_most_specific_rule_takes_a_request_whatever_route_it_stands_in() {
     let fixture = Fixture::new(1);
-    for (service, address) in [("all", "10.0.0.1"), ("exact", "10.0.0.2"), ("tagged", "10.0.0.3"), ("posts", "10.0.0.4")]
+    for (service, address) in
+        [("all", "10.0.0.1"), ("exact", "10.0.0.2"), ("tagged", "10.0.0.3"), ("posts", "10.0.0.4")]
     {
         fixture.service(service, &[address]);
     }
@@ -46,7 +47,7 @@ async fn a_hostname_decides_before_any_rule_and_does_not_fall_back_to_a_broader_
         }),
     );
     fixture.settled().await;
-    let at = |host: &'static str, target: &'static str| fixture.ask("GET", target, &[("host", host)], "");
+    let at = async |host: &str, target: &str| fixture.ask("GET", target, &[("host", host)], "").await;
     assert_eq!(at("elsewhere.example", "/v1").await.pod(), "10.0.0.1");
     assert_eq!(at("x.chalk.example:8080", "/v1").await.pod(), "10.0.0.2");
     assert_eq!(at("API.chalk.example", "/v1").await.pod(), "10.0.0.3");
@@ -111,7 +112,8 @@ async fn a_service_without_ready_endpoints_is_503_and_so_is_a_pod_that_does_not_
     assert_eq!(fixture.get("/").await.status, 503);
     fixture.pods.set("10.0.0.1", Pod::Echo);
     assert_eq!(fixture.get("/").await.status, 200);
-    let told: Vec<_> = fixture.gateway.outcomes().iter().map(|outcome| (outcome.answered_by, outcome.ready_in_cluster)).collect();
+    let told: Vec<_> =
+        fixture.gateway.outcomes().iter().map(|outcome| (outcome.answered_by, outcome.ready_in_cluster)).collect();
     assert_eq!(
         told,
         [

@@ -144,7 +144,8 @@ async fn a_route_that_no_listener_takes_says_why() {
 async fn an_invalid_rule_is_named_and_the_others_are_served() {
     let fixture = Fixture::new(1);
     fixture.service("new", &["10.0.0.1"]);
-    let bad = json!({"matches": [{"path": {"type": "RegularExpression", "value": "("}}], "backendRefs": [backend("new", 1)]});
+    let bad =
+        json!({"matches": [{"path": {"type": "RegularExpression", "value": "("}}], "backendRefs": [backend("new", 1)]});
     fixture.route("main", json!({"rules": [bad]}));
     fixture.settled().await;
     assert_eq!(condition(&parents(&fixture, "main")[0]["conditions"], "Accepted"), ("False", "UnsupportedValue"));
