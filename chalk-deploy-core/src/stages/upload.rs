@@ -78,5 +78,5 @@ pub(super) fn reported(payload: &Payload, reporter: &Reporter) -> Payload {
     }
 
     let source = Reported { payload: payload.clone(), reporter: reporter.clone() };
-    Payload::new(payload.sha256(), payload.size(), Arc::new(source))
+    Payload::new(payload.sha256(), payload.size(), Arc::new(source)).with_origin(payload.origin().cloned())
 }
