@@ -23,3 +23,4 @@ pub mod http;
 pub mod kubernetes;
 pub mod registry;
 pub mod seam;
+pub mod share;

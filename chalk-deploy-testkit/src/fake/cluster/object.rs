@@ -2,15 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use chalk_deploy_core::cloud::{FencingToken, LiveObject, label};
+use chalk_deploy_core::cloud::{FencingToken, LiveObject, TOKEN_ANNOTATION, label};
 use chalk_deploy_core::model::{Digest, Manifest, Namespace, ObjectIdentity, ObjectReference};
 use chalk_deploy_core::text::printable;
 use chalk_deploy_core::{Error, ErrorCode, Result};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-
-/// The annotation in which an object carries the token of the owner that applied it.
-pub const TOKEN_ANNOTATION: &str = "chalk.ai/fencing-token";
 
 /// More pods than this are never shown, whatever a document asks for.
 const MOST_REPLICAS: u64 = 1000;
