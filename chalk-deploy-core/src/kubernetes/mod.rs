@@ -28,6 +28,6 @@ pub use self::connection::{
 };
 pub use self::powers::{AccessReview, AccessRequest, LogRequest, PodLogs};
 pub(crate) use self::asked::{Asked, Verb};
-pub(crate) use self::connection::{Failure, List};
-pub(crate) use self::kinds::{HTTP_ROUTE, Kind};
+pub(crate) use self::connection::Failure;
+pub(crate) use self::kinds::{ENDPOINT_SLICE, HTTP_ROUTE};
 pub(crate) use self::observation::ready_endpoints;
