@@ -15,6 +15,9 @@ use crate::simulated::kubernetes::resource::{POD, REPLICA_SET};
 
 const WRITER: Writer = Writer::ControllerManager;
 
+/// More pods than that no simulated cluster is for; a slip of the pen would fill the memory.
+const MOST: usize = 5000;
+
 /// Looks at every replica set.
 pub(super) fn reconcile(pass: &Pass<'_>) {
     for set in pass.list(REPLICA_SET, None) {
@@ -58,6 +61,9 @@ fn fill(pass: &Pass<'_>, set: &Value, pods: &mut Vec<Arc<Value>>, wanted: usize)
     let pod = new_pod(set);
     let prefix = format!("{}-", view::name(set));
     while pods.len() < wanted {
+        if pods.len() >= MOST {
+            return Err(format!("this simulated cluster makes at most {MOST} pods of one replica set"));
+        }
         // The name in a refusal stays the same while the same pod is refused: a new one each time would be a change
         // of the set's status, and a change brings the next pass.
         let asked =

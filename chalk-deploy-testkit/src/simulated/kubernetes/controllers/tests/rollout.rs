@@ -156,6 +156,7 @@ async fn only_as_many_old_replica_sets_are_kept_as_the_limit_says() {
     let stage = Stage::new(ClusterSettings::default());
     stage.deploy(1);
     stage.change(DEPLOYMENT, "engine", |deployment| deployment["spec"]["revisionHistoryLimit"] = 2.into());
+    stage.seconds(3).await;
     for number in 0..5 {
         let image = format!("registry.embedded/chalk/engine:n{number}");
         stage.images.put(&image, "/bin/other");
