@@ -4,12 +4,14 @@
 //! Everything goes through [`objects::Objects`], which is what etcd and the storage layer of an API server are: one
 //! sequence of resource versions, watches that follow it, durable before it is acknowledged.
 
+pub mod api;
 mod controllers;
 mod kubelet;
 pub mod objects;
-mod quantity;
-pub(crate) mod quota;
+pub mod ownership;
+pub mod patch;
 pub mod resource;
+pub mod schema;
 pub mod status;
 
 pub use self::controllers::{Cluster, ClusterSettings, TemplateBehaviour};

@@ -9,8 +9,8 @@ use super::identifier::generated;
 use super::pass::Pass;
 use super::write::{Propagation, Writer, document, owned};
 use super::{pod, selector, view};
+use crate::simulated::kubernetes::api::admission::within_quotas;
 use crate::simulated::kubernetes::objects::Key;
-use crate::simulated::kubernetes::quota;
 use crate::simulated::kubernetes::resource::{POD, REPLICA_SET};
 
 const WRITER: Writer = Writer::ControllerManager;
@@ -69,7 +69,8 @@ fn fill(pass: &Pass<'_>, set: &Value, pods: &mut Vec<Arc<Value>>, wanted: usize)
         let asked =
             Key::new(POD, view::namespace(set), generated(&prefix, &format!("{}/{}", view::uid(set), pods.len())));
         let key = pass.new_name(POD, view::namespace(set), &prefix, view::uid(set));
-        let created = quota::check(pass.objects, &asked, &pod).and_then(|()| pass.create(WRITER, &key, pod.clone()));
+        let created =
+            within_quotas(pass.objects, &asked, &pod, None).and_then(|()| pass.create(WRITER, &key, pod.clone()));
         match created {
             Ok(pod) => {
                 let message = format!("Created pod: {}", view::name(&pod));
