@@ -27,7 +27,7 @@ pub(super) async fn build(workshop: &Workshop, request: &BuildRequest, running: 
     running.say(
         "layer",
         format!(
-            "{} entries with {} are under {SOURCE_DIRECTORY}, packed into {}",
+            "{SOURCE_DIRECTORY} has {} entries with {}, packed into {}",
             layer.entries,
             text::bytes(layer.unpacked),
             text::bytes(layer.descriptor.size)
@@ -37,7 +37,7 @@ pub(super) async fn build(workshop: &Workshop, request: &BuildRequest, running: 
     for base in &request.base_images {
         let base = Base::read(&workshop.registry, base, &request.platform).await?;
         let (component, layers) = (base.image.component, base.layers.len());
-        running.say("base", format!("{component} is built on {}, {layers} layers", base.image.digest));
+        running.say("base", format!("{component} is built on {}, layers: {layers}", base.image.digest));
         let digest = assemble(&workshop.folder, base, &layer, request, &mut built)?;
         running.say("image", format!("the image of {component} is {digest}"));
     }

@@ -53,7 +53,12 @@ impl Asked {
     /// About all objects of a kind in a namespace.
     pub(crate) fn about(verb: Verb, kind: Kind, namespace: &Namespace) -> Self {
         let resource = qualified(kind.group, kind.plural);
-        Self { verb, subject: format!("{resource} in namespace {namespace}"), resource, namespace: namespace.to_string() }
+        Self {
+            verb,
+            subject: format!("{resource} in namespace {namespace}"),
+            resource,
+            namespace: namespace.to_string(),
+        }
     }
 
     /// About one object.

@@ -219,12 +219,11 @@ fn document(manifest: &Manifest, reference: &ObjectReference) -> Result<Value> {
 
 /// The token that an object carries; the oldest of all where it carries none.
 fn carried_token(live: &Value, reference: &ObjectReference) -> Result<FencingToken> {
-    token_in(&live["metadata"]["annotations"][TOKEN_ANNOTATION])
-        .ok_or_else(|| {
-            Error::new(ErrorCode::ObjectConflict, format!("its annotation `{TOKEN_ANNOTATION}` is no token"))
-                .on(reference)
-                .with_hint("someone has edited it; remove the annotation, or the object")
-        })
+    token_in(&live["metadata"]["annotations"][TOKEN_ANNOTATION]).ok_or_else(|| {
+        Error::new(ErrorCode::ObjectConflict, format!("its annotation `{TOKEN_ANNOTATION}` is no token"))
+            .on(reference)
+            .with_hint("someone has edited it; remove the annotation, or the object")
+    })
 }
 
 /// A token as an annotation holds it.

@@ -31,8 +31,7 @@ pub(crate) const ACCESS_REVIEW: Kind =
     kind("authorization.k8s.io", "v1", "SelfSubjectAccessReview", "selfsubjectaccessreviews");
 
 /// Every kind that a deployment is made of: what is listed, and removed again.
-pub(crate) const APPLIED: &[Kind] =
-    &[DEPLOYMENT, SERVICE, CONFIG_MAP, DISRUPTION_BUDGET, SCALED_OBJECT, HTTP_ROUTE];
+pub(crate) const APPLIED: &[Kind] = &[DEPLOYMENT, SERVICE, CONFIG_MAP, DISRUPTION_BUDGET, SCALED_OBJECT, HTTP_ROUTE];
 
 impl Kind {
     pub(crate) fn resource(self) -> ApiResource {

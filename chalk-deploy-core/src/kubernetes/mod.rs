@@ -22,12 +22,13 @@ mod observation;
 mod watching;
 mod powers;
 
-pub use self::cluster::KubernetesCluster;
-pub use self::connection::{
-    ClusterAccess, Connection, ConnectionLimits, Credentials, ExecPlugin, ExecPolicy, Kubeconfig, KubeconfigPolicy, Secret, Trust,
-};
-pub use self::powers::{AccessReview, AccessRequest, LogRequest, PodLogs};
 pub(crate) use self::asked::{Asked, Verb};
+pub use self::cluster::KubernetesCluster;
 pub(crate) use self::connection::Failure;
+pub use self::connection::{
+    ClusterAccess, Connection, ConnectionLimits, Credentials, ExecPlugin, ExecPolicy, Kubeconfig, KubeconfigPolicy,
+    Secret, Trust,
+};
 pub(crate) use self::kinds::{ENDPOINT_SLICE, HTTP_ROUTE};
 pub(crate) use self::observation::ready_endpoints;
+pub use self::powers::{AccessRequest, AccessReview, LogRequest, PodLogs};

@@ -108,18 +108,26 @@ impl Refusal {
             .with_hint("renew the credentials and resume"),
             StatusCode::FORBIDDEN if self.lacks_permission(*verb) => error(
                 ErrorCode::PermissionDenied,
-                format!("the verb `{}` on `{resource}` in namespace `{namespace}` is not permitted{}", verb.as_str(), self.said()),
+                format!(
+                    "the verb `{}` on `{resource}` in namespace `{namespace}` is not permitted{}",
+                    verb.as_str(),
+                    self.said()
+                ),
             )
             .with_hint(format!("grant `{}` on `{resource}` in namespace `{namespace}`", verb.as_str())),
             StatusCode::CONFLICT => self.conflict(asked),
-            StatusCode::GONE => {
-                error(ErrorCode::CloudUnavailable, format!("the version asked for is no longer remembered{}", self.said()))
-            }
+            StatusCode::GONE => error(
+                ErrorCode::CloudUnavailable,
+                format!("the version asked for is no longer remembered{}", self.said()),
+            ),
             StatusCode::TOO_MANY_REQUESTS => {
-                let wait = self.retry_after.map(|seconds| format!(", and asks to wait {seconds} s")).unwrap_or_default();
+                let wait =
+                    self.retry_after.map(|seconds| format!(", and asks to wait {seconds} s")).unwrap_or_default();
                 error(ErrorCode::CloudUnavailable, format!("the API server is overloaded (429){wait}{}", self.said()))
             }
-            StatusCode::REQUEST_TIMEOUT => error(ErrorCode::CloudUnavailable, format!("the API server gave up (408){}", self.said())),
+            StatusCode::REQUEST_TIMEOUT => {
+                error(ErrorCode::CloudUnavailable, format!("the API server gave up (408){}", self.said()))
+            }
             StatusCode::NOT_FOUND if verb.reads() => {
                 error(ErrorCode::ObjectMissing, format!("it is not there{}", self.said())).with_hint("")
             }
@@ -128,26 +136,33 @@ impl Refusal {
                 format!("the cluster has no such namespace, or does not know the kind{}", self.said()),
             )
             .with_hint("create the namespace, or install what defines the kind"),
-            status if status.is_server_error() => {
-                error(ErrorCode::CloudUnavailable, format!("the API server failed ({}){}", status.as_u16(), self.said()))
-            }
-            status if status.is_client_error() && !verb.reads() => {
-                error(ErrorCode::ObjectRefused, format!("the API server refuses it ({}){}", status.as_u16(), self.said()))
-            }
+            status if status.is_server_error() => error(
+                ErrorCode::CloudUnavailable,
+                format!("the API server failed ({}){}", status.as_u16(), self.said()),
+            ),
+            status if status.is_client_error() && !verb.reads() => error(
+                ErrorCode::ObjectRefused,
+                format!("the API server refuses it ({}){}", status.as_u16(), self.said()),
+            ),
             status if status.is_redirection() => error(
                 ErrorCode::CloudAnswerInvalid,
                 format!("the address leads elsewhere ({}); nothing was sent there", status.as_u16()),
             ),
-            status => {
-                error(ErrorCode::CloudAnswerInvalid, format!("the API server answered {}{}", status.as_u16(), self.said()))
-            }
+            status => error(
+                ErrorCode::CloudAnswerInvalid,
+                format!("the API server answered {}{}", status.as_u16(), self.said()),
+            ),
         }
     }
 
     fn conflict(&self, asked: &Asked) -> Error {
         let fields: Vec<_> = self.causes.iter().filter(|cause| cause.reason == "FieldManagerConflict").collect();
         if fields.is_empty() {
-            let what = if self.reason == "AlreadyExists" { "someone else has just made it" } else { "it was changed meanwhile" };
+            let what = if self.reason == "AlreadyExists" {
+                "someone else has just made it"
+            } else {
+                "it was changed meanwhile"
+            };
             return Error::new(ErrorCode::VersionConflict, format!("{what}{}", self.said())).on(&asked.subject);
         }
         let more = fields.len().saturating_sub(CAUSES_MOST);
@@ -163,9 +178,12 @@ impl Refusal {
         if more > 0 {
             words.push(format!("and {more} more"));
         }
-        Error::new(ErrorCode::ObjectConflict, format!("another field manager owns what would be changed: {}", words.join(", ")))
-            .on(&asked.subject)
-            .with_retry(Retry::Permanent)
+        Error::new(
+            ErrorCode::ObjectConflict,
+            format!("another field manager owns what would be changed: {}", words.join(", ")),
+        )
+        .on(&asked.subject)
+        .with_retry(Retry::Permanent)
     }
 
     fn said(&self) -> String {

@@ -47,7 +47,8 @@ impl fmt::Display for Versions {
 
 impl Versions {
     fn read(text: &str) -> Option<Self> {
-        let [pods, deployments, services, endpoint_slices, names] = text.splitn(5, ',').collect::<Vec<_>>().try_into().ok()?;
+        let [pods, deployments, services, endpoint_slices, names] =
+            text.splitn(5, ',').collect::<Vec<_>>().try_into().ok()?;
         let service_names = names.split_whitespace().map(str::to_owned).collect();
         Some(Self {
             pods: pods.to_owned(),
@@ -243,7 +244,9 @@ mod tests {
         assert_eq!(read(r#"{"type":"ADDED","object":{}}"#), Ok(Some(News::Changed)));
         assert_eq!(read(r#"{"type":"BOOKMARK","object":{"metadata":{"resourceVersion":"9"}}}"#), Ok(None));
         assert_eq!(read(r#"{"type":"ERROR","object":{"kind":"Status","code":410}}"#), Ok(Some(News::Ended)));
-        for nonsense in ["<html>", r#"{"type":"ADDED"}"#, r#"{"type":"NEW","object":{}}"#, r#"{"type":"ERROR","object":1}"#] {
+        for nonsense in
+            ["<html>", r#"{"type":"ADDED"}"#, r#"{"type":"NEW","object":{}}"#, r#"{"type":"ERROR","object":1}"#]
+        {
             assert!(read(nonsense).is_err(), "{nonsense}");
         }
     }

@@ -189,7 +189,7 @@ impl Upload<'_> {
                         Some(kept) => Some(Interruption::Behind(kept)),
                     }
                 }
-                Ok(answer) if answer.status == StatusCode::RANGE_NOT_SATISFIABLE => Some(Interruption::Unclear(None)),
+                Ok(answer) if answer.status == StatusCode::RANGE_NOT_SATISFIABLE => Some(Interruption::Unclear),
                 Ok(answer) => {
                     let asked = retry_after(&answer.headers);
                     let error = self.refused(answer).await;
@@ -209,7 +209,12 @@ impl Upload<'_> {
             }
             let kept = match interruption {
                 Interruption::Behind(kept) => kept,
-                Interruption::Unclear(asked) | Interruption::Failed(_, asked) => {
+                Interruption::Unclear => match self.status(&mut session).await? {
+                    // What was sent from the first byte on was not expected: `0-0` means one byte.
+                    0 if start == 0 => 1,
+                    kept => kept,
+                },
+                Interruption::Failed(_, asked) => {
                     self.pause(asked).await;
                     self.status(&mut session).await?
                 }
@@ -354,7 +359,7 @@ enum Interruption {
     /// The registry has this many bytes, and goes on from there.
     Behind(u64),
     /// It does not expect this piece.
-    Unclear(Option<Duration>),
+    Unclear,
     /// No answer, or one that may be better later; and how long it asks us to wait.
     Failed(Error, Option<Duration>),
 }
@@ -363,7 +368,7 @@ impl Interruption {
     fn into_error(self, upload: &Upload<'_>) -> Error {
         match self {
             Self::Failed(error, _) => error,
-            Self::Behind(_) | Self::Unclear(_) => Error::new(
+            Self::Behind(_) | Self::Unclear => Error::new(
                 ErrorCode::CloudUnavailable,
                 "the registry takes the pieces of the upload in another order than they are sent",
             )

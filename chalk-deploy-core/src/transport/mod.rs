@@ -82,7 +82,7 @@ impl TransportError {
 /// otherwise [`CLOUD_UNAVAILABLE`](crate::ErrorCode::CloudUnavailable).
 impl From<TransportError> for crate::Error {
     fn from(error: TransportError) -> Self {
-        match error.source.map(|source| source.downcast::<Self>()) {
+        match error.source.map(<dyn std::error::Error + Send + Sync>::downcast::<Self>) {
             Some(Ok(exact)) => *exact,
             Some(Err(source)) => Self::new(crate::ErrorCode::CloudUnavailable, error.message).caused_by(source),
             None => Self::new(crate::ErrorCode::CloudUnavailable, error.message),

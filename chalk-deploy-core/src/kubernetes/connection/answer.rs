@@ -106,7 +106,10 @@ fn is_untrusted(error: &(dyn std::error::Error + 'static)) -> bool {
     let mut next = Some(error);
     while let Some(error) = next {
         let words = error.to_string();
-        if words.contains("invalid peer certificate") || words.contains("UnknownIssuer") || words.contains("not trusted") {
+        if words.contains("invalid peer certificate")
+            || words.contains("UnknownIssuer")
+            || words.contains("not trusted")
+        {
             return true;
         }
         next = error.source();
@@ -117,9 +120,7 @@ fn is_untrusted(error: &(dyn std::error::Error + 'static)) -> bool {
 /// Reads the whole answer; a refusal becomes one.
 pub(super) async fn read(response: Response<Body>, most: usize) -> Result<Answer, Failure> {
     let response = accepted(response).await?;
-    let status = response.status();
-    let body = collect(response.into_body(), most).await?;
-    Ok(Answer { status, body })
+    Ok(Answer { body: collect(response.into_body(), most).await? })
 }
 
 /// The answer's bytes as they come, in pieces of at most `most` bytes.

@@ -68,7 +68,11 @@ impl ExecPolicy {
     fn program(&self, command: &str) -> Option<&Path> {
         let wanted = Path::new(command);
         let same = |program: &&PathBuf| {
-            if command.contains(['/', '\\']) { **program == wanted } else { program.file_name() == Some(wanted.as_os_str()) }
+            if command.contains(['/', '\\']) {
+                **program == wanted
+            } else {
+                program.file_name() == Some(wanted.as_os_str())
+            }
         };
         self.allowed.iter().find(same).map(PathBuf::as_path)
     }
@@ -139,15 +143,21 @@ impl ExecPlugin {
         let command = section.command.unwrap_or_default();
         let shown = text::line(&command, 200);
         let Some(program) = policy.program(&command) else {
-            return Err(Error::new(ErrorCode::PermissionDenied, "the kubeconfig wants a program run, and it is not allowed")
-                .on(format!("credential plugin `{shown}`"))
-                .with_hint("allow it by its absolute path, or use a kubeconfig with a token"));
+            return Err(Error::new(
+                ErrorCode::PermissionDenied,
+                "the kubeconfig wants a program run, and it is not allowed",
+            )
+            .on(format!("credential plugin `{shown}`"))
+            .with_hint("allow it by its absolute path, or use a kubeconfig with a token"));
         };
         let api_version = section.api_version.unwrap_or_default();
         if !matches!(api_version.as_str(), "client.authentication.k8s.io/v1" | "client.authentication.k8s.io/v1beta1") {
-            return Err(Error::new(ErrorCode::ValueInvalid, "the credential plugin speaks a version that is not known")
-                .on(format!("credential plugin `{shown}`"))
-                .with_hint("make the kubeconfig again with a newer tool; `client.authentication.k8s.io/v1` is known"));
+            return Err(Error::new(
+                ErrorCode::ValueInvalid,
+                "the credential plugin speaks a version that is not known",
+            )
+            .on(format!("credential plugin `{shown}`"))
+            .with_hint("make the kubeconfig again with a newer tool; `client.authentication.k8s.io/v1` is known"));
         }
         let variables = section.env.unwrap_or_default();
         Ok(Self {

@@ -159,9 +159,11 @@ impl Kubeconfig {
         let name = context.or(current).ok_or_else(|| {
             self.invalid("no context is named, and none is the current one").with_hint(self.known_contexts())
         })?;
-        let context = find(self.file.contexts.as_ref(), name).and_then(|slot| slot.context.as_ref()).ok_or_else(|| {
-            self.invalid(format!("there is no context `{}`", text::line(name, 100))).with_hint(self.known_contexts())
-        })?;
+        let context =
+            find(self.file.contexts.as_ref(), name).and_then(|slot| slot.context.as_ref()).ok_or_else(|| {
+                self.invalid(format!("there is no context `{}`", text::line(name, 100)))
+                    .with_hint(self.known_contexts())
+            })?;
         let cluster_name = context.cluster.as_deref().unwrap_or_default();
         let cluster = find(self.file.clusters.as_ref(), cluster_name)
             .and_then(|slot| slot.cluster.as_ref())
@@ -182,7 +184,8 @@ impl Kubeconfig {
         };
         let credentials = self.credentials(user, policy)?;
         if server.scheme_str() == Some("http") && !is_loopback(&server) && !matches!(credentials, Credentials::None) {
-            return Err(self.invalid("its `server` is reached without encryption, and the credentials could be read")
+            return Err(self
+                .invalid("its `server` is reached without encryption, and the credentials could be read")
                 .with_hint("use an `https` address"));
         }
         let namespace = context.namespace.as_deref().filter(|name| !name.is_empty()).map(Namespace::new).transpose()?;
@@ -191,11 +194,13 @@ impl Kubeconfig {
 
     fn authority(&self, cluster: &Cluster) -> Result<Option<String>> {
         if cluster.proxy_url.as_deref().is_some_and(|proxy| !proxy.is_empty()) {
-            return Err(self.invalid("it wants a proxy (`proxy-url`), and requests go to the API server directly")
+            return Err(self
+                .invalid("it wants a proxy (`proxy-url`), and requests go to the API server directly")
                 .with_hint("remove `proxy-url`, or run where the API server is reached without a proxy"));
         }
         if cluster.tls_server_name.as_deref().is_some_and(|name| !name.is_empty()) {
-            return Err(self.invalid("it wants the certificate to be of another host (`tls-server-name`)")
+            return Err(self
+                .invalid("it wants the certificate to be of another host (`tls-server-name`)")
                 .with_hint("use the name that is in the certificate as the host of `server`"));
         }
         match (&cluster.certificate_authority_data, &cluster.certificate_authority) {
@@ -239,11 +244,13 @@ impl Kubeconfig {
 
     fn credentials(&self, user: &User, policy: &KubeconfigPolicy) -> Result<Credentials> {
         if user.auth_provider.is_some() {
-            return Err(self.invalid("the user has an `auth-provider`, which Kubernetes itself gave up in 1.26")
+            return Err(self
+                .invalid("the user has an `auth-provider`, which Kubernetes itself gave up in 1.26")
                 .with_hint("make the kubeconfig again with a newer tool; it will name a credential plugin"));
         }
         if user.impersonate.is_some() {
-            return Err(self.invalid("the user acts as another one (`as`), which is not supported")
+            return Err(self
+                .invalid("the user acts as another one (`as`), which is not supported")
                 .with_hint("use the credentials of the one who is meant"));
         }
         let full = |secret: &&Secret| !secret.expose().is_empty();
@@ -284,7 +291,11 @@ impl Kubeconfig {
 
     fn known_contexts(&self) -> String {
         let names: Vec<_> = self.contexts().take(20).map(|name| format!("`{}`", text::line(name, 100))).collect();
-        if names.is_empty() { "it has no contexts".to_owned() } else { format!("its contexts are {}", names.join(", ")) }
+        if names.is_empty() {
+            "it has no contexts".to_owned()
+        } else {
+            format!("its contexts are {}", names.join(", "))
+        }
     }
 
     fn invalid(&self, why: impl Into<String>) -> Error {

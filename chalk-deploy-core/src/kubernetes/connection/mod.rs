@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures::stream::BoxStream;
-use http::{Request, StatusCode};
+use http::Request;
 use serde::de::DeserializeOwned;
 
 pub use self::access::{ClusterAccess, Trust};
@@ -56,20 +56,13 @@ pub struct ConnectionLimits {
 impl Default for ConnectionLimits {
     /// 30 seconds for a call, four minutes for a watch, 32 MiB for an answer, 200 pages of 500 objects.
     fn default() -> Self {
-        Self {
-            call: Duration::from_secs(30),
-            watch: Duration::from_mins(4),
-            answer: 32 << 20,
-            page: 500,
-            pages: 200,
-        }
+        Self { call: Duration::from_secs(30), watch: Duration::from_mins(4), answer: 32 << 20, page: 500, pages: 200 }
     }
 }
 
 /// An answer with a success status.
 #[derive(Debug)]
 pub(crate) struct Answer {
-    pub(crate) status: StatusCode,
     pub(crate) body: Bytes,
 }
 
@@ -106,11 +99,15 @@ impl Connection {
     }
 
     /// Sends a request and reads the whole answer.
-    pub(crate) async fn ask(&self, request: Result<Request<Vec<u8>>, kube::core::request::Error>) -> Result<Answer, Failure> {
+    pub(crate) async fn ask(
+        &self,
+        request: Result<Request<Vec<u8>>, kube::core::request::Error>,
+    ) -> Result<Answer, Failure> {
         let request = request.map_err(|error| Failure::Unsendable(error.to_string()))?;
         let limits = self.0.limits;
         let call = async {
-            let response = self.client().send(request.map(kube::client::Body::from)).await.map_err(|error| self.failure(error))?;
+            let response =
+                self.client().send(request.map(kube::client::Body::from)).await.map_err(|error| self.failure(error))?;
             answer::read(response, limits.answer).await
         };
         let answered = self.runtime().within(limits.call, call).await;
@@ -133,7 +130,8 @@ impl Connection {
         let request = request.map_err(|error| Failure::Unsendable(error.to_string()))?;
         let limits = self.0.limits;
         let call = async {
-            let response = self.client().send(request.map(kube::client::Body::from)).await.map_err(|error| self.failure(error))?;
+            let response =
+                self.client().send(request.map(kube::client::Body::from)).await.map_err(|error| self.failure(error))?;
             answer::stream(response, limits.answer).await
         };
         let answered = self.runtime().within(limits.call, call).await;

@@ -51,10 +51,8 @@ impl Endpoint {
     async fn answer(self, request: Request<Body>) -> Result<Answered, Failure> {
         let (parts, body) = request.into_parts();
         let body = body.collect().await.map_err(|error| Failure::Unsendable(error.to_string()))?.to_bytes();
-        let mut request = Request::from_parts(
-            parts,
-            if body.is_empty() { RequestBody::Empty } else { RequestBody::Bytes(body) },
-        );
+        let mut request =
+            Request::from_parts(parts, if body.is_empty() { RequestBody::Empty } else { RequestBody::Bytes(body) });
         *request.uri_mut() = join(&self.0.base, request.uri())?;
         request.headers_mut().insert(USER_AGENT, HeaderValue::from_static(AGENT));
         request.headers_mut().entry(ACCEPT).or_insert(HeaderValue::from_static("application/json"));

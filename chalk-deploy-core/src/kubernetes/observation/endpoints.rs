@@ -35,7 +35,8 @@ fn count(slices: &[EndpointSlice]) -> BTreeMap<String, u32> {
             // Absent means ready (`EndpointConditions.ready`).
             let conditions = endpoint.conditions.as_ref();
             if conditions.and_then(|conditions| conditions.ready).unwrap_or(true) {
-                let pod = endpoint.target_ref.as_ref().and_then(|target| target.uid.as_deref().or(target.name.as_deref()));
+                let pod =
+                    endpoint.target_ref.as_ref().and_then(|target| target.uid.as_deref().or(target.name.as_deref()));
                 let who = pod.or_else(|| endpoint.addresses.first().map(String::as_str));
                 ready.entry(service).or_default().extend(who);
             }

@@ -65,7 +65,9 @@ pub(super) async fn observe(
             tracing::debug!(%namespace, "endpoint slices may not be listed; ready pods count as endpoints");
             services.iter().map(|service| endpoints::of_pods(service, &pods)).min()
         }
-        Some(Err(failure)) => return Err(failure.error(&Asked::about(Verb::List, super::kinds::ENDPOINT_SLICE, namespace))),
+        Some(Err(failure)) => {
+            return Err(failure.error(&Asked::about(Verb::List, super::kinds::ENDPOINT_SLICE, namespace)));
+        }
     };
     versions.service_names = names;
     let mut pods: Vec<_> = pods.into_iter().map(pods::observed).collect();

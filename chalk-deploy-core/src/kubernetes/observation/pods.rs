@@ -50,7 +50,8 @@ fn phase(pod: &Pod, ready: bool) -> (PodPhase, String) {
     let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref()).unwrap_or_default();
     let own_words = || {
         let status = pod.status.as_ref();
-        let said = [status.and_then(|status| status.reason.as_deref()), status.and_then(|status| status.message.as_deref())];
+        let said =
+            [status.and_then(|status| status.reason.as_deref()), status.and_then(|status| status.message.as_deref())];
         said.into_iter().flatten().filter(|words| !words.is_empty()).collect::<Vec<_>>().join(": ")
     };
     if matches!(phase, "Failed" | "Succeeded") {
@@ -99,7 +100,10 @@ fn phase(pod: &Pod, ready: bool) -> (PodPhase, String) {
         return (PodPhase::Pending, "it waits for a node".to_owned());
     }
     let why = containers(pod).find_map(|container| waiting(container.state.as_ref()));
-    (PodPhase::Starting, why.map_or_else(|| "its containers are being created".to_owned(), |(reason, message)| said(reason, message)))
+    (
+        PodPhase::Starting,
+        why.map_or_else(|| "its containers are being created".to_owned(), |(reason, message)| said(reason, message)),
+    )
 }
 
 /// The statuses of all containers, those of the initialisation first.
@@ -166,8 +170,10 @@ mod tests {
 
     #[test]
     fn each_state_of_a_pod_is_told_in_its_word_and_with_a_reason() {
-        let waits = |reason: &str| json!({"phase": "Pending", "containerStatuses": [
-            container(json!({"waiting": {"reason": reason, "message": "the message"}}))]});
+        let waits = |reason: &str| {
+            json!({"phase": "Pending", "containerStatuses": [
+            container(json!({"waiting": {"reason": reason, "message": "the message"}}))]})
+        };
         let ended = container(json!({"terminated": {"reason": "OOMKilled", "exitCode": 137}}));
         for (status, phase, words) in [
             (waits("ImagePullBackOff"), PodPhase::ImagePullFailed, "ImagePullBackOff: the message"),

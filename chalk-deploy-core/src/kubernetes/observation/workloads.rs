@@ -11,7 +11,8 @@ use crate::model::{Namespace, ObjectIdentity, ObjectReference};
 use crate::text;
 
 pub(super) fn of_deployments(deployments: Vec<Deployment>, namespace: &Namespace) -> Vec<ObservedWorkload> {
-    let mut workloads: Vec<_> = deployments.into_iter().map(|deployment| of_deployment(deployment, namespace)).collect();
+    let mut workloads: Vec<_> =
+        deployments.into_iter().map(|deployment| of_deployment(deployment, namespace)).collect();
     workloads.sort_by(|one, other| one.identity.cmp(&other.identity));
     workloads
 }

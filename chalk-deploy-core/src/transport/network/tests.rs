@@ -437,7 +437,7 @@ async fn a_server_that_never_answers_is_given_up_after_the_requests_own_limit() 
     let clock = Arc::new(HandClock::default());
     let transport = NetworkTransport::builder().runtime(clock.clone()).build().expect("valid settings");
     let mut request = get(&format!("http://{}/", server.address));
-    request.extensions_mut().insert(IdleTimeout(Duration::from_secs(300)));
+    request.extensions_mut().insert(IdleTimeout(Duration::from_mins(5)));
     let (error, ()) = futures::join!(failure(&transport, request), async {
         server.received().await;
         clock.0.notify_one();

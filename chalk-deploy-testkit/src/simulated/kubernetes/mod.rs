@@ -6,6 +6,7 @@
 
 mod controllers;
 mod kubelet;
+pub mod api;
 pub mod objects;
 mod quantity;
 pub mod ownership;
@@ -15,5 +16,5 @@ pub mod resource;
 pub mod schema;
 pub mod status;
 
-pub use self::controllers::{Cluster, ClusterSettings};
+pub use self::controllers::{Cluster, ClusterSettings, TemplateBehaviour};
 pub use self::kubelet::PodBehaviour;

@@ -78,14 +78,6 @@ impl SharedServers {
         Self(Arc::new(shared))
     }
 
-    /// The secrets of this state directory, made by whoever asks first.
-    ///
-    /// # Errors
-    /// [`chalk_deploy_core::ErrorCode::CloudUnavailable`] when they can be neither read nor written.
-    pub fn secrets(&self) -> Result<Secrets> {
-        Secrets::of(&self.0.directory, &*self.0.runtime)
-    }
-
     /// The state directory.
     pub fn directory(&self) -> &Path {
         &self.0.directory

@@ -46,7 +46,10 @@ impl Secrets {
     }
 
     /// Those of a directory. Of two processes that make them at once, one wins, and both use its.
-    pub(super) fn of(directory: &Path, runtime: &dyn Runtime) -> Result<Self> {
+    ///
+    /// # Errors
+    /// [`ErrorCode::CloudUnavailable`] when they can be neither read nor written.
+    pub fn of(directory: &Path, runtime: &dyn Runtime) -> Result<Self> {
         fs::create_dir_all(directory).map_err(failed("make", directory))?;
         let path = directory.join(SECRETS);
         if !path.exists() {

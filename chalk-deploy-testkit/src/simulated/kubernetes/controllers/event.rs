@@ -35,10 +35,7 @@ impl Pass<'_> {
         message: &str,
     ) {
         let message: String = message.chars().take(LONGEST_MESSAGE).collect();
-        let source = format!("{}\n{reason}\n{message}", view::uid(object));
-        // A node's events lie in the default namespace.
-        let namespace = Some(view::namespace(object)).filter(|namespace| !namespace.is_empty()).unwrap_or("default");
-        let key = Key::new(EVENT, namespace, format!("{}.{}", view::name(object), word(&source, 16)));
+        let key = event_key(object, reason, &message);
         if let Some(event) = self.objects.get(&key) {
             let count = view::count(&event, "/count").saturating_add(1);
             self.update(writer, EVENT, &event, |event| {
@@ -70,6 +67,23 @@ impl Pass<'_> {
         // In a namespace that goes away nothing is told any more.
         let _ = self.create(writer, &key, event);
     }
+}
+
+impl Pass<'_> {
+    /// Tells something that is so for as long as nothing changes, and is not counted.
+    pub(crate) fn tell_once(&self, writer: Writer, tone: Tone, of: (Resource, &Value), reason: &str, message: &str) {
+        let shown: String = message.chars().take(LONGEST_MESSAGE).collect();
+        if self.objects.get(&event_key(of.1, reason, &shown)).is_none() {
+            self.tell(writer, tone, of, reason, message);
+        }
+    }
+}
+
+fn event_key(object: &Value, reason: &str, message: &str) -> Key {
+    let source = format!("{}\n{reason}\n{message}", view::uid(object));
+    // A node's events lie in the default namespace.
+    let namespace = Some(view::namespace(object)).filter(|namespace| !namespace.is_empty()).unwrap_or("default");
+    Key::new(EVENT, namespace, format!("{}.{}", view::name(object), word(&source, 16)))
 }
 
 /// Removes the events that are too old.

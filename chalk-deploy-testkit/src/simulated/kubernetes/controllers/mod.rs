@@ -6,13 +6,19 @@
 //! gives one sequence of stored objects. A [`pass`] is one look at everything; the next one comes when something
 //! changed, when an image was pulled, or when a controller asked for it.
 
+mod autoscaler;
 mod deployment;
+mod disruption_budget;
 mod endpoint_slice;
 mod garbage;
+mod job;
+mod namespace;
 mod node;
 mod replica_set;
 mod scheduler;
+mod service;
 mod settings;
+mod workflow;
 
 pub(super) mod event;
 pub(super) mod identifier;
@@ -35,10 +41,11 @@ use tokio::task::AbortHandle;
 
 use self::pass::Pass;
 pub use self::settings::ClusterSettings;
-use super::kubelet::{Behaviours, Kubelet, PodBehaviour, Processes};
+pub use self::workflow::TemplateBehaviour;
+use super::kubelet::{self, Behaviours, Kubelet, PodBehaviour, Processes};
 use super::objects::Objects;
 use crate::fake::PodScope;
-use crate::simulated::seam::{ConnectionRefused, ImageSource, PodNetwork};
+use crate::simulated::seam::{ConnectionRefused, ContainerLog, ImageSource, LogLine, PodLogs, PodNetwork};
 
 /// A running cluster: controllers, scheduler and kubelets at work on stored objects. Clones are the same cluster; it
 /// stops with the last of them. What is stored stays, and a cluster that is started on it later goes on.
@@ -57,6 +64,7 @@ struct Running {
 #[derive(Debug, Default)]
 struct Chosen {
     behaviours: Mutex<Behaviours>,
+    templates: Mutex<BTreeMap<String, TemplateBehaviour>>,
     news: Notify,
 }
 
@@ -78,6 +86,7 @@ impl Cluster {
             kubelet: Kubelet::new(images, processes.clone()),
             scheduler: scheduler::Scheduler::default(),
             endpoint_slices: endpoint_slice::EndpointSlices::default(),
+            workflows: workflow::Workflows::default(),
         };
         let task = tokio::spawn(controllers.run()).abort_handle();
         Self(Arc::new(Running { objects, chosen, processes, task }))
@@ -91,6 +100,13 @@ impl Cluster {
     /// Chooses how pods behave from now on, those that run included. Not kept in the world.
     pub fn set_behaviour(&self, scope: PodScope, behaviour: PodBehaviour) {
         self.0.chosen.behaviours.lock().unwrap_or_else(PoisonError::into_inner).set(scope, behaviour);
+        self.0.chosen.news.notify_waiters();
+    }
+
+    /// Chooses how the steps of a workflow's template come out from now on. Not kept in the world.
+    pub fn set_template_behaviour(&self, template: impl Into<String>, behaviour: TemplateBehaviour) {
+        let mut templates = self.0.chosen.templates.lock().unwrap_or_else(PoisonError::into_inner);
+        templates.insert(template.into(), behaviour);
         self.0.chosen.news.notify_waiters();
     }
 
@@ -113,6 +129,12 @@ impl PodNetwork for Cluster {
     }
 }
 
+impl PodLogs for Cluster {
+    fn lines(&self, log: &ContainerLog) -> Result<Vec<LogLine>, String> {
+        kubelet::logs::lines(&self.0.objects, log)
+    }
+}
+
 /// All controllers, in the order in which they look.
 #[derive(Debug)]
 struct Controllers {
@@ -122,6 +144,7 @@ struct Controllers {
     kubelet: Kubelet,
     scheduler: scheduler::Scheduler,
     endpoint_slices: endpoint_slice::EndpointSlices,
+    workflows: workflow::Workflows,
 }
 
 impl Controllers {
@@ -156,13 +179,20 @@ impl Controllers {
     fn look(&mut self) -> Option<std::time::Duration> {
         let pass = Pass::new(&self.objects, &self.settings);
         let behaviours = self.chosen.behaviours.lock().unwrap_or_else(PoisonError::into_inner);
+        let templates = self.chosen.templates.lock().unwrap_or_else(PoisonError::into_inner);
         node::reconcile(&pass);
-        super::quota::reconcile(&pass);
+        namespace::reconcile(&pass);
+        service::reconcile(&pass);
+        autoscaler::reconcile(&pass);
         deployment::reconcile(&pass);
         replica_set::reconcile(&pass);
+        job::reconcile(&pass);
+        self.workflows.reconcile(&pass, &templates);
         self.scheduler.reconcile(&pass, &behaviours);
         self.kubelet.reconcile(&pass, &behaviours);
         self.endpoint_slices.reconcile(&pass);
+        disruption_budget::reconcile(&pass);
+        super::quota::reconcile(&pass);
         garbage::reconcile(&pass);
         event::reconcile(&pass);
         pass.wake()

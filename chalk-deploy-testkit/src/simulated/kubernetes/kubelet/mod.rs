@@ -7,6 +7,7 @@ mod behaviour;
 mod configuration;
 mod container;
 mod image;
+pub(super) mod logs;
 mod network;
 mod probe;
 mod status;

@@ -13,6 +13,8 @@
 mod compare;
 mod managers;
 mod merge;
+#[cfg(test)]
+mod model;
 pub mod path;
 mod refusal;
 mod scope;

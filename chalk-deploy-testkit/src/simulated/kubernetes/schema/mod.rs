@@ -1,13 +1,31 @@
 //! What the fields of each kind are, and how their parts merge.
 //!
 //! - `table`: the kinds, as data.
-//! - [`validate`]: whether an object is one of its kind.
-//! - [`openapi_v2`], [`openapi_v3`]: the same, as clients ask for it.
+//! - [`validate`], [`validate_change`], [`duplicate_fields`]: whether an object is one of its kind; [`unreadable`] and
+//!   [`invalid`] say so as the API server does.
+//! - [`fill_defaults`]: the defaults that custom resources declare.
+//! - [`openapi_v2`], [`openapi_v3`]: the kinds as clients ask for them.
+//! - [`quantity`]: amounts.
 
 mod build;
+mod check;
+mod defaults;
+mod duplicates;
+mod names;
+mod openapi;
+mod problem;
 pub mod quantity;
+mod rules;
 mod table;
+#[cfg(test)]
+mod tests;
 
+use serde_json::Value;
+
+pub use self::defaults::fill_defaults;
+pub use self::duplicates::duplicate_fields;
+pub use self::openapi::{openapi_v2, openapi_v3, openapi_v3_index};
+pub use self::problem::{Problem, ProblemKind, invalid, unreadable};
 use super::resource::Resource;
 
 /// The shape of a value, and how it merges.
@@ -163,4 +181,29 @@ impl Schema {
 pub fn schema_of(resource: &Resource) -> &'static Schema {
     let known = table::KINDS.iter().find(|(kind, _)| kind == resource);
     known.map_or(&Schema::Any, |(_, schema)| schema)
+}
+
+/// Whether a kind is a custom resource, which strategic patches do not know.
+pub fn is_custom(resource: &Resource) -> bool {
+    schema_of(resource).object().is_none_or(|object| !object.name.starts_with("io.k8s.api."))
+}
+
+/// What is wrong with an object.
+///
+/// Unknown fields are told beside all else, because the API server lets `fieldValidation` decide about them. Values are
+/// only looked at where the object can be read.
+pub fn validate(resource: &Resource, object: &Value) -> Vec<Problem> {
+    let mut problems = check::check(schema_of(resource), object, is_custom(resource));
+    if problems.iter().all(|problem| problem.kind != ProblemKind::WrongType) {
+        rules::metadata(resource, object, &mut problems);
+        rules::of_kind(resource, object, &mut problems);
+    }
+    problems
+}
+
+/// What is wrong with changing one valid object into another: what may not change any more.
+pub fn validate_change(resource: &Resource, before: &Value, after: &Value) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    rules::changed(resource, before, after, &mut problems);
+    problems
 }

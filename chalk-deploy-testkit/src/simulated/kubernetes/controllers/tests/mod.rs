@@ -1,4 +1,12 @@
 //! What the controllers do together.
 
+mod endpoints;
+mod jobs;
+mod ownership;
+mod pods;
+mod restart;
 mod rollout;
+mod safety;
+mod scaling;
 mod stage;
+mod workflows;
