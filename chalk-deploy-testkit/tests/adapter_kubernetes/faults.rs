@@ -193,7 +193,7 @@ async fn an_admission_refusal_is_no_missing_permission() {
 #[tokio::test(start_paused = true)]
 async fn a_token_that_expired_is_read_again_from_its_file_and_the_call_succeeds() {
     let folder = tempfile::tempdir().expect("a folder");
-    let path = folder.containing().join("token");
+    let path = folder.path().join("token");
     std::fs::write(&path, "first\n").expect("writable");
     let plane = Plane::new(ProtocolFaults::new());
     ensure_namespace(&plane.objects, "prod");
@@ -215,6 +215,8 @@ async fn wait_under(watch_faults: WatchFaults) -> (Result<()>, Duration, usize) 
     let plane = Plane::new(ProtocolFaults::new());
     let cluster = cluster(&plane);
     bring_up(&plane, &cluster, &namespace(), &deployment('a'), true).await.expect("it becomes ready");
+    // The endpoints are there before the last status is written.
+    plane.runtime.sleep(Duration::from_secs(5)).await;
     let seen = cluster.observe(&namespace(), &deployment('a')).await.expect("readable");
     let (asked, before) = (plane.faults.count(&watches()), plane.runtime.monotonic());
     plane.server.adjust(|settings| settings.watches = watch_faults);

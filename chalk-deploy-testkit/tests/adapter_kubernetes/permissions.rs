@@ -50,6 +50,8 @@ async fn under_the_published_role_readiness_is_told_by_the_pods() {
     let plane = Plane::new(ProtocolFaults::new());
     let cluster = under(&plane, published());
     bring_up(&plane, &cluster, &namespace(), &deployment('a'), true).await.expect("it becomes ready");
+    // The endpoints are there before the last status is written.
+    plane.runtime.sleep(std::time::Duration::from_secs(5)).await;
     let seen = cluster.observe(&namespace(), &deployment('a')).await.expect("readable");
     assert_eq!((seen.workloads[0].ready, seen.ready_endpoints), (1, Some(1)));
 }
