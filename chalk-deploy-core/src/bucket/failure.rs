@@ -24,7 +24,11 @@ pub(super) fn mapped(error: StoreError, subject: &str) -> Error {
         };
     }
     if let Some(own) = found::<Error>(&error) {
-        return Error::from(own.record());
+        return if own.subject().is_empty() {
+            Error::from(own.record()).on(subject)
+        } else {
+            Error::from(own.record())
+        };
     }
     // The file system says as an I/O error what object_store has understood already.
     let understood = matches!(error, StoreError::NotFound { .. } | StoreError::AlreadyExists { .. });

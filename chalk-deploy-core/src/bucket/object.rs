@@ -80,6 +80,13 @@ impl ObjectStore for Bucket {
         let write_once = mode == PutMode::WriteOnce;
         let conditional = write_once && self.settings.capabilities.conditional_put;
         let taken = write_once && !conditional && self.stored(to).await?.is_some();
+        if self.naming == Naming::Files && !write_once {
+            // A copy in a directory is a hard link, and moving one over another of the same file leaves both
+            // (rename, POSIX.1-2017): where there is nothing to do, nothing is done.
+            if self.holds_equal(from, to, origin.size).await? {
+                return Ok(ObjectMetadata { key: to.clone(), ..origin });
+            }
+        }
         let copied = if taken {
             None
         } else {
@@ -169,6 +176,13 @@ impl Bucket {
             return None;
         }
         Digest::from_hex(attributes.get(&Attribute::Metadata(STORED_DIGEST.into()))?).ok()
+    }
+
+    async fn holds_equal(&self, from: &ObjectKey, to: &ObjectKey, size: u64) -> Result<bool> {
+        match self.stored(to).await? {
+            Some(there) if there.size == size => Ok(self.read_digest(to).await? == self.read_digest(from).await?),
+            _ => Ok(false),
+        }
     }
 
     async fn read_digest(&self, key: &ObjectKey) -> Result<Digest> {

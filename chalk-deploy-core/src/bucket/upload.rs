@@ -1,6 +1,9 @@
 //! Objects that are too large to hold in memory: in parts, compared before they become visible.
 
-use bytes::BytesMut;
+use std::io;
+
+use bytes::{Bytes, BytesMut};
+use futures::future::Either;
 use futures::stream::FuturesUnordered;
 use futures::{StreamExt as _, TryStreamExt as _};
 use object_store::path::Path;
@@ -114,7 +117,10 @@ impl Bucket {
         let mut comparison = Comparison::new(payload);
         let mut under_way: FuturesUnordered<UploadPart> = FuturesUnordered::new();
         let mut part = BytesMut::with_capacity(length);
-        while let Some(mut piece) = stream.try_next().await.map_err(torn)? {
+        while let Some(mut piece) = next(&mut stream, &mut under_way).await.map_err(|error| match error {
+            Either::Left(error) => torn(error),
+            Either::Right(error) => failed(error),
+        })? {
             comparison.take(&piece)?;
             while !piece.is_empty() {
                 let room = length - part.len();
@@ -133,6 +139,20 @@ impl Bucket {
             under_way.push(upload.put_part(part.freeze().into()));
         }
         under_way.try_collect::<()>().await.map_err(failed)
+    }
+}
+
+/// The next piece, while the parts that are under way go on.
+async fn next(
+    stream: &mut ByteStream,
+    under_way: &mut FuturesUnordered<UploadPart>,
+) -> Result<Option<Bytes>, Either<io::Error, StoreError>> {
+    loop {
+        tokio::select! {
+            biased;
+            Some(part) = under_way.next(), if !under_way.is_empty() => part.map_err(Either::Right)?,
+            piece = stream.try_next() => return piece.map_err(Either::Left),
+        }
     }
 }
 
