@@ -123,7 +123,7 @@ impl Bucket {
     /// # Errors
     /// [`ErrorCode::ValueInvalid`] for an endpoint, a bucket or a region that is none.
     pub fn s3(transport: Transport, settings: S3Settings, runtime: Arc<dyn Runtime>) -> Result<Self> {
-        s3::open(transport, settings, runtime)
+        s3::open(transport, &settings, runtime)
     }
 
     /// A bucket in a directory, which is made if it is not there. What it acknowledges is on the disk.
@@ -133,7 +133,7 @@ impl Bucket {
     pub fn local(directory: impl AsRef<FilePath>) -> Result<Self> {
         let directory = directory.as_ref();
         let failed =
-            |error: object_store::Error| failure::mapped(error, &format!("directory `{}`", directory.display()));
+            |error: object_store::Error| failure::mapped(&error, &format!("directory `{}`", directory.display()));
         std::fs::create_dir_all(directory).map_err(|error| {
             let code = match error.kind() {
                 std::io::ErrorKind::PermissionDenied => ErrorCode::PermissionDenied,

@@ -52,7 +52,7 @@ impl ObjectStore for Bucket {
             Err(StoreError::AlreadyExists { .. } | StoreError::Precondition { .. }) if conditional => {
                 self.accept_equal(key, payload.sha256(), payload.size()).await
             }
-            Err(error) => Err(failure::mapped(error, &self.subject(key))),
+            Err(error) => Err(failure::mapped(&error, &self.subject(key))),
         }
     }
 
@@ -62,12 +62,12 @@ impl ObjectStore for Bucket {
 
     async fn get(&self, key: &ObjectKey) -> Result<ObjectDownload> {
         let found = self.store.get_opts(&self.path(key)?, GetOptions::default()).await;
-        let result = found.map_err(|error| failure::mapped(error, &self.subject(key)))?;
+        let result = found.map_err(|error| failure::mapped(&error, &self.subject(key)))?;
         let size = result.meta.size;
         let metadata = ObjectMetadata { key: key.clone(), size, sha256: self.digest_in(&result.attributes) };
         let subject = self.subject(key);
         let pieces =
-            result.into_stream().map_err(move |error| io::Error::other(failure::mapped(error, &subject))).boxed();
+            result.into_stream().map_err(move |error| io::Error::other(failure::mapped(&error, &subject))).boxed();
         Ok(ObjectDownload { metadata, body: whole(pieces, size) })
     }
 
@@ -105,14 +105,14 @@ impl ObjectStore for Bucket {
                 self.accept_equal(to, sha256, origin.size).await
             }
             Some(Err(StoreError::NotFound { .. })) => Err(missing()),
-            Some(Err(error)) => Err(failure::mapped(error, &self.subject(to))),
+            Some(Err(error)) => Err(failure::mapped(&error, &self.subject(to))),
         }
     }
 
     async fn delete(&self, key: &ObjectKey) -> Result<()> {
         match self.store.delete(&self.path(key)?).await {
             Ok(()) | Err(StoreError::NotFound { .. }) => Ok(()),
-            Err(error) => Err(failure::mapped(error, &self.subject(key))),
+            Err(error) => Err(failure::mapped(&error, &self.subject(key))),
         }
     }
 
@@ -121,7 +121,7 @@ impl ObjectStore for Bucket {
             Some(_) => self.list_pages(prefix, after, most).await,
             None => self.list_folder(prefix, after, most).await,
         };
-        found.map_err(|error| failure::mapped(error, &format!("the list of {}", self.name)))
+        found.map_err(|error| failure::mapped(&error, &format!("the list of {}", self.name)))
     }
 }
 
@@ -135,7 +135,7 @@ impl Bucket {
                 Ok(Some(ObjectMetadata { key: key.clone(), size, sha256 }))
             }
             Err(StoreError::NotFound { .. }) => Ok(None),
-            Err(error) => Err(failure::mapped(error, &self.subject(key))),
+            Err(error) => Err(failure::mapped(&error, &self.subject(key))),
         }
     }
 

@@ -76,12 +76,12 @@ impl Bucket {
             Err(StoreError::AlreadyExists { .. } | StoreError::Precondition { .. }) => {
                 self.accept_equal(key, payload.sha256(), payload.size()).await
             }
-            Err(error) => Err(failure::mapped(error, &self.subject(key))),
+            Err(error) => Err(failure::mapped(&error, &self.subject(key))),
         }
     }
 
     async fn send_parts(&self, key: &ObjectKey, place: &Path, payload: &Payload, write_once: bool) -> Result<()> {
-        let failed = |error| failure::mapped(error, &self.subject(key));
+        let failed = |error| failure::mapped(&error, &self.subject(key));
         let stream = payload.open().await?;
         let mut options = PutMultipartOptions::default();
         if self.settings.capabilities.stored_digest {
@@ -111,7 +111,7 @@ impl Bucket {
         mut stream: ByteStream,
         payload: &Payload,
     ) -> Result<()> {
-        let failed = |error| failure::mapped(error, &self.subject(key));
+        let failed = |error| failure::mapped(&error, &self.subject(key));
         let least = usize::try_from(payload.size().div_ceil(PARTS_MOST)).unwrap_or(usize::MAX);
         let length = self.settings.part_length.max(least).max(1);
         let mut comparison = Comparison::new(payload);
@@ -179,7 +179,11 @@ impl<'payload> Comparison<'payload> {
 
     fn take(&mut self, piece: &[u8]) -> Result<()> {
         self.length += piece.len() as u64;
-        if self.length > self.payload.size() { Err(self.mismatch()) } else { Ok(self.sha256.update(piece)) }
+        if self.length > self.payload.size() {
+            return Err(self.mismatch());
+        }
+        self.sha256.update(piece);
+        Ok(())
     }
 
     fn finish(self) -> Result<()> {

@@ -140,7 +140,7 @@ impl S3Settings {
     }
 }
 
-pub(super) fn open(transport: Transport, settings: S3Settings, runtime: Arc<dyn Runtime>) -> Result<Bucket> {
+pub(super) fn open(transport: Transport, settings: &S3Settings, runtime: Arc<dyn Runtime>) -> Result<Bucket> {
     let (base, host) = settings.base()?;
     let signer = Arc::new(Signer::new(settings.region.clone(), settings.credentials.clone(), runtime.clone()));
     let endpoint =

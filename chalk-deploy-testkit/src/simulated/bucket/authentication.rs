@@ -4,6 +4,7 @@
 //! our own adapter, which it tests.
 
 use std::collections::BTreeSet;
+use std::fmt::Write as _;
 use std::time::Duration;
 
 use aws_lc_rs::hmac::{HMAC_SHA256, Key, sign};
@@ -248,7 +249,7 @@ impl Claim {
                     values.map(|value| collapsed(&String::from_utf8_lossy(value.as_bytes()))).collect();
                 values.join(",")
             };
-            lines.push_str(&format!("{name}:{value}\n"));
+            lines.extend([name, ":", &value, "\n"]);
         }
         let names = self.signed_headers.join(";");
         Ok(format!("{}\n{path}\n{}\n{lines}\n{names}\n{content}", parts.method, pairs.join("&")))
@@ -271,8 +272,12 @@ fn keyed(key: &[u8], text: &str) -> Vec<u8> {
     sign(&Key::new(HMAC_SHA256, key), text.as_bytes()).as_ref().to_vec()
 }
 
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+/// In small digits.
+pub(super) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut hex, byte| {
+        let _ = write!(hex, "{byte:02x}");
+        hex
+    })
 }
 
 fn header<'headers>(headers: &'headers HeaderMap, name: &str) -> Option<&'headers str> {
