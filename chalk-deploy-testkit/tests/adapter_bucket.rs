@@ -89,7 +89,12 @@ fn large(length: usize) -> Payload {
     impl PayloadSource for Pieces {
         async fn open(&self) -> Result<ByteStream> {
             let pieces: Vec<_> = self.0.chunks(700_001).map(Bytes::copy_from_slice).map(Ok).collect();
-            Ok(futures::stream::iter(pieces).boxed())
+            // Other writers come in between.
+            let pieces = futures::stream::iter(pieces).then(|piece| async {
+                tokio::task::yield_now().await;
+                piece
+            });
+            Ok(pieces.boxed())
         }
     }
     let bytes: Bytes = (0..length).map(|at| u8::try_from(at % 251).expect("below 256")).collect();
@@ -280,10 +285,9 @@ async fn a_hiccup_is_bridged_and_an_outage_is_the_drivers() {
     }
     let outage = ProtocolFaults::new().from(any(), 1, ProtocolFault::busy(503, 2));
     let house = House::under(outage, settings(), s3());
-    let begun = house.runtime.monotonic();
     let error = house.bucket.head(&key("a")).await.expect_err("overloaded");
     assert_eq!((error.code(), error.retry()), (ErrorCode::CloudUnavailable, Retry::Temporary));
-    assert_eq!(house.runtime.monotonic() - begun, Duration::from_secs(4), "two waits of the server's own length");
+    assert_eq!(house.runtime.monotonic(), Duration::from_secs(4), "two waits of the server's own length");
 }
 
 #[tokio::test(start_paused = true)]

@@ -73,7 +73,8 @@ impl Bucket {
         let options = CopyOptions::new().with_mode(CopyMode::Create);
         match self.store.copy_opts(staged, &self.path(key)?, options).await {
             Ok(()) => Ok(self.metadata(key, payload.sha256(), payload.size())),
-            Err(StoreError::AlreadyExists { .. } | StoreError::Precondition { .. }) => {
+            // Not found: another writer of the same bytes was faster, and has tidied up.
+            Err(StoreError::AlreadyExists { .. } | StoreError::Precondition { .. } | StoreError::NotFound { .. }) => {
                 self.accept_equal(key, payload.sha256(), payload.size()).await
             }
             Err(error) => Err(failure::mapped(&error, &self.subject(key))),

@@ -295,3 +295,36 @@ fn value<'query>(query: &'query [(String, String)], name: &str) -> Result<&'quer
 fn malformed(message: &str) -> S3Error {
     S3Error::new(StatusCode::BAD_REQUEST, "AuthorizationHeaderMalformed", message)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_published_chunks_have_the_published_signatures() {
+        // "Signature Calculations for the Authorization Header: Transferring Payload in Multiple Chunks", the example.
+        let claim = Claim::new(
+            "AKIAIOSFODNN7EXAMPLE/20130524/us-east-1/s3/aws4_request",
+            "host",
+            "4f232c4386841ef735655705268965c44a0e4690baa4adea153f7db9fa80a0a9",
+            "20130524T000000Z",
+        )
+        .expect("a claim");
+        let key = AccessKey::new("AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY");
+        let mut chunks = ChunkKey {
+            key: claim.signing_key(&key),
+            time: claim.time.clone(),
+            scope: claim.scope(),
+            previous: claim.signature.clone(),
+        };
+        let a = vec![b'a'; 65536];
+        for (chunk, signature) in [
+            (&a[..], "ad80c730a21e5b8d04586a2213dd63b9a0e99e0e2307b0ade35a65485a288648"),
+            (&a[..1024], "0055627c9e194cb4542bae2aa5492e3c1575bbb81b612b7d234b86a503ef5497"),
+            (&[], "b6c6ea8a5354eaf15b3cb7646744f4275b71ea724fed81ceb9323e279d449df9"),
+        ] {
+            assert!(chunks.verify(chunk, signature), "{signature}");
+        }
+        assert!(!chunks.verify(b"more", &claim.signature));
+    }
+}
