@@ -97,7 +97,9 @@ fn large(length: usize) -> Payload {
             Ok(pieces.boxed())
         }
     }
-    let bytes: Bytes = (0..length).map(|at| u8::try_from(at % 251).expect("below 256")).collect();
+    let mut bytes = (0..=250).collect::<Vec<u8>>().repeat(length / 251 + 1);
+    bytes.truncate(length);
+    let bytes = Bytes::from(bytes);
     Payload::new(Digest::of(&bytes), length as u64, Arc::new(Pieces(bytes)))
 }
 

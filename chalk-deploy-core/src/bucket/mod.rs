@@ -123,7 +123,7 @@ impl Bucket {
     /// # Errors
     /// [`ErrorCode::ValueInvalid`] for an endpoint, a bucket or a region that is none.
     pub fn s3(transport: Transport, settings: S3Settings, runtime: Arc<dyn Runtime>) -> Result<Self> {
-        s3::open(transport, &settings, runtime)
+        s3::open(transport, settings, runtime)
     }
 
     /// A bucket in a directory, which is made if it is not there. What it acknowledges is on the disk.
