@@ -23,8 +23,6 @@ mod local;
 mod object;
 mod s3;
 mod upload;
-#[cfg(test)]
-mod tests;
 
 use std::fmt;
 use std::path::Path as FilePath;
