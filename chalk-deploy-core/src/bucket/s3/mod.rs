@@ -169,13 +169,13 @@ pub(super) fn open(transport: Transport, settings: S3Settings, runtime: Arc<dyn 
     };
     let store = Arc::new(builder.build().map_err(|error| {
         Error::new(ErrorCode::ValueInvalid, "the settings of the bucket are not usable")
-            .on(format!("bucket `{}`", bucket))
+            .on(format!("bucket `{bucket}`"))
             .caused_by(crate::text::line(&error.to_string(), 300))
     })?);
     let capabilities =
         ObjectStoreCapabilities::none().with_conditional_put(conditional_writes).with_stored_digest(true);
     Ok(Bucket {
-        name: format!("bucket `{}` at {host}", bucket).into(),
+        name: format!("bucket `{bucket}` at {host}").into(),
         pages: Some(store.clone()),
         store,
         presigned: Some(Arc::new(Presigner::new(base, signer))),
