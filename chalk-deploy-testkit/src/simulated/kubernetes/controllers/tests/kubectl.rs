@@ -25,7 +25,8 @@ async fn kubectl(server: &str, arguments: &[&str], input: &[Value]) -> (bool, St
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
-    let input: String = input.iter().map(|document| format!("{document}\n")).collect();
+    let documents: Vec<_> = input.iter().map(Value::to_string).collect();
+    let input = documents.join("\n");
     let run = tokio::task::spawn_blocking(move || {
         let mut child = command.spawn().expect("kubectl starts");
         // Who reads nothing has closed its input.
