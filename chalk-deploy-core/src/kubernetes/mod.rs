@@ -24,11 +24,11 @@ mod powers;
 
 pub(crate) use self::asked::{Asked, Verb};
 pub use self::cluster::KubernetesCluster;
+pub(crate) use self::connection::Failure;
 pub use self::connection::{
     ClusterAccess, Connection, ConnectionLimits, Credentials, ExecPlugin, ExecPolicy, Kubeconfig, KubeconfigPolicy,
     Secret, Trust,
 };
-pub(crate) use self::connection::{Failure, List};
-pub(crate) use self::kinds::{HTTP_ROUTE, Kind};
+pub(crate) use self::kinds::{ENDPOINT_SLICE, HTTP_ROUTE};
 pub(crate) use self::observation::ready_endpoints;
 pub use self::powers::{AccessRequest, AccessReview, LogRequest, PodLogs};
