@@ -4,6 +4,8 @@
 //! Every name carries the deployment's id, so that a late create of an abandoned deployment is inert and is found by
 //! the inventory. The fencing token never enters a pod template: a new owner must not restart pods.
 
+pub mod http_route;
+
 use std::collections::BTreeMap;
 
 use serde::Serialize;
