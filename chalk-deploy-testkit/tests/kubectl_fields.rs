@@ -274,15 +274,15 @@ fn the_three_kinds_of_patches_do_what_they_say() {
     assert_eq!(images(), ["engine=engine"]);
     patch("merge", &with(json!([{"name": "engine", "image": "engine:2"}])));
     assert_eq!(images(), ["engine=engine:2"]);
-    let path = "/spec/template/spec/containers/0/image";
+    let place = "/spec/template/spec/containers/0/image";
     patch(
         "json",
-        &json!([{"op": "test", "path": path, "value": "engine:2"}, {"op": "replace", "path": path, "value": "engine:3"}]),
+        &json!([{"op": "test", "path": place, "value": "engine:2"}, {"op": "replace", "path": place, "value": "engine:3"}]),
     );
     assert_eq!(images(), ["engine=engine:3"]);
-    let said = patch("json", &json!([{"op": "test", "path": path, "value": "engine:2"}]));
+    let said = patch("json", &json!([{"op": "test", "path": place, "value": "engine:2"}]));
     assert_eq!(said.code, 1);
-    assert!(said.err.contains(&format!("testing value {path} failed")), "{}", said.err);
+    assert!(said.err.contains(&format!("testing value {place} failed")), "{}", said.err);
 }
 
 #[test]

@@ -45,31 +45,32 @@ fn operation(message: &mut Message, operation: &Value) {
 fn parameters(message: &mut Message, number: u32, parameters: &Value) {
     for parameter in items(parameters) {
         // An item is a parameter, which is one of the body or another, which is one of four places.
-        message.nested(number, |item| {
-            item.nested(1, |wrapped| {
-                let place = match parameter["in"].as_str() {
-                    Some("body") => {
-                        return wrapped.nested(1, |body| {
-                            body.text(2, &parameter["name"]);
-                            body.text(3, &parameter["in"]);
-                            body.boolean(4, &parameter["required"]);
-                            body.nested(5, |message| schema(message, &parameter["schema"]));
-                        });
-                    }
-                    Some("path") => (4, 5),
-                    _ => (3, 6),
-                };
-                wrapped.nested(2, |other| {
-                    other.nested(place.0, |parameter_there| {
-                        parameter_there.boolean(1, &parameter["required"]);
-                        parameter_there.text(2, &parameter["in"]);
-                        parameter_there.text(4, &parameter["name"]);
-                        parameter_there.text(place.1, &parameter["type"]);
-                    })
-                });
-            })
-        });
+        message.nested(number, |item| item.nested(1, |message| self::parameter(message, parameter)));
     }
+}
+
+fn parameter(message: &mut Message, parameter: &Value) {
+    // The types of the places number the type of the value differently.
+    let (place, type_number) = match parameter["in"].as_str() {
+        Some("body") => return message.nested(1, |message| body(message, parameter)),
+        Some("path") => (4, 5),
+        _ => (3, 6),
+    };
+    message.nested(2, |other| {
+        other.nested(place, |message| {
+            message.boolean(1, &parameter["required"]);
+            message.text(2, &parameter["in"]);
+            message.text(4, &parameter["name"]);
+            message.text(type_number, &parameter["type"]);
+        });
+    });
+}
+
+fn body(message: &mut Message, parameter: &Value) {
+    message.text(2, &parameter["name"]);
+    message.text(3, &parameter["in"]);
+    message.boolean(4, &parameter["required"]);
+    message.nested(5, |message| schema(message, &parameter["schema"]));
 }
 
 fn schema(message: &mut Message, schema: &Value) {
@@ -127,10 +128,10 @@ struct Message(Vec<u8>);
 impl Message {
     fn varint(&mut self, mut number: u64) {
         while number >= 0x80 {
-            self.0.push((number & 0x7f) as u8 | 0x80);
+            self.0.push(number.to_le_bytes()[0] | 0x80);
             number >>= 7;
         }
-        self.0.push(number as u8);
+        self.0.push(number.to_le_bytes()[0]);
     }
 
     fn bytes(&mut self, number: u32, bytes: &[u8]) {
