@@ -17,6 +17,7 @@ use chalk_deploy_core::model::{
     ArchiveReference, BaseImage, BuiltImage, Component, DeploymentId, Descriptor, Digest, ObjectKey, ProjectSettings,
     Repository, RequirementsFile,
 };
+use chalk_deploy_core::oci::OciSettings;
 use chalk_deploy_core::{Error, ErrorCode, Result};
 use chalk_deploy_testkit::conformance::Fresh;
 use chalk_deploy_testkit::conformance::builder::{BuilderHarness, suite};
@@ -26,6 +27,9 @@ use chalk_deploy_testkit::simulated::base_image::{self, SimulatedBaseImage};
 use chalk_deploy_testkit::simulated::seam::SIMULATED_ENGINE;
 use chalk_deploy_testkit::{Fault, FaultPlan, VirtualRuntime, World};
 use serde_json::{Value, json};
+
+use super::small_registry::{Options, SmallRegistry};
+use super::{adapter, repository};
 
 /// A bucket, a registry with base images in it, and a builder on both.
 #[derive(Debug)]
@@ -508,6 +512,31 @@ async fn state_waits_a_moment_for_news_and_not_for_ever() {
     tokio::task::yield_now().await;
     stuck.stop(&request.deployment).await.expect("stopped");
     assert_eq!(asked.await.expect("it ran").expect_err("stopped").code(), ErrorCode::BuildLost);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_built_image_is_pushed_with_its_base_mounted_and_pushed_again_for_one_head_a_blob() {
+    let server = SmallRegistry::new(Options::default());
+    let adapter: Arc<dyn Registry> = Arc::new(adapter(&server, OciSettings::default()));
+    let shop = Shop::with(&World::memory(), temporary(), adapter.clone(), "registry.example").await;
+    let request = shop.request('a', archive(&[("a.py", "x")])).await;
+    let images = shop.build(&request).await.1.expect("built");
+    let contents = shop.builder.contents().expect("held");
+    let target = repository("chalk/target");
+    let push = async || {
+        server.requests();
+        for blob in &images[0].blobs {
+            adapter.push_blob(&target, &contents.blob(blob).await.expect("held")).await.expect("pushed");
+        }
+        let bytes = contents.manifest(&images[0].manifest).await.expect("held");
+        let manifest = ImageManifest { media_type: images[0].manifest.media_type.clone(), bytes };
+        adapter.put_manifest(&target, &manifest, None).await.expect("stored");
+        let lines = server.requests();
+        lines.iter().filter_map(|line| line.split(' ').next().map(str::to_owned)).collect::<Vec<_>>()
+    };
+    // Config, the base image's layer, ours, and the manifest.
+    assert_eq!(push().await, ["HEAD", "POST", "PUT", "HEAD", "POST", "HEAD", "POST", "PUT", "HEAD", "PUT"]);
+    assert_eq!(push().await, ["HEAD"; 4]);
 }
 
 /// A bucket that has everything and hands nothing out.
