@@ -7,10 +7,10 @@ use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 
 use super::folder::{Built, Made};
-use crate::Result;
 use crate::cloud::{BuildEvent, BuildState};
 use crate::error::{RecordedError, Retry};
 use crate::model::DeploymentId;
+use crate::{Error, ErrorCode, Result};
 
 /// The builds of this process.
 #[derive(Default)]
@@ -131,6 +131,10 @@ impl Running {
                 Some(BuildState::Succeeded { events, images: made.iter().map(|made| made.image.clone()).collect() })
             }
             Some(Err(error)) => Some(BuildState::Failed { events, error: error.clone() }),
+            None if state.task.as_ref().is_some_and(AbortHandle::is_finished) => {
+                let error = Error::new(ErrorCode::Internal, "the build panicked, or its runtime has ended").record();
+                Some(BuildState::Failed { events, error })
+            }
             None if events.is_empty() => None,
             None => Some(BuildState::Running { events }),
         }
