@@ -173,3 +173,27 @@ impl Running {
 pub(super) async fn breathe() {
     tokio::task::yield_now().await;
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_build_that_was_stopped_records_nothing_however_far_it_was() {
+        let (table, deployment) = (Table::default(), DeploymentId::new(format!("c{}", "0".repeat(24))).expect("an id"));
+        let running = table.start(&deployment, |_| tokio::spawn(std::future::pending()));
+        table.remove(&deployment);
+        running.end(Ok(Built::default()), |_, _| panic!("what was stopped records itself"));
+        assert!(running.is_stopped() && running.outcome().is_none());
+        assert!(running.news(0).await.is_none());
+    }
+
+    #[tokio::test]
+    async fn an_end_that_cannot_be_recorded_is_a_failure() {
+        let running = Running::default();
+        running.end(Ok(Built::default()), |_, _| Err(Error::new(ErrorCode::CloudUnavailable, "the disk is full")));
+        let error = running.outcome().expect("it has ended").expect_err("it failed");
+        assert_eq!(error.code, ErrorCode::CloudUnavailable);
+        assert!(!running.is_recorded());
+    }
+}

@@ -59,6 +59,43 @@ async fn the_adapter_passes_where_tags_are_immutable_in_the_words_of_each_cloud(
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn the_adapter_passes_with_the_habits_of_each_cloud() {
+    let password = Some(("user".to_owned(), super::SECRET.to_owned()));
+    // Answers pieces with 201 and every DELETE with 404, and moves no tag.
+    let ecr = Options {
+        password: password.clone(),
+        piece_status: Some(201),
+        tag_deletion: TagDeletion::ClaimsNotFoundAlways,
+        immutable: Some((400, "already exists and cannot be overwritten because the repository is immutable")),
+        ..Options::default()
+    };
+    // Takes no pieces, and hands blobs out from a store.
+    let artifact_registry = Options {
+        password: password.clone(),
+        piece_status: Some(400),
+        blobs_at: Some("storage.example".to_owned()),
+        ..Options::default()
+    };
+    // Tokens from its own host, and no deletion by tag.
+    let acr = Options {
+        password,
+        realm: Some(format!("https://{}/token", super::HOST)),
+        tag_deletion: TagDeletion::ByDigestOnly,
+        ..Options::default()
+    };
+    for options in [artifact_registry, acr] {
+        let settings = OciSettings::default().with_credentials(credentials());
+        passes(adapter(&SmallRegistry::new(options), settings), repository("conformance")).await;
+    }
+    let settings = OciSettings::default().with_credentials(credentials());
+    let registry = Arc::new(adapter(&SmallRegistry::new(ecr), settings));
+    let report = suite(&RegistryHarness { registry, base: repository("conformance") }, "run").await;
+    // What ECR does not do over this protocol is left to the provider's own API.
+    let failed: Vec<_> = report.failed.iter().map(|(check, _)| *check).collect();
+    assert_eq!(failed, ["removing_a_tag_leaves_the_manifest_and_may_be_repeated"], "{report}");
+}
+
 /// The adapter on a server that listens, by real sockets and in real time.
 async fn over_loopback(server: SmallRegistry, settings: OciSettings) -> (Listening, OciRegistry, Repository) {
     let listening = serve(Arc::new(server), 0).await.expect("it listens");

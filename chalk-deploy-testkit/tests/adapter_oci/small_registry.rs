@@ -28,6 +28,8 @@ pub(crate) struct Options {
     pub(crate) immutable: Option<(u16, &'static str)>,
     /// A session takes at most so many bytes of each piece.
     pub(crate) takes_of_a_piece: Option<usize>,
+    /// Answers a piece with this status.
+    pub(crate) piece_status: Option<u16>,
     /// Answers a POST with the whole blob with a session.
     pub(crate) ignores_one_request: bool,
     /// Never mounts.
@@ -46,6 +48,8 @@ pub(crate) enum TagDeletion {
     ClaimsNotFound,
     /// 405 for everything.
     Never,
+    /// 404 for everything, as ECR answers.
+    ClaimsNotFoundAlways,
     /// The manifest goes, the tag stays.
     KeepsTags,
 }
@@ -234,7 +238,9 @@ impl SmallRegistry {
                         (TagDeletion::Never, _) | (TagDeletion::ByDigestOnly | TagDeletion::KeepsTags, true) => {
                             error(405, "UNSUPPORTED", "the operation is unsupported")
                         }
-                        (TagDeletion::ClaimsNotFound, true) => answer(404, &[], ""),
+                        (TagDeletion::ClaimsNotFound, true) | (TagDeletion::ClaimsNotFoundAlways, _) => {
+                            answer(404, &[], "")
+                        }
                         (_, true) if state.tags.remove(&key(reference)).is_none() => error(404, "MANIFEST_UNKNOWN", ""),
                         (_, true) => answer(202, &[], ""),
                         (deletion, false) => {
@@ -303,7 +309,7 @@ impl SmallRegistry {
                 let most = self.options.takes_of_a_piece.unwrap_or(usize::MAX).min(body.len());
                 kept.extend_from_slice(&body[..most]);
                 let range = range(kept);
-                answer(202, &[("location", at(session)), range], "")
+                answer(self.options.piece_status.unwrap_or(202), &[("location", at(session)), range], "")
             }
             "DELETE" => {
                 state.sessions.remove(session);
