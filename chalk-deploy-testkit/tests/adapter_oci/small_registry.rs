@@ -188,6 +188,9 @@ impl SmallRegistry {
                 body,
             );
         }
+        if rest.is_empty() {
+            return answer(200, &[], "{}");
+        }
         let mut state = self.state();
         if let Some((repository, digest)) = rest.split_once("/blobs/") {
             let Some(bytes) = state.blobs.get(&(repository.to_owned(), digest.to_owned())) else {
@@ -196,8 +199,9 @@ impl SmallRegistry {
             if let Some(host) = &self.options.blobs_at {
                 return answer(307, &[("location", format!("https://{host}/{digest}?signature=secret"))], "");
             }
+            let length = [("content-length", bytes.len().to_string()), ("docker-content-digest", digest.to_owned())];
             let body = if method == Method::HEAD { Vec::new() } else { bytes.clone() };
-            return bytes_of(200, &[("docker-content-digest", digest.to_owned())], body);
+            return bytes_of(200, &length, body);
         }
         if let Some((repository, reference)) = rest.split_once("/manifests/") {
             let key = |reference: &str| (repository.to_owned(), reference.to_owned());
@@ -207,7 +211,11 @@ impl SmallRegistry {
                     let Some((media_type, bytes)) = state.manifests.get(&key(&digest)) else {
                         return error(404, "MANIFEST_UNKNOWN", "manifest unknown");
                     };
-                    let headers = [("content-type", media_type.clone()), ("docker-content-digest", digest)];
+                    let headers = [
+                        ("content-type", media_type.clone()),
+                        ("content-length", bytes.len().to_string()),
+                        ("docker-content-digest", digest),
+                    ];
                     return bytes_of(200, &headers, if method == Method::HEAD { Vec::new() } else { bytes.clone() });
                 }
                 "PUT" => {
