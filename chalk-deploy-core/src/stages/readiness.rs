@@ -25,12 +25,14 @@ pub(super) enum Readiness {
     Doomed(Error),
 }
 
-/// Judges one observation.
-pub(super) fn judge(observation: &Observation) -> Readiness {
+/// Judges one observation. Every workload must have `at_least` so many pods: an autoscaler that decides how many there are
+/// has not brought them all when the first is ready. Objects that never become ready, such as settings and budgets, are
+/// no part of an observation.
+pub(super) fn judge(observation: &Observation, at_least: u32) -> Readiness {
     if let Some(error) = doom(observation) {
         return Readiness::Doomed(error);
     }
-    let desired: u32 = observation.workloads.iter().map(|workload| workload.desired).sum();
+    let desired: u32 = observation.workloads.iter().map(|workload| workload.desired.max(at_least)).sum();
     let ready: u32 = observation.workloads.iter().map(|workload| workload.ready.min(workload.desired)).sum();
     let observed = !observation.workloads.is_empty() && observation.workloads.iter().all(|workload| workload.observed);
     let reachable = observation.ready_endpoints.is_none_or(|endpoints| endpoints >= 1 || desired == 0);
