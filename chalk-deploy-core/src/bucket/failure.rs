@@ -26,7 +26,9 @@ pub(super) fn mapped(error: StoreError, subject: &str) -> Error {
     if let Some(own) = found::<Error>(&error) {
         return Error::from(own.record());
     }
-    if let Some(failure) = found::<io::Error>(&error) {
+    // The file system says as an I/O error what object_store has understood already.
+    let understood = matches!(error, StoreError::NotFound { .. } | StoreError::AlreadyExists { .. });
+    if let Some(failure) = found::<io::Error>(&error).filter(|_| !understood) {
         let error = match failure.kind() {
             io::ErrorKind::PermissionDenied => Error::new(ErrorCode::PermissionDenied, "the file system refuses it")
                 .with_hint("give this process the right to read and write the directory of the bucket"),

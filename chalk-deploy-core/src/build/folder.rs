@@ -120,7 +120,8 @@ impl BuildFolder {
 
     /// Records that a build has begun.
     pub(super) fn begin(&self, request: &BuildRequest) -> Result<()> {
-        let record = Record { request: request.clone(), events: Vec::new(), outcome: None, images: Vec::new() };
+        let record =
+            Record { request: request.clone(), events: Vec::new(), outcome: Outcome::Begun, images: Vec::new() };
         exclusively(&self.root, || self.write(&record))
     }
 
@@ -131,15 +132,17 @@ impl BuildFolder {
         events: &[BuildEvent],
         outcome: &Result<Built, RecordedError>,
     ) -> Result<()> {
-        let (images, files, error) = match outcome {
-            Ok(built) => (built.made.clone(), built.files.as_slice(), None),
-            Err(error) if error.retry == Retry::Permanent => (Vec::new(), [].as_slice(), Some(error.clone())),
+        let (images, files, outcome) = match outcome {
+            Ok(built) => (built.made.clone(), built.files.as_slice(), Outcome::Succeeded),
+            Err(error) if error.retry == Retry::Permanent => {
+                (Vec::new(), [].as_slice(), Outcome::Failed(error.clone()))
+            }
             Err(_) => return Ok(()),
         };
         for (_, file) in files {
             file.as_file().sync_all().map_err(failed("write", file.path()))?;
         }
-        let record = Record { request: request.clone(), events: events.to_vec(), outcome: Some(error), images };
+        let record = Record { request: request.clone(), events: events.to_vec(), outcome, images };
         exclusively(&self.root, || {
             for (digest, file) in files {
                 let target = self.content(digest);
@@ -233,25 +236,23 @@ pub(super) struct Built {
 pub(super) struct Record {
     pub(super) request: BuildRequest,
     pub(super) events: Vec<BuildEvent>,
-    /// `None` until it has ended, then with the error if there was one.
-    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
-    pub(super) outcome: Option<Option<RecordedError>>,
+    pub(super) outcome: Outcome,
     pub(super) images: Vec<Made>,
+}
+
+/// How a build that is kept has ended.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Outcome {
+    Begun,
+    Succeeded,
+    Failed(RecordedError),
 }
 
 impl Record {
     pub(super) const fn has_ended(&self) -> bool {
-        self.outcome.is_some()
+        !matches!(self.outcome, Outcome::Begun)
     }
-}
-
-/// A field that is there, `null` or not.
-fn present<'de, D, T>(deserializer: D) -> Result<Option<Option<T>>, D::Error>
-where
-    D: serde::Deserializer<'de>,
-    T: Deserialize<'de>,
-{
-    Option::deserialize(deserializer).map(Some)
 }
 
 /// An image that was built, and where the layers that are not ours lie.

@@ -44,7 +44,7 @@ use crate::{Error, ErrorCode, Result};
 pub use folder::BuildFolder;
 pub use requirements::PROVIDES;
 
-use folder::Record;
+use folder::{Outcome, Record};
 use progress::{Running, Table};
 
 /// Where a project lies in its image.
@@ -92,6 +92,20 @@ impl InProcessBuilder {
             })
         })
     }
+
+    /// The state of a build that this process did not make, or no longer remembers.
+    fn ended(&self, record: Record, after: u64) -> Result<BuildState> {
+        let events = record.events.into_iter().filter(|event| event.number > after).collect();
+        if let Outcome::Failed(error) = record.outcome {
+            return Ok(BuildState::Failed { events, error });
+        }
+        if !self.workshop.folder.holds_all(&record.images) {
+            return Err(
+                lost(&record.request.deployment).with_hint("resume; what it had made is gone, and is made again")
+            );
+        }
+        Ok(BuildState::Succeeded { events, images: record.images.into_iter().map(|made| made.image).collect() })
+    }
 }
 
 impl fmt::Debug for InProcessBuilder {
@@ -133,20 +147,8 @@ impl Builder for InProcessBuilder {
             Some(running) => running,
             None => match self.workshop.folder.record(deployment)? {
                 None => return Err(lost(deployment)),
-                Some(Record { request, outcome: None, .. }) => self.start(&request),
-                Some(Record { events, outcome: Some(outcome), images, .. }) => {
-                    if outcome.is_none() && !self.workshop.folder.holds_all(&images) {
-                        return Err(lost(deployment).with_hint("resume; what it had made is gone and is made again"));
-                    }
-                    let events = events.into_iter().filter(|event| event.number > after).collect();
-                    return Ok(match outcome {
-                        None => BuildState::Succeeded {
-                            events,
-                            images: images.into_iter().map(|made| made.image).collect(),
-                        },
-                        Some(error) => BuildState::Failed { events, error },
-                    });
-                }
+                Some(Record { request, outcome: Outcome::Begun, .. }) => self.start(&request),
+                Some(record) => return self.ended(record, after),
             },
         };
         if let Some(state) = running.state(after) {

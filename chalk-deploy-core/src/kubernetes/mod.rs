@@ -28,7 +28,7 @@ pub use self::connection::{
     ClusterAccess, Connection, ConnectionLimits, Credentials, ExecPlugin, ExecPolicy, Kubeconfig, KubeconfigPolicy,
     Secret, Trust,
 };
-pub(crate) use self::connection::{Failure, List};
-pub(crate) use self::kinds::{HTTP_ROUTE, Kind};
+pub use self::powers::{AccessReview, AccessRequest, LogRequest, PodLogs};
+pub(crate) use self::connection::Failure;
+pub(crate) use self::kinds::{ENDPOINT_SLICE, HTTP_ROUTE};
 pub(crate) use self::observation::ready_endpoints;
-pub use self::powers::{AccessRequest, AccessReview, LogRequest, PodLogs};

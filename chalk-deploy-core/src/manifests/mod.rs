@@ -22,6 +22,8 @@ mod scaled_object;
 mod service;
 mod settings;
 
+pub mod http_route;
+
 use std::collections::BTreeMap;
 
 use serde::Serialize;

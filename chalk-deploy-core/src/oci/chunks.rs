@@ -131,7 +131,8 @@ mod tests {
         ) {
             let bytes: Vec<u8> = (0..size).map(|at| u8::try_from(at % 251).expect("small")).collect();
             let payload = Payload::new(Digest::of(&bytes), size as u64, Arc::new(Parts(bytes.clone(), part)));
-            let outcome = futures::executor::block_on(async {
+            let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+            let outcome = runtime.block_on(async {
                 let mut chunks = Chunks::open(&payload).await?;
                 let (mut stored, mut kept): (Vec<u8>, _) = (Vec::new(), kept.iter());
                 loop {

@@ -77,7 +77,7 @@ impl<'a> Call<'a> {
         self
     }
 
-    pub(super) const fn to_registry(mut self, to_registry: bool) -> Self {
+    pub(super) const fn trusted(mut self, to_registry: bool) -> Self {
         self.to_registry = to_registry;
         self
     }

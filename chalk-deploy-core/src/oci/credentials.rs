@@ -43,8 +43,8 @@ pub enum Credential {
     },
     /// A token that the registry itself takes.
     Bearer(Secret),
-    /// A refresh token, which the registry's realm changes for tokens (the OAuth2 flow of the distribution project;
-    /// ACR's).
+    /// A refresh token, which the registry's realm changes for tokens (the flow of the distribution project's own
+    /// token servers, and of ACR).
     Identity(Secret),
 }
 

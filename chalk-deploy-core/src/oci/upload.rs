@@ -154,7 +154,7 @@ impl Upload<'_> {
     /// Streams all of it with the last request.
     async fn whole(&self, session: Session) -> Result<()> {
         let checked = Checked::new(self.payload);
-        let call = self.with_body(Method::PUT, self.finishing(&session), &checked).to_registry(session.to_registry);
+        let call = self.with_body(Method::PUT, self.finishing(&session), &checked).trusted(session.to_registry);
         let answer = self.client.send(&call).await;
         if let Some(failure) = checked.failure() {
             self.give_up(&session).await;
@@ -227,7 +227,7 @@ impl Upload<'_> {
         let call = self
             .call(Method::PUT, self.finishing(&session))
             .header(CONTENT_LENGTH, HeaderValue::from_static("0"))
-            .to_registry(session.to_registry);
+            .trusted(session.to_registry);
         self.finished(self.client.send(&call).await).await
     }
 
@@ -240,13 +240,13 @@ impl Upload<'_> {
             .header(CONTENT_RANGE, range)
             .header(CONTENT_LENGTH, HeaderValue::from(piece.len()))
             .body(RequestBody::Bytes(piece))
-            .to_registry(session.to_registry);
+            .trusted(session.to_registry);
         self.client.send(&call).await
     }
 
     /// How many bytes the registry has.
     async fn status(&self, session: &mut Session) -> Result<u64> {
-        let call = self.call(Method::GET, session.url.clone()).to_registry(session.to_registry);
+        let call = self.call(Method::GET, session.url.clone()).trusted(session.to_registry);
         let answer = self.client.send(&call).await?;
         if !answer.status.is_success() {
             let is_gone = matches!(answer.status, StatusCode::NOT_FOUND | StatusCode::GONE);
@@ -281,7 +281,7 @@ impl Upload<'_> {
 
     /// Lets the registry forget a session whose bytes are wrong. Its own clean-up does the same, later.
     async fn give_up(&self, session: &Session) {
-        let call = self.call(Method::DELETE, session.url.clone()).to_registry(session.to_registry);
+        let call = self.call(Method::DELETE, session.url.clone()).trusted(session.to_registry);
         if let Err(error) = self.client.send(&call).await {
             tracing::debug!(error = %error, "an upload that was given up could not be cancelled");
         }

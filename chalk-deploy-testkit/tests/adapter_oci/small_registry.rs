@@ -177,8 +177,7 @@ impl SmallRegistry {
         if let Some((repository, session)) = rest.split_once("/blobs/uploads/") {
             return self.upload(
                 method,
-                repository,
-                session,
+                (repository, session),
                 parameter("digest"),
                 parameter("mount").zip(parameter("from")),
                 &header("content-range"),
@@ -220,7 +219,7 @@ impl SmallRegistry {
                     let digest = Digest::of(body).to_string();
                     if !reference.starts_with("sha256:") {
                         if let Some((status, words)) = self.options.immutable
-                            && state.tags.get(&key(reference)).is_some()
+                            && state.tags.contains_key(&key(reference))
                         {
                             return error(status, "TAG_INVALID", words);
                         }
@@ -261,8 +260,7 @@ impl SmallRegistry {
     fn upload(
         &self,
         method: &Method,
-        repository: &str,
-        session: &str,
+        (repository, session): (&str, &str),
         digest: Option<String>,
         mount: Option<(String, String)>,
         range_sent: &str,

@@ -4,14 +4,12 @@
 //! Everything goes through [`objects::Objects`], which is what etcd and the storage layer of an API server are: one
 //! sequence of resource versions, watches that follow it, durable before it is acknowledged.
 
+pub mod api;
 mod controllers;
 mod kubelet;
-pub mod api;
 pub mod objects;
-mod quantity;
 pub mod ownership;
 pub mod patch;
-pub(crate) mod quota;
 pub mod resource;
 pub mod schema;
 pub mod status;

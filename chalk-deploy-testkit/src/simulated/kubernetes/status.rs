@@ -19,9 +19,9 @@ pub struct Status {
     /// `details.retryAfterSeconds`, sent as `Retry-After` too.
     pub retry_after_seconds: Option<u32>,
     /// `details.group`, `kind` and `name`: what it is about.
-    pub about: Option<About>,
+    pub about: Option<Box<About>>,
     /// `metadata.continue`: where a list that has expired may go on, inconsistently.
-    pub continuation: Option<String>,
+    pub continuation: Option<Box<str>>,
 }
 
 /// What a refusal is about.
@@ -69,8 +69,11 @@ impl Status {
         let mut status =
             Self::new(StatusCode::UNPROCESSABLE_ENTITY, "Invalid", format!("{kind} \"{name}\" is invalid: {why}"));
         status.causes = causes.into_iter().map(|cause| (cause.reason.to_owned(), cause.message, cause.field)).collect();
-        status.about =
-            Some(About { group: resource.group.to_owned(), kind: resource.kind.to_owned(), name: name.to_owned() });
+        status.about = Some(Box::new(About {
+            group: resource.group.to_owned(),
+            kind: resource.kind.to_owned(),
+            name: name.to_owned(),
+        }));
         status
     }
 
@@ -83,8 +86,11 @@ impl Status {
     /// Says what it is about.
     #[must_use]
     pub fn about(mut self, resource: &Resource, name: &str) -> Self {
-        self.about =
-            Some(About { group: resource.group.to_owned(), kind: resource.plural.to_owned(), name: name.to_owned() });
+        self.about = Some(Box::new(About {
+            group: resource.group.to_owned(),
+            kind: resource.plural.to_owned(),
+            name: name.to_owned(),
+        }));
         self
     }
 
@@ -142,10 +148,10 @@ impl Status {
             "code": self.code.as_u16(),
         });
         if let Some(continuation) = &self.continuation {
-            document["metadata"]["continue"] = continuation.clone().into();
+            document["metadata"]["continue"] = (**continuation).into();
         }
         let mut details = serde_json::Map::new();
-        if let Some(About { group, kind, name }) = &self.about {
+        if let Some(About { group, kind, name }) = self.about.as_deref() {
             for (field, value) in [("name", name), ("group", group), ("kind", kind)] {
                 if !value.is_empty() {
                     details.insert(field.to_owned(), value.clone().into());

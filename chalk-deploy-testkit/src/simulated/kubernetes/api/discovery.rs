@@ -11,22 +11,22 @@ use serde_json::{Value, json};
 use super::accept::Form;
 use super::call::Call;
 use super::path::REVIEWS;
-use super::{ApiServer, not_allowed, not_found, text};
+use super::{not_allowed, not_found, text};
 use crate::simulated::http::json as answer;
 use crate::simulated::kubernetes::resource::{RESOURCES, Resource};
 use crate::simulated::kubernetes::status::Status;
 
 const VERBS: &[&str] = &["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"];
 
-impl ApiServer {
-    /// # Errors
-    /// 404, 405.
-    pub(super) fn answer_other(&self, call: &Call) -> Result<Response<ByteStream>, Status> {
-        let segments: Vec<_> = call.text.split('/').filter(|segment| !segment.is_empty()).collect();
-        let known = answer_of(&segments, call.form, call);
-        let Some(response) = known else { return Err(not_found()) };
-        if [Method::GET, Method::HEAD].contains(&call.method) { response } else { Err(not_allowed()) }
-    }
+/// Answers what names no objects.
+///
+/// # Errors
+/// 404, 405.
+pub(super) fn answer_other(call: &Call) -> Result<Response<ByteStream>, Status> {
+    let segments: Vec<_> = call.text.split('/').filter(|segment| !segment.is_empty()).collect();
+    let known = answer_of(&segments, call.form, call);
+    let Some(response) = known else { return Err(not_found()) };
+    if [Method::GET, Method::HEAD].contains(&call.method) { response } else { Err(not_allowed()) }
 }
 
 fn answer_of(segments: &[&str], form: Form, call: &Call) -> Option<Result<Response<ByteStream>, Status>> {

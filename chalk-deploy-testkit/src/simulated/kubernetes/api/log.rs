@@ -27,7 +27,7 @@ const LOOK: Duration = Duration::from_secs(1);
 impl ApiServer {
     /// # Errors
     /// 404 for a pod that is not there, 400 for a container that is not there or has not begun.
-    pub(super) async fn log(&self, call: &Call, place: &Place) -> Result<Response<ByteStream>, Status> {
+    pub(super) fn log(&self, call: &Call, place: &Place) -> Result<Response<ByteStream>, Status> {
         let key = key_of(place)?;
         let pod = self
             .objects()

@@ -109,14 +109,14 @@ impl ApiServer {
         match &call.path {
             Path::Other => {
                 self.authorize_path(&call.user, call.verb_of_path(), &call.text)?;
-                self.answer_other(&call)
+                discovery::answer_other(&call)
             }
             Path::Review { namespace, plural } => {
                 self.authorize_review(&call.user, namespace.as_deref(), plural)?;
                 if call.method != Method::POST {
                     return Err(not_allowed());
                 }
-                let body = self::write::Body::read(&call, whole(body).await?)?;
+                let body = self::write::Body::read(&call, &whole(body).await?)?;
                 self.review(&call, namespace.as_deref(), plural, body)
             }
             Path::Objects(place) => {
@@ -124,12 +124,12 @@ impl ApiServer {
                 self.authorize(&call, place, verb)?;
                 match verb {
                     "watch" => self.watch(&call, place),
-                    "get" if place.subresource.as_deref() == Some("log") => self.log(&call, place).await,
+                    "get" if place.subresource.as_deref() == Some("log") => self.log(&call, place),
                     "get" => self.get(&call, place),
                     "list" => self.list(&call, place),
                     _ => {
                         let body = whole(body).await?;
-                        self.write(&call, place, verb, body)
+                        self.write(&call, place, verb, &body)
                     }
                 }
             }

@@ -186,6 +186,6 @@ fn expired(status: Status, start: &(String, String)) -> Status {
         "The provided continue parameter is too old to display a consistent list result. Start a new list without it, \
          or go on with the token in this response and see objects of different moments.",
     );
-    status.continuation = Some(write_continuation(-1, start.clone()));
+    status.continuation = Some(write_continuation(-1, start.clone()).into());
     status
 }

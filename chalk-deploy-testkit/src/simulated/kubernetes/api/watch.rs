@@ -98,7 +98,7 @@ impl ApiServer {
                 _ => self.objects().version(),
             };
             if settings.watches.expire_at_start && asked.is_some_and(|asked| asked > 0) {
-                following.expire(Status::expired(version, self.objects().version()));
+                following.expire(&Status::expired(version, self.objects().version()));
             } else {
                 following.begin(self.objects().watch(*place.resource, namespace, version));
             }
@@ -155,7 +155,7 @@ impl Following {
     fn begin(&mut self, watch: Result<Watch, Status>) {
         match watch {
             Ok(watch) => self.watch = Some(watch),
-            Err(status) => self.expire(status),
+            Err(status) => self.expire(&status),
         }
     }
 
@@ -189,8 +189,8 @@ impl Following {
             return;
         };
         match watch.now() {
-            Ok(changes) => changes.iter().for_each(|change| self.tell_change(change)),
-            Err(status) => self.expire(status),
+            Ok(found) => found.iter().for_each(|change| self.tell_change(change)),
+            Err(status) => self.expire(&status),
         }
         if !self.lines.is_empty() || self.ending.is_some() {
             return;
@@ -269,7 +269,7 @@ impl Following {
         self.told += 1;
         if self.expire_after.is_some_and(|most| self.told >= most) {
             let version = self.objects.version();
-            self.expire(Status::expired(version.saturating_sub(1), version));
+            self.expire(&Status::expired(version.saturating_sub(1), version));
         } else if self.cut_after.is_some_and(|most| self.told >= most) {
             self.ending = Some(Ending::Cut);
         }
@@ -300,7 +300,7 @@ impl Following {
         self.line("BOOKMARK", &shown);
     }
 
-    fn expire(&mut self, status: Status) {
+    fn expire(&mut self, status: &Status) {
         self.line("ERROR", &status.document());
         self.watch = None;
         self.ending = Some(Ending::Whole);

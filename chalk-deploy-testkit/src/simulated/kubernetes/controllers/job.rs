@@ -10,8 +10,8 @@ use super::identifier::generated;
 use super::pass::Pass;
 use super::write::{Propagation, Writer, document, owned};
 use super::{pod, time, view};
+use crate::simulated::kubernetes::api::admission::within_quotas;
 use crate::simulated::kubernetes::objects::Key;
-use crate::simulated::kubernetes::quota;
 use crate::simulated::kubernetes::resource::{JOB, POD};
 
 const WRITER: Writer = Writer::ControllerManager;
@@ -185,7 +185,7 @@ fn fill(pass: &Pass<'_>, job: &Value, missing: u32) -> u32 {
         // In a refusal the name stays the same, as for replica sets.
         let asked = Key::new(POD, view::namespace(job), generated(&prefix, view::uid(job)));
         let key = pass.new_name(POD, view::namespace(job), &prefix, view::uid(job));
-        match quota::check(pass.objects, &asked, &pod).and_then(|()| pass.create(WRITER, &key, pod.clone())) {
+        match within_quotas(pass.objects, &asked, &pod, None).and_then(|()| pass.create(WRITER, &key, pod.clone())) {
             Ok(pod) => {
                 let message = format!("Created pod: {}", view::name(&pod));
                 pass.tell(WRITER, Tone::Normal, (JOB, job), "SuccessfulCreate", &message);

@@ -14,6 +14,7 @@ mod garbage;
 mod job;
 mod namespace;
 mod node;
+mod quota;
 mod replica_set;
 mod scheduler;
 mod service;
@@ -192,7 +193,7 @@ impl Controllers {
         self.kubelet.reconcile(&pass, &behaviours);
         self.endpoint_slices.reconcile(&pass);
         disruption_budget::reconcile(&pass);
-        super::quota::reconcile(&pass);
+        quota::reconcile(&pass);
         garbage::reconcile(&pass);
         event::reconcile(&pass);
         pass.wake()

@@ -9,11 +9,14 @@ use super::identifier::generated;
 use super::pass::Pass;
 use super::write::{Propagation, Writer, document, owned};
 use super::{pod, selector, view};
+use crate::simulated::kubernetes::api::admission::within_quotas;
 use crate::simulated::kubernetes::objects::Key;
-use crate::simulated::kubernetes::quota;
 use crate::simulated::kubernetes::resource::{POD, REPLICA_SET};
 
 const WRITER: Writer = Writer::ControllerManager;
+
+/// More pods than that no simulated cluster is for; a slip of the pen would fill the memory.
+const MOST: usize = 5000;
 
 /// Looks at every replica set.
 pub(super) fn reconcile(pass: &Pass<'_>) {
@@ -58,12 +61,16 @@ fn fill(pass: &Pass<'_>, set: &Value, pods: &mut Vec<Arc<Value>>, wanted: usize)
     let pod = new_pod(set);
     let prefix = format!("{}-", view::name(set));
     while pods.len() < wanted {
+        if pods.len() >= MOST {
+            return Err(format!("this simulated cluster makes at most {MOST} pods of one replica set"));
+        }
         // The name in a refusal stays the same while the same pod is refused: a new one each time would be a change
         // of the set's status, and a change brings the next pass.
         let asked =
             Key::new(POD, view::namespace(set), generated(&prefix, &format!("{}/{}", view::uid(set), pods.len())));
         let key = pass.new_name(POD, view::namespace(set), &prefix, view::uid(set));
-        let created = quota::check(pass.objects, &asked, &pod).and_then(|()| pass.create(WRITER, &key, pod.clone()));
+        let created =
+            within_quotas(pass.objects, &asked, &pod, None).and_then(|()| pass.create(WRITER, &key, pod.clone()));
         match created {
             Ok(pod) => {
                 let message = format!("Created pod: {}", view::name(&pod));

@@ -10,9 +10,8 @@ use super::pass::{Moments, Pass};
 use super::write::Writer;
 use super::{pod, selector, view};
 use crate::simulated::kubernetes::kubelet::{Behaviours, PodBehaviour};
-use crate::simulated::kubernetes::quantity;
-use crate::simulated::kubernetes::quota::of_containers;
 use crate::simulated::kubernetes::resource::{NODE, POD};
+use crate::simulated::kubernetes::schema::quantity;
 
 const WRITER: Writer = Writer::Scheduler;
 
@@ -21,6 +20,9 @@ const WRITER: Writer = Writer::Scheduler;
 pub(super) struct Scheduler {
     waiting: Moments,
 }
+
+/// Quantities are counted in billionths.
+const BILLION: i128 = 1_000_000_000;
 
 /// What a node has left.
 #[derive(Debug)]
@@ -62,14 +64,14 @@ fn rooms(pass: &Pass<'_>, pods: &[Arc<Value>]) -> Vec<Room> {
     let mut taken: BTreeMap<&str, (i128, i128, i128)> = BTreeMap::new();
     for pod in pods.iter().filter(|pod| !pod::has_ended(pod)) {
         let of_node = taken.entry(view::text(pod, "/spec/nodeName")).or_default();
-        of_node.0 += of_containers(pod, "requests", "cpu");
-        of_node.1 += of_containers(pod, "requests", "memory");
+        of_node.0 += requested(pod, "cpu");
+        of_node.1 += requested(pod, "memory");
         of_node.2 += 1;
     }
     let room = |node: Arc<Value>| {
-        let has = |what: &str| quantity::milli(view::text(&node, &format!("/status/allocatable/{what}"))).unwrap_or(0);
+        let has = |what: &str| quantity::parse(&node["status"]["allocatable"][what]).unwrap_or(0);
         let (cpu, memory, pods) = taken.get(view::name(&node)).copied().unwrap_or_default();
-        Room { cpu: has("cpu") - cpu, memory: has("memory") - memory, pods: has("pods") / 1000 - pods, node }
+        Room { cpu: has("cpu") - cpu, memory: has("memory") - memory, pods: has("pods") / BILLION - pods, node }
     };
     pass.list(NODE, None).into_iter().map(room).collect()
 }
@@ -97,8 +99,8 @@ fn place(pass: &Pass<'_>, behaviours: &Behaviours, pod: &Arc<Value>, rooms: &mut
         view::map(pod, "status").insert("conditions".to_owned(), conditions.into());
     });
     if let Some(pod) = bound {
-        room.cpu -= of_containers(&pod, "requests", "cpu");
-        room.memory -= of_containers(&pod, "requests", "memory");
+        room.cpu -= requested(&pod, "cpu");
+        room.memory -= requested(&pod, "memory");
         room.pods -= 1;
         let message = format!("Successfully assigned {}/{} to {node}", view::namespace(&pod), view::name(&pod));
         pass.tell(WRITER, Tone::Normal, (POD, &pod), "Scheduled", &message);
@@ -127,10 +129,19 @@ fn obstacle(pod: &Value, room: &Room) -> Option<String> {
     if room.pods < 1 {
         return Some("Too many pods".to_owned());
     }
-    if of_containers(pod, "requests", "cpu") > room.cpu.max(0) {
+    if requested(pod, "cpu") > room.cpu.max(0) {
         return Some("Insufficient cpu".to_owned());
     }
-    (of_containers(pod, "requests", "memory") > room.memory.max(0)).then(|| "Insufficient memory".to_owned())
+    (requested(pod, "memory") > room.memory.max(0)).then(|| "Insufficient memory".to_owned())
+}
+
+/// What the containers of a pod ask for together, in billionths. A limit stands for a request that is not said.
+fn requested(pod: &Value, what: &str) -> i128 {
+    let of = |container: &Value| {
+        let said = |section: &str| quantity::parse(&container["resources"][section][what]);
+        said("requests").or_else(|| said("limits")).unwrap_or(0).max(0)
+    };
+    view::items(pod, "/spec/containers").iter().fold(0, |sum: i128, container| sum.saturating_add(of(container)))
 }
 
 /// Whether a pod may go to a node with this taint.

@@ -9,7 +9,9 @@ use serde_json::{Map, Value, json};
 use super::pass::Pass;
 use super::{time, view};
 use crate::simulated::kubernetes::objects::Key;
-use crate::simulated::kubernetes::resource::{NAMESPACE, POD, Resource};
+use crate::simulated::kubernetes::ownership::{self, Manager};
+use crate::simulated::kubernetes::resource::{EVENT, NAMESPACE, POD, Resource};
+use crate::simulated::kubernetes::schema::schema_of;
 use crate::simulated::kubernetes::status::Status;
 
 /// How long after a failure of the storage a controller tries again.
@@ -81,7 +83,7 @@ impl Pass<'_> {
                 ),
             ));
         }
-        self.record(writer, &object);
+        let object = self.recorded(writer, key.resource, None, object);
         self.objects.create(key, object).inspect_err(|status| self.note(status))
     }
 
@@ -96,8 +98,11 @@ impl Pass<'_> {
     ) -> Option<Arc<Value>> {
         let version = view::text(seen, "/metadata/resourceVersion");
         let written = self.objects.update(&view::key(resource, seen), Some(version), |object| {
+            let live = object.clone();
             change(object);
-            self.record(writer, object);
+            if *object != live {
+                *object = self.recorded(writer, resource, Some(&live), object.take());
+            }
             Ok(())
         });
         written.inspect_err(|status| self.note(status)).ok()
@@ -149,9 +154,39 @@ impl Pass<'_> {
         }
     }
 
-    /// What is to be remembered of a write beside the write itself.
-    #[expect(clippy::unused_self, reason = "managed fields will be recorded here")]
-    const fn record(&self, _writer: Writer, _object: &Value) {}
+    /// An object as it is to be stored: with the fields that the writer owns now. Events are left out; nobody else ever
+    /// writes to one.
+    fn recorded(&self, writer: Writer, resource: Resource, live: Option<&Value>, mut next: Value) -> Value {
+        if resource == EVENT {
+            return next;
+        }
+        let schema = schema_of(&resource);
+        let now = self.stamp();
+        let manager = |subresource: Option<&str>| Manager {
+            name: writer.name().to_owned(),
+            api_version: resource.api_version(),
+            subresource: subresource.map(str::to_owned),
+        };
+        let had = live.and_then(|live| live.get("status"));
+        let status = next.get("status").cloned();
+        if status.as_ref() == had {
+            return ownership::update(schema, live, next, &manager(None), &now);
+        }
+        // Two writes in one, as two requests would have made them: the object, then its status.
+        match (next.as_object_mut(), had) {
+            (Some(next), Some(had)) => next.insert("status".to_owned(), had.clone()),
+            (Some(next), None) => next.remove("status"),
+            (None, _) => None,
+        };
+        let first = ownership::update(schema, live, next, &manager(None), &now);
+        let mut second = first.clone();
+        if let Some(status) = status {
+            second["status"] = status;
+        } else if let Some(second) = second.as_object_mut() {
+            second.remove("status");
+        }
+        ownership::update(schema, Some(&first), second, &manager(Some("status")), &now)
+    }
 
     /// A conflict means that a change has come in between, and a change brings a pass. A failure of the storage does
     /// not.

@@ -5,9 +5,9 @@ use std::fmt;
 use std::sync::Arc;
 
 use chalk_deploy_core::model::{Digest, Timestamp};
-use futures::StreamExt as _;
 use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
+use futures::{FutureExt as _, StreamExt as _};
 
 use crate::simulated::seam::{ImageSource, PulledImage};
 
@@ -73,12 +73,18 @@ impl Images {
     pub(super) async fn advance(&mut self) {
         match self.pulling.next().await {
             // The pod may be gone, and then so is its pull.
-            Some((container, outcome)) => {
-                if let Some(pull) = self.pulls.get_mut(&container) {
-                    pull.outcome = Some(outcome);
-                }
-            }
+            Some((container, outcome)) => self.finish(&container, outcome),
             None => futures::future::pending().await,
+        }
+        // Those that have ended as well need no pass of their own.
+        while let Some(Some((container, outcome))) = self.pulling.next().now_or_never() {
+            self.finish(&container, outcome);
+        }
+    }
+
+    fn finish(&mut self, container: &ContainerKey, outcome: Outcome) {
+        if let Some(pull) = self.pulls.get_mut(container) {
+            pull.outcome = Some(outcome);
         }
     }
 

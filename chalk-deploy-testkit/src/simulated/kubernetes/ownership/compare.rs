@@ -49,9 +49,10 @@ impl Walk<'_> {
     fn both(&mut self, schema: &'static Schema, before: Option<&Value>, after: Option<&Value>) {
         let shape = |value: Option<&'_ Value>| -> Side { value.map_or(Side::Nothing, |value| side(schema, value)) };
         match (shape(before), shape(after)) {
-            (Side::Leaf, _) | (_, Side::Leaf) => self.leaf(schema, before, after),
-            // Both empty: whether there is nothing or an empty one is a difference of its own.
-            (Side::Nothing | Side::Empty, Side::Nothing | Side::Empty) => self.leaf(schema, before, after),
+            // Two that are empty are leaves too: whether there is nothing or an empty one is a difference of its own.
+            (Side::Leaf, _) | (_, Side::Leaf) | (Side::Nothing | Side::Empty, Side::Nothing | Side::Empty) => {
+                self.leaf(schema, before, after);
+            }
             _ => self.inner(schema, before, after),
         }
     }
@@ -145,7 +146,7 @@ fn side(schema: &'static Schema, value: &Value) -> Side {
     match shape_of(schema, value) {
         Shape::Leaf => Side::Leaf,
         Shape::Fields(map) if map.is_empty() => Side::Empty,
-        Shape::Items(_, items) if items.is_empty() => Side::Empty,
+        Shape::Items(_, []) => Side::Empty,
         Shape::Fields(_) | Shape::Items(..) => Side::Full,
     }
 }

@@ -59,14 +59,9 @@ impl Entry {
 
     /// As messages name it.
     pub(super) fn describe(&self) -> String {
-        let mut text = format!("{:?}", self.manager);
-        if let Some(subresource) = &self.subresource {
-            text.push_str(&format!(" with subresource {subresource:?}"));
-        }
-        if self.operation == Operation::Update {
-            text.push_str(&format!(" using {}", self.api_version));
-        }
-        text
+        let subresource = self.subresource.iter().map(|name| format!(" with subresource {name:?}"));
+        let version = (self.operation == Operation::Update).then(|| format!(" using {}", self.api_version));
+        std::iter::once(format!("{:?}", self.manager)).chain(subresource).chain(version).collect()
     }
 
     fn decode(entry: &Value) -> Option<Self> {

@@ -4,7 +4,7 @@
 //! takes away what its manager applied before and nobody else owns, and is refused where it would change what another
 //! owns. [`update`] records what any other write changed.
 //!
-//! - [`path`], [`set`]: paths and sets of them, in the form FieldsV1.
+//! - [`path`], [`set`]: paths and sets of them, in the form `FieldsV1`.
 //! - `shape`: which parts of a value have owners of their own.
 //! - `compare`, `merge`: the two walks over a pair of values.
 //! - `managers`: the entries of `managedFields`.
@@ -69,7 +69,7 @@ pub fn apply(
     managers.put(Entry { fields: claims.clone(), ..me.clone() });
     let mut next = merge::merge(schema, &bare, &applied);
     if let Some(before) = &before {
-        next = pruned(schema, next, &before.fields, &managers);
+        next = pruned(schema, &next, &before.fields, &managers);
     }
 
     let change = compare(schema, &bare, &next).outside(&ignored);
@@ -91,7 +91,7 @@ pub fn apply(
         Some(before) if before.fields == fields && unchanged => before.time,
         _ => me.time.clone(),
     };
-    managers.put(Entry { fields, time, ..me });
+    managers.put(Entry { time, fields, ..me });
     Ok(closed(next, managers))
 }
 
@@ -100,9 +100,9 @@ pub fn apply(
 /// Managed fields that `next` brings along are believed, as long as they make sense; `[{}]` forgets all.
 pub fn update(schema: &'static Schema, live: Option<&Value>, next: Value, manager: &Manager, now: &str) -> Value {
     let ignored = scope::ignored(schema, manager.subresource.as_deref());
-    let bare = live.map_or_else(|| json!({}), without_managers);
+    let bare = live.map_or_else(|| json!({}), |live| without_managers(live.clone()));
     let mut managers = scope::managers_of_write(live, &next, manager);
-    let next = without_managers(&next);
+    let next = without_managers(next);
 
     let change = compare(schema, &scope::with_hollows(schema, &bare), &scope::with_hollows(schema, &next));
     let change = change.outside(&ignored);
@@ -124,7 +124,7 @@ pub fn update(schema: &'static Schema, live: Option<&Value>, next: Value, manage
 /// The live object without its managed fields, and those.
 fn opened(schema: &'static Schema, live: Option<&Value>, manager: &Manager, now: &str) -> (Value, Managers) {
     let Some(live) = live else { return (json!({}), Managers::default()) };
-    let bare = without_managers(live);
+    let bare = without_managers(live.clone());
     let mut managers = Managers::of(live).unwrap_or_default();
     if managers.0.is_empty() {
         // Somebody wrote it before owners were tracked. Without an owner they would lose it to the first who applies.
@@ -151,8 +151,7 @@ fn closed(mut object: Value, mut managers: Managers) -> Value {
     object
 }
 
-fn without_managers(object: &Value) -> Value {
-    let mut object = object.clone();
+fn without_managers(mut object: Value) -> Value {
     if let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) {
         metadata.remove("managedFields");
     }
@@ -160,12 +159,12 @@ fn without_managers(object: &Value) -> Value {
 }
 
 /// Takes away what the manager owned before, claims no more, and nobody else owns.
-fn pruned(schema: &'static Schema, merged: Value, before: &Set, managers: &Managers) -> Value {
+fn pruned(schema: &'static Schema, merged: &Value, before: &Set, managers: &Managers) -> Value {
     let ensured = |set: &Set| set.with_named_parents(schema);
-    let less = |paths: &Set| merge::without(schema, &merged, paths).unwrap_or_else(|| json!({}));
+    let less = |paths: &Set| merge::without(schema, merged, paths).unwrap_or_else(|| json!({}));
     let before = ensured(before);
     let owned = managers.0.iter().fold(Set::default(), |all, entry| all.union(&entry.fields));
-    let present = ensured(&shape::claims(schema, &merged));
+    let present = ensured(&shape::claims(schema, merged));
 
     // Without all that it owned, then again with what anybody owns now.
     let kept = ensured(&shape::claims(schema, &less(&before))).union(&ensured(&owned));

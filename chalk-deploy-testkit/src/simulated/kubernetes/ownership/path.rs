@@ -35,7 +35,7 @@ impl Step {
         Self::Value(value.to_string())
     }
 
-    /// As it is written in FieldsV1.
+    /// As it is written in `FieldsV1`.
     pub fn text(&self) -> String {
         match self {
             Self::Field(name) => format!("f:{name}"),
@@ -48,7 +48,7 @@ impl Step {
         }
     }
 
-    /// The step that FieldsV1 writes so.
+    /// The step that `FieldsV1` writes so.
     pub fn parse(text: &str) -> Option<Self> {
         let (mark, rest) = text.split_once(':')?;
         match mark {

@@ -106,7 +106,7 @@ pub(super) fn left_over(
     let Some(live) = live.filter(|_| manager.name == "kubectl" && !conflicts.is_empty()) else { return conflicts };
     let last = live.pointer(annotation).and_then(Value::as_str).and_then(|text| serde_json::from_str(text).ok());
     let Some(last) = last.filter(|last| shape::untyped(schema, last).is_empty()) else { return conflicts };
-    let change = compare(schema, &last, &without_managers(live));
+    let change = compare(schema, &last, &without_managers(live.clone()));
     let own = shape::claims(schema, &last).difference(&change.written()).difference(&change.removed);
     conflicts.into_iter().filter(|conflict| !own.contains(&conflict.path.0)).collect()
 }

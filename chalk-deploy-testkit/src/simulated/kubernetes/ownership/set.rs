@@ -153,7 +153,7 @@ impl Set {
         })
     }
 
-    /// As FieldsV1.
+    /// As `FieldsV1`.
     pub fn fields_v1(&self) -> Value {
         let fields = self.nodes.iter().map(|(step, node)| {
             let mut below = node.children.fields_v1();
@@ -165,7 +165,7 @@ impl Set {
         Value::Object(fields.collect())
     }
 
-    /// The set that FieldsV1 tells; none if that is no FieldsV1.
+    /// The set that `FieldsV1` tells; none if that is no `FieldsV1`.
     pub fn of_fields_v1(fields: &Value) -> Option<Self> {
         let mut nodes = BTreeMap::new();
         for (text, below) in fields.as_object()? {

@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use super::path::Step;
 use super::set::Set;
-use crate::simulated::kubernetes::schema::{List, ListKind, Schema, quantity};
+use crate::simulated::kubernetes::schema::{List, ListKind, Schema, quantity, shown};
 
 /// What merging sees in a value.
 pub(super) enum Shape<'v> {
@@ -119,9 +119,14 @@ pub(super) fn untyped(schema: &'static Schema, value: &Value) -> Vec<String> {
 }
 
 fn check(schema: &'static Schema, value: &Value, at: &str, reasons: &mut Vec<String>) {
-    let mut expected = |what: &str| reasons.push(format!("{at}: expected {what}, got {value}"));
+    let mut expected = |what: &str| reasons.push(format!("{at}: expected {what}, got {}", shown(value)));
     match (schema, value) {
-        (Schema::Any, _) | (_, Value::Null) => {}
+        (Schema::Any, _)
+        | (_, Value::Null)
+        | (Schema::Text(_), Value::String(_))
+        | (Schema::Integer { .. } | Schema::Number, Value::Number(_))
+        | (Schema::Boolean, Value::Bool(_))
+        | (Schema::IntOrString | Schema::Quantity, Value::String(_) | Value::Number(_) | Value::Bool(_)) => {}
         (Schema::Object(_) | Schema::Map { .. }, Value::Object(map)) => {
             for (name, below) in map {
                 match schema.at(name) {
@@ -133,10 +138,6 @@ fn check(schema: &'static Schema, value: &Value, at: &str, reasons: &mut Vec<Str
         (Schema::List(list), Value::Array(items)) => check_items(list, items, at, reasons),
         (Schema::Object(_) | Schema::Map { .. }, _) => expected("map"),
         (Schema::List(_), _) => expected("list"),
-        (Schema::Text(_), Value::String(_))
-        | (Schema::Integer { .. } | Schema::Number, Value::Number(_))
-        | (Schema::Boolean, Value::Bool(_))
-        | (Schema::IntOrString | Schema::Quantity, Value::String(_) | Value::Number(_) | Value::Bool(_)) => {}
         (Schema::Text(_), _) => expected("string"),
         (Schema::Integer { .. } | Schema::Number, _) => expected("numeric (int or float)"),
         (Schema::Boolean, _) => expected("boolean"),

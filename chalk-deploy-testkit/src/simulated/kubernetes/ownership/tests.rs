@@ -17,11 +17,16 @@ fn schema() -> &'static Schema {
 }
 
 fn deployment(spec: Value) -> Value {
-    json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "engine", "namespace": "default"}, "spec": spec})
+    let metadata = json!({"name": "engine", "namespace": "default"});
+    let mut object = json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": metadata});
+    object["spec"] = spec;
+    object
 }
 
 fn with_containers(containers: Value) -> Value {
-    deployment(json!({"template": {"spec": {"containers": containers}}}))
+    let mut object = deployment(json!({}));
+    object["spec"]["template"]["spec"]["containers"] = containers;
+    object
 }
 
 fn applied(live: Option<&Value>, document: &Value, name: &str) -> Value {

@@ -155,9 +155,8 @@ impl<'p> Pointer<'p> {
             return Ok(Self(Vec::new()));
         }
         let rest = text.strip_prefix('/').ok_or_else(|| format!("path {text:?} does not begin with a slash"))?;
-        let unescape = |token: &'p str| match token.contains('~') {
-            true => token.replace("~1", "/").replace("~0", "~").into(),
-            false => token.into(),
+        let unescape = |token: &'p str| {
+            if token.contains('~') { token.replace("~1", "/").replace("~0", "~").into() } else { token.into() }
         };
         Ok(Self(rest.split('/').map(unescape).collect()))
     }

@@ -124,7 +124,9 @@ fn the_examples_of_rfc_7386_hold() {
 }
 
 fn pod(spec: Value) -> Value {
-    json!({"metadata": {"name": "engine"}, "spec": spec})
+    let mut pod = json!({"metadata": {"name": "engine"}});
+    pod["spec"] = spec;
+    pod
 }
 
 fn strategic(before: Value, patch: Value) -> Value {
@@ -227,13 +229,12 @@ fn difference(schema: &'static Schema, before: &Map<String, Value>, after: &Map<
         let below = schema.at(name).unwrap_or(&Schema::Any);
         match (below, before.get(name), value) {
             (Schema::List(list @ List { patch: Some(how), .. }), Some(Value::Array(old)), Value::Array(new)) => {
-                let items = match how.merge_key {
-                    Some(key) => list_difference(list, key, old, new),
-                    None => {
-                        let gone = old.iter().filter(|item| !new.contains(item)).cloned().collect();
-                        patch.insert(format!("$deleteFromPrimitiveList/{name}"), gone);
-                        new.iter().filter(|item| !old.contains(item)).cloned().collect()
-                    }
+                let items = if let Some(key) = how.merge_key {
+                    list_difference(list, key, old, new)
+                } else {
+                    let gone = old.iter().filter(|item| !new.contains(item)).cloned().collect();
+                    patch.insert(format!("$deleteFromPrimitiveList/{name}"), gone);
+                    new.iter().filter(|item| !old.contains(item)).cloned().collect()
                 };
                 let order = match how.merge_key {
                     Some(key) => new.iter().map(|item| json!({key: item[key]})).collect(),
@@ -283,11 +284,11 @@ fn pods() -> impl Strategy<Value = Value> {
         container
     });
     let containers = (names(), prop::collection::vec(container, 4)).prop_map(|(names, containers)| {
-        let named = |(name, mut container): (&str, Value)| {
+        let with_name = |(name, mut container): (&str, Value)| {
             container["name"] = name.into();
             container
         };
-        names.into_iter().zip(containers).map(named).collect::<Value>()
+        names.into_iter().zip(containers).map(with_name).collect::<Value>()
     });
     (containers, names(), prop::collection::btree_map("[abc]", "[xy]", 0..3)).prop_map(|(containers, finalizers, labels)| {
         json!({"metadata": {"finalizers": finalizers, "labels": labels}, "spec": {"containers": containers}})

@@ -6,7 +6,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value};
 
-use super::{Field, Format, List, ListKind, Object, Problem, Schema, quantity};
+use super::{Field, Format, List, ListKind, Object, Problem, Schema, quantity, shown};
 
 /// Fields that the descriptions call required because Go always writes them, and that may be left out all the same.
 const NOT_INSISTED_ON: &[(&str, &str)] = &[
@@ -34,7 +34,11 @@ impl Check {
     fn value(&mut self, schema: &'static Schema, value: &Value, at: &str, of: &str) {
         match (schema, value) {
             // For most readers a null is nothing.
-            (Schema::Any, _) | (_, Value::Null) => {}
+            (Schema::Any, _)
+            | (_, Value::Null)
+            | (Schema::IntOrString, Value::String(_))
+            | (Schema::Number, Value::Number(_))
+            | (Schema::Boolean, Value::Bool(_)) => {}
             (Schema::Object(object), Value::Object(map)) => self.object(object, map, at),
             (Schema::Map { values, .. }, Value::Object(map)) => {
                 map.iter().for_each(|(name, value)| self.value(values, value, &join(at, name), of));
@@ -53,9 +57,6 @@ impl Check {
                     self.problems.push(Problem::wrong_type(at, why.to_owned()));
                 }
             }
-            (Schema::IntOrString, Value::String(_))
-            | (Schema::Number, Value::Number(_))
-            | (Schema::Boolean, Value::Bool(_)) => {}
             (Schema::IntOrString, Value::Number(number)) if number.as_i64().is_some() => {}
             _ => self.wrong_type(schema, value, at, of),
         }
@@ -114,8 +115,9 @@ impl Check {
             }
             Format::Time | Format::MicroTime => {
                 if !is_time(text) {
+                    let shown = shown(value);
                     let message =
-                        format!("parsing time {value} as \"2006-01-02T15:04:05Z07:00\": cannot parse {value}");
+                        format!("parsing time {shown} as \"2006-01-02T15:04:05Z07:00\": cannot parse {shown}");
                     self.problems.push(Problem::wrong_type(at, message));
                 }
             }
@@ -133,9 +135,10 @@ impl Check {
         }
         let (least, most) = (*allowed.start(), *allowed.end());
         if self.custom && (wide || i32::try_from(number).is_ok()) {
-            let why = match number < least {
-                true => format!("{at} in body should be greater than or equal to {least}"),
-                false => format!("{at} in body should be less than or equal to {most}"),
+            let why = if number < least {
+                format!("{at} in body should be greater than or equal to {least}")
+            } else {
+                format!("{at} in body should be less than or equal to {most}")
             };
             self.problems.push(Problem::invalid(at, &number.into(), &why));
         } else {

@@ -20,7 +20,7 @@ pub fn fill_defaults(schema: &Schema, value: &mut Value) {
             }
         }
         (Schema::Map { values, .. }, Value::Object(map)) => {
-            map.values_mut().for_each(|value| fill_defaults(values, value))
+            map.values_mut().for_each(|value| fill_defaults(values, value));
         }
         (Schema::List(list), Value::Array(items)) => items.iter_mut().for_each(|item| fill_defaults(list.items, item)),
         _ => {}

@@ -5,7 +5,7 @@
 //!   [`invalid`] say so as the API server does.
 //! - [`fill_defaults`]: the defaults that custom resources declare.
 //! - [`openapi_v2`], [`openapi_v3`]: the kinds as clients ask for them.
-//! - [`quantity`]: amounts.
+//! - `quantity`: amounts.
 
 mod build;
 mod check;
@@ -25,6 +25,7 @@ use serde_json::Value;
 pub use self::defaults::fill_defaults;
 pub use self::duplicates::duplicate_fields;
 pub use self::openapi::{openapi_v2, openapi_v3, openapi_v3_index};
+pub(super) use self::problem::shown;
 pub use self::problem::{Problem, ProblemKind, invalid, unreadable};
 use super::resource::Resource;
 
@@ -55,7 +56,7 @@ pub enum Schema {
     /// An object with keys that its author chooses.
     Map {
         /// What every value is.
-        values: &'static Schema,
+        values: &'static Self,
         /// Whether it has owners as a whole (`x-kubernetes-map-type`).
         atomic: bool,
     },

@@ -82,25 +82,43 @@ impl Problem {
     }
 
     pub(super) fn invalid(field: impl Into<String>, value: &Value, why: &str) -> Self {
-        Self { kind: ProblemKind::Invalid, field: field.into(), message: format!("Invalid value: {value}: {why}") }
+        Self {
+            kind: ProblemKind::Invalid,
+            field: field.into(),
+            message: format!("Invalid value: {}: {why}", shown(value)),
+        }
     }
 
     pub(super) fn not_supported(field: impl Into<String>, value: &Value, supported: &[&str]) -> Self {
         let supported = supported.iter().map(|text| format!("{text:?}")).collect::<Vec<_>>().join(", ");
-        let message = format!("Unsupported value: {value}: supported values: {supported}");
+        let message = format!("Unsupported value: {}: supported values: {supported}", shown(value));
         Self { kind: ProblemKind::NotSupported, field: field.into(), message }
     }
 
     pub(super) fn duplicate(field: impl Into<String>, value: &Value) -> Self {
-        Self { kind: ProblemKind::Duplicate, field: field.into(), message: format!("Duplicate value: {value}") }
+        Self {
+            kind: ProblemKind::Duplicate,
+            field: field.into(),
+            message: format!("Duplicate value: {}", shown(value)),
+        }
     }
 
     pub(super) fn not_found(field: impl Into<String>, value: &Value) -> Self {
-        Self { kind: ProblemKind::NotFound, field: field.into(), message: format!("Not found: {value}") }
+        Self { kind: ProblemKind::NotFound, field: field.into(), message: format!("Not found: {}", shown(value)) }
     }
 
     pub(super) fn forbidden(field: impl Into<String>, why: &str) -> Self {
         Self { kind: ProblemKind::Forbidden, field: field.into(), message: format!("Forbidden: {why}") }
+    }
+}
+
+/// A value in a message: whole, unless it is long.
+pub(in super::super) fn shown(value: &Value) -> String {
+    const MOST: usize = 512;
+    let text = value.to_string();
+    match text.char_indices().nth(MOST) {
+        Some((end, _)) => format!("{}...", &text[..end]),
+        None => text,
     }
 }
 

@@ -29,11 +29,11 @@ pub fn within(objects: &Objects, key: &Key, next: &Value, live: Option<&Value>) 
         return Ok(());
     }
     let wanted = amounts(&key.resource, next);
-    let had = live.map(|live| amounts(&key.resource, live)).unwrap_or_default();
+    let before = live.map(|live| amounts(&key.resource, live)).unwrap_or_default();
     // Only what grows is asked for: nobody is kept from making something smaller.
     let asked: Amounts = wanted
         .iter()
-        .map(|(name, amount)| (name.clone(), amount - had.get(name).copied().unwrap_or_default()))
+        .map(|(name, amount)| (name.clone(), amount - before.get(name).copied().unwrap_or_default()))
         .filter(|(_, more)| *more > 0)
         .collect();
     for quota in quotas {

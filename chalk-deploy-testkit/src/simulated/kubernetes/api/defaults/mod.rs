@@ -37,7 +37,7 @@ fn default(object: &mut Value, field: &str, value: impl Into<Value>) {
 }
 
 /// The objects of a list.
-fn each<'v>(list: &'v mut Value) -> impl Iterator<Item = &'v mut Value> {
+fn each(list: &mut Value) -> impl Iterator<Item = &mut Value> {
     list.as_array_mut().into_iter().flatten()
 }
 

@@ -4,7 +4,7 @@ use super::*;
 
 fn settings() -> ApiSettings {
     ApiSettings {
-        tokens: vec![Token::administrator("root"), Token::new("robot", User::service_account("default", "robot"))],
+        tokens: vec![Token::administrator("admin"), Token::new("robot", User::service_account("default", "robot"))],
         anonymous: Anonymous::Refused,
         rbac: true,
         ..ApiSettings::default()
@@ -14,15 +14,15 @@ fn settings() -> ApiSettings {
 const ROLES: &str = "/apis/rbac.authorization.k8s.io/v1/namespaces/default/roles";
 const BINDINGS: &str = "/apis/rbac.authorization.k8s.io/v1/namespaces/default/rolebindings";
 
-async fn allow(root: &Client, name: &str, rules: Value) {
-    let (status, made) = root.post(ROLES, &json!({"metadata": {"name": name}, "rules": rules})).await;
+async fn allow(admin: &Client, name: &str, rules: Value) {
+    let (status, made) = admin.post(ROLES, &json!({"metadata": {"name": name}, "rules": rules})).await;
     assert_eq!(status, 201, "{made}");
     let binding = json!({
         "metadata": {"name": name},
         "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": name},
         "subjects": [{"kind": "ServiceAccount", "name": "robot", "namespace": "default"}],
     });
-    let (status, made) = root.post(BINDINGS, &binding).await;
+    let (status, made) = admin.post(BINDINGS, &binding).await;
     assert_eq!(status, 201, "{made}");
 }
 
@@ -48,17 +48,17 @@ async fn whoever_is_unknown_is_turned_away_and_whoever_may_not_is_told_what() {
     assert_eq!(robot.get("/metrics").await.0, 403);
     assert_eq!(robot.get("/version").await.0, 200);
     assert_eq!(robot.get("/apis").await.0, 200);
-    assert_eq!(client.as_token("root").get(PODS).await.0, 200);
+    assert_eq!(client.as_token("admin").get(PODS).await.0, 200);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_role_allows_its_verbs_on_its_resources_names_and_subresources_and_nothing_else() {
     let client = client_with(settings());
-    let (root, robot) = (client.as_token("root"), client.as_token("robot"));
+    let (admin, robot) = (client.as_token("admin"), client.as_token("robot"));
     for name in ["a", "b"] {
-        root.post(DEPLOYMENTS, &deployment(name)).await;
+        admin.post(DEPLOYMENTS, &deployment(name)).await;
     }
-    allow(&root, "one", json!([
+    allow(&admin, "one", json!([
         {"apiGroups": ["apps"], "resources": ["deployments"], "resourceNames": ["a"], "verbs": ["get", "list", "watch"]},
         {"apiGroups": ["apps"], "resources": ["deployments/scale"], "verbs": ["*"]},
     ]))
@@ -76,11 +76,11 @@ async fn a_role_allows_its_verbs_on_its_resources_names_and_subresources_and_not
 #[tokio::test(start_paused = true)]
 async fn to_apply_what_is_not_there_one_must_be_allowed_to_create() {
     let client = client_with(settings());
-    let (root, robot) = (client.as_token("root"), client.as_token("robot"));
-    allow(&root, "patch", json!([{"apiGroups": ["apps"], "resources": ["deployments"], "verbs": ["patch"]}])).await;
+    let (admin, robot) = (client.as_token("admin"), client.as_token("robot"));
+    allow(&admin, "patch", json!([{"apiGroups": ["apps"], "resources": ["deployments"], "verbs": ["patch"]}])).await;
     let answer = robot.apply(&format!("{DEPLOYMENTS}/a"), "me", &deployment("a")).await;
     assert!(message(&answer).contains("cannot create resource \"deployments\""), "{answer:?}");
-    root.post(DEPLOYMENTS, &deployment("a")).await;
+    admin.post(DEPLOYMENTS, &deployment("a")).await;
     let patch = json!({"spec": {"replicas": 3}});
     assert_eq!(robot.patch(&format!("{DEPLOYMENTS}/a"), "merge-patch+json", &patch).await.0, 200);
 }
@@ -88,9 +88,9 @@ async fn to_apply_what_is_not_there_one_must_be_allowed_to_create() {
 #[tokio::test(start_paused = true)]
 async fn nobody_grants_what_they_do_not_have() {
     let client = client_with(settings());
-    let (root, robot) = (client.as_token("root"), client.as_token("robot"));
+    let (admin, robot) = (client.as_token("admin"), client.as_token("robot"));
     allow(
-        &root,
+        &admin,
         "roles",
         json!([
             {"apiGroups": ["rbac.authorization.k8s.io"], "resources": ["roles", "rolebindings"], "verbs": ["*"]},
@@ -103,7 +103,7 @@ async fn nobody_grants_what_they_do_not_have() {
         {"apiGroups": ["rbac.authorization.k8s.io"], "resources": ["roles", "rolebindings"], "verbs": ["create"]},
         {"apiGroups": [""], "resources": ["pods"], "verbs": ["get"]},
     ]});
-    root.patch(&format!("{ROLES}/roles"), "merge-patch+json", &narrow).await;
+    admin.patch(&format!("{ROLES}/roles"), "merge-patch+json", &narrow).await;
     let role = |verb: &str| {
         json!({
             "metadata": {"name": format!("pods-{verb}")},
@@ -119,8 +119,8 @@ async fn nobody_grants_what_they_do_not_have() {
 #[tokio::test(start_paused = true)]
 async fn a_review_says_what_a_request_would_be_told() {
     let client = client_with(settings());
-    let (root, robot) = (client.as_token("root"), client.as_token("robot"));
-    allow(&root, "read", json!([{"apiGroups": [""], "resources": ["pods", "pods/log"], "verbs": ["get"]}])).await;
+    let (admin, robot) = (client.as_token("admin"), client.as_token("robot"));
+    allow(&admin, "read", json!([{"apiGroups": [""], "resources": ["pods", "pods/log"], "verbs": ["get"]}])).await;
     let reviews = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews";
     let question = |verb: &str, subresource: &str| {
         json!({
@@ -136,7 +136,7 @@ async fn a_review_says_what_a_request_would_be_told() {
         (&robot, "get", "log", true),
         (&robot, "get", "status", false),
         (&robot, "delete", "", false),
-        (&root, "delete", "", true),
+        (&admin, "delete", "", true),
     ] {
         let (status, answer) = asker.post(reviews, &question(verb, subresource)).await;
         assert_eq!((status, &answer["status"]["allowed"]), (201, &json!(expected)), "{verb} {subresource}");
@@ -150,7 +150,7 @@ async fn a_review_says_what_a_request_would_be_told() {
     assert_eq!(me["status"]["userInfo"]["username"], "system:serviceaccount:default:robot");
     let other = json!({"spec": {"user": "x", "resourceAttributes": {"verb": "get", "resource": "pods"}}});
     assert_eq!(robot.post("/apis/authorization.k8s.io/v1/subjectaccessreviews", &other).await.0, 403);
-    let (_, answer) = root.post("/apis/authorization.k8s.io/v1/subjectaccessreviews", &other).await;
+    let (_, answer) = admin.post("/apis/authorization.k8s.io/v1/subjectaccessreviews", &other).await;
     assert_eq!(answer["status"]["allowed"], false);
     assert_eq!(robot.post(reviews, &json!({"spec": {}})).await.0, 400);
 }

@@ -105,21 +105,21 @@ async fn an_apply_may_be_written_in_yaml_and_needs_a_manager() {
 async fn the_three_other_patches_change_what_they_say() {
     let client = client();
     client.post(DEPLOYMENTS, &deployment("a")).await;
-    let path = format!("{DEPLOYMENTS}/a");
+    let place = format!("{DEPLOYMENTS}/a");
     let patch = json!({"spec": {"template": {"spec": {"containers": [{"name": "b", "image": "b:1"}]}}}});
-    let (status, changed) = client.patch(&path, "strategic-merge-patch+json", &patch).await;
+    let (status, changed) = client.patch(&place, "strategic-merge-patch+json", &patch).await;
     let containers = &changed["spec"]["template"]["spec"]["containers"];
     assert_eq!((status, containers.as_array().map(Vec::len)), (200, Some(2)), "{changed}");
-    let (status, changed) = client.patch(&path, "merge-patch+json", &patch).await;
+    let (status, changed) = client.patch(&place, "merge-patch+json", &patch).await;
     let containers = &changed["spec"]["template"]["spec"]["containers"];
     assert_eq!((status, containers.as_array().map(Vec::len)), (200, Some(1)), "{changed}");
     let patch = json!([{"op": "replace", "path": "/spec/replicas", "value": 5}]);
-    let (status, changed) = client.patch(&path, "json-patch+json", &patch).await;
+    let (status, changed) = client.patch(&place, "json-patch+json", &patch).await;
     assert_eq!((status, &changed["spec"]["replicas"]), (200, &json!(5)));
-    let answer = client.patch(&path, "nonsense", &patch).await;
+    let answer = client.patch(&place, "nonsense", &patch).await;
     assert_eq!((answer.0, &answer.1["reason"]), (415, &json!("UnsupportedMediaType")));
     let patch = json!({"metadata": {"resourceVersion": "1"}, "spec": {"replicas": 6}});
-    assert_eq!(client.patch(&path, "merge-patch+json", &patch).await.0, 409);
+    assert_eq!(client.patch(&place, "merge-patch+json", &patch).await.0, 409);
 }
 
 #[tokio::test(start_paused = true)]

@@ -22,10 +22,10 @@ pub(in super::super) struct Body {
 impl Body {
     /// # Errors
     /// 400 for a body that is not what it says, 415 for another media type.
-    pub(in super::super) fn read(call: &Call, bytes: Bytes) -> Result<Self, Status> {
+    pub(in super::super) fn read(call: &Call, bytes: &Bytes) -> Result<Self, Status> {
         match call.media_type().as_str() {
-            "" | "application/json" => Self::json(&bytes),
-            "application/yaml" => Self::yaml(&bytes),
+            "" | "application/json" => Self::json(bytes),
+            "application/yaml" => Self::yaml(bytes),
             other => Err(unsupported(other, "application/json, application/yaml")),
         }
     }
@@ -34,7 +34,7 @@ impl Body {
     ///
     /// # Errors
     /// 400, 415.
-    pub(in super::super) fn read_optional(call: &Call, bytes: Bytes) -> Result<Option<Self>, Status> {
+    pub(in super::super) fn read_optional(call: &Call, bytes: &Bytes) -> Result<Option<Self>, Status> {
         if bytes.is_empty() { Ok(None) } else { Self::read(call, bytes).map(Some) }
     }
 

@@ -8,7 +8,7 @@ use crate::simulated::kubernetes::api::query::Validation;
 use crate::simulated::kubernetes::objects::Key;
 use crate::simulated::kubernetes::ownership;
 use crate::simulated::kubernetes::schema::{self, Problem, ProblemKind, Schema};
-use crate::simulated::kubernetes::status::Status;
+use crate::simulated::kubernetes::status::{About, Status};
 
 impl Order<'_> {
     pub(super) fn schema(&self) -> &'static Schema {
@@ -83,11 +83,11 @@ fn refuse(key: &Key, problems: Vec<Problem>) -> Result<(), Status> {
         return Ok(());
     }
     let mut status = schema::invalid(&key.resource, &key.name, &problems);
-    status.about = Some(crate::simulated::kubernetes::status::About {
+    status.about = Some(Box::new(About {
         group: key.resource.group.to_owned(),
         kind: key.resource.kind.to_owned(),
         name: key.name.clone(),
-    });
+    }));
     Err(status)
 }
 

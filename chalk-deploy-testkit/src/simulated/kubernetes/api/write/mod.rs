@@ -46,7 +46,7 @@ impl ApiServer {
         call: &Call,
         place: &Place,
         verb: &str,
-        bytes: Bytes,
+        bytes: &Bytes,
     ) -> Result<Response<ByteStream>, Status> {
         let manager = Manager {
             name: call.manager(place)?,

@@ -67,15 +67,15 @@ impl Patch {
 }
 
 impl ApiServer {
-    pub(super) fn patch(&self, order: &Order<'_>, bytes: Bytes) -> Result<Response<ByteStream>, Status> {
+    pub(super) fn patch(&self, order: &Order<'_>, bytes: &Bytes) -> Result<Response<ByteStream>, Status> {
         if order.call.media_type() == "application/apply-patch+yaml" {
-            return self.apply(order, &bytes);
+            return self.apply(order, bytes);
         }
         if order.call.query.optional_flag("force").is_some() {
             let cause = Cause::forbidden("force", "may not be specified for non-apply patch");
             return Err(options_invalid(cause));
         }
-        let (patch, doubts) = Patch::read(order, &bytes)?;
+        let (patch, doubts) = Patch::read(order, bytes)?;
         let key = key_of(order.place)?;
         let mut warnings = Vec::new();
         let _alone = self.alone();

@@ -47,14 +47,14 @@ impl ApiServer {
         self.scale(order, |_| Ok(scale.clone()))
     }
 
-    pub(super) fn patch_scale(&self, order: &Order<'_>, bytes: Bytes) -> Result<Response<ByteStream>, Status> {
+    pub(super) fn patch_scale(&self, order: &Order<'_>, bytes: &Bytes) -> Result<Response<ByteStream>, Status> {
         if order.call.media_type() == "application/apply-patch+yaml" {
             // Its only field is a number: to apply it is to set it.
-            let applied = Body::yaml(&bytes)?.into_object()?;
+            let applied = Body::yaml(bytes)?.into_object()?;
             return self
                 .scale(order, |live| Ok(crate::simulated::kubernetes::patch::merge_patch(&scale_of(live), &applied)));
         }
-        let (patch, _) = Patch::read(order, &bytes)?;
+        let (patch, _) = Patch::read(order, bytes)?;
         self.scale(order, |live| patch.patched(&Schema::Any, &scale_of(live)))
     }
 

@@ -1,7 +1,5 @@
 //! The replica sets of a deployment over time: which is new, which number each has, and which go.
 
-use std::sync::Arc;
-
 use chalk_deploy_core::model::Digest;
 use serde_json::{Value, json};
 
@@ -41,9 +39,8 @@ pub(super) enum Revisions {
 
 /// What came of making a replica set.
 pub(super) enum Created {
-    Set(Arc<Value>),
-    /// Its name was taken by another's; there will be another name.
-    Again,
+    /// It is there, or it will have another name because its own was taken. The next pass goes on.
+    Written,
     Refused(String),
 }
 
@@ -112,13 +109,27 @@ fn number_deployment(pass: &Pass<'_>, seen: &Seen, wanted: u64) -> Revisions {
         return Revisions::Same;
     }
     let found = seen.new.as_ref().map(|set| view::name(set).to_owned()).unwrap_or_default();
+    let of_template = seen.new.as_ref().map_or(0, |set| view::count(set, "/status/replicas"));
+    let says_nothing = view::condition(deployment, "Progressing").is_none();
     pass.update(WRITER, DEPLOYMENT, deployment, |deployment| {
         view::annotate(deployment, REVISION, wanted.to_string());
-        // A template that comes back is progress.
-        let message = format!("Found new replica set \"{found}\"");
-        condition::progress(deployment, pass, "True", "FoundNewReplicaSet", &message);
+        if says_nothing {
+            let message = format!("Found new replica set \"{found}\"");
+            condition::progress(deployment, pass, "True", "FoundNewReplicaSet", &message);
+        }
+        updated(deployment, of_template);
     });
     Revisions::Written
+}
+
+/// Sets how many pods are of the present template, when that becomes another one: progress is measured from here.
+fn updated(deployment: &mut Value, pods: u32) {
+    let status = view::map(deployment, "status");
+    if pods == 0 {
+        status.remove("updatedReplicas");
+    } else {
+        status.insert("updatedReplicas".to_owned(), pods.into());
+    }
 }
 
 /// Makes the replica set of the present template, with as many pods as the strategy lets it begin with.
@@ -152,7 +163,14 @@ pub(super) fn create(pass: &Pass<'_>, seen: &Seen) -> Created {
             if begin > 0 {
                 tell_scaled(pass, deployment, "up", &key.name, 0, begin);
             }
-            Created::Set(set)
+            // From here on the progress deadline counts.
+            pass.update(WRITER, DEPLOYMENT, deployment, |deployment| {
+                view::annotate(deployment, REVISION, number.to_string());
+                let message = format!("Created new replica set \"{}\"", view::name(&set));
+                condition::progress(deployment, pass, "True", "NewReplicaSetCreated", &message);
+                updated(deployment, 0);
+            });
+            Created::Written
         }
         Err(status) if status.reason == "AlreadyExists" => {
             // It is not ours, or it would have been found: the name is taken by another template or another owner.
@@ -162,7 +180,7 @@ pub(super) fn create(pass: &Pass<'_>, seen: &Seen) -> Created {
             }
             next["collisionCount"] = (collisions + 1).into();
             pass.set_status(WRITER, DEPLOYMENT, deployment, next);
-            Created::Again
+            Created::Written
         }
         Err(status) => {
             Created::Refused(format!("Failed to create new replica set \"{}\": {}", key.name, status.message))

@@ -116,13 +116,25 @@ pub(super) fn available(set: &Value) -> u32 {
 /// Looks at every deployment.
 pub(super) fn reconcile(pass: &Pass<'_>) {
     for deployment in pass.list(DEPLOYMENT, None) {
-        reconcile_one(pass, &deployment);
+        if is_sound(&deployment) {
+            reconcile_one(pass, &deployment);
+        }
     }
+}
+
+/// Whether the selector takes the pods of the template, as an API server makes sure. A deployment that does not would
+/// get one replica set after another.
+fn is_sound(deployment: &Value) -> bool {
+    let spec = &deployment["spec"];
+    let template = &spec["template"];
+    let empty = spec["selector"].as_object().is_none_or(serde_json::Map::is_empty);
+    let maps = [template, &template["metadata"], &template["metadata"]["labels"], &template["spec"]];
+    maps.into_iter().all(Value::is_object) && !empty && selector::selects(&spec["selector"], &view::labels(template))
 }
 
 fn reconcile_one(pass: &Pass<'_>, deployment: &Arc<Value>) {
     let sets = replica_sets(pass, deployment);
-    let mut seen = look(deployment, sets);
+    let seen = look(deployment, sets);
     if view::is_deleting(deployment) {
         status::write(pass, &seen, None);
         return;
@@ -145,8 +157,7 @@ fn reconcile_one(pass: &Pass<'_>, deployment: &Arc<Value>) {
     let mut failure = None;
     if seen.new.is_none() && !(seen.plan.recreate && recreate_must_wait(pass, &seen)) {
         match history::create(pass, &seen) {
-            history::Created::Set(set) => seen.new = Some(set),
-            history::Created::Again => return,
+            history::Created::Written => return,
             history::Created::Refused(why) => failure = Some(why),
         }
     }

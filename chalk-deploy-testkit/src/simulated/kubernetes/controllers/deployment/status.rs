@@ -124,8 +124,7 @@ fn progressing(conditions: &mut Vec<Value>, pass: &Pass<'_>, seen: &Seen, number
         condition::set(conditions, pass, KIND, "True", "NewReplicaSetAvailable", &message);
     } else if settled {
         // A rollout that is over stays over, whatever its pods do later.
-    } else if old.is_none() || reason == "FailedCreate" || (reason == "NewReplicaSetAvailable" && numbers.updated == 0)
-    {
+    } else if old.is_none() || reason == "FailedCreate" {
         let message = format!("Created new replica set \"{name}\"");
         condition::update(conditions, pass, KIND, "True", "NewReplicaSetCreated", &message);
     } else if numbers.is_beyond(Numbers::stored(deployment)) || reason == "NewReplicaSetAvailable" {

@@ -1,10 +1,11 @@
 //! Deployments, from their first pod to their last.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::stage::{IMAGE, SPACE, Stage};
 use crate::simulated::kubernetes::controllers::{ClusterSettings, view};
-use crate::simulated::kubernetes::resource::{DEPLOYMENT, ENDPOINT_SLICE, EVENT, SERVICE};
+use crate::simulated::kubernetes::resource::{DEPLOYMENT, ENDPOINT_SLICE, EVENT, RESOURCES, SERVICE};
+use crate::simulated::kubernetes::schema::validate;
 
 #[tokio::test(start_paused = true)]
 async fn a_deployment_makes_pods_that_become_ready_and_stand_behind_their_service() {
@@ -156,6 +157,7 @@ async fn only_as_many_old_replica_sets_are_kept_as_the_limit_says() {
     let stage = Stage::new(ClusterSettings::default());
     stage.deploy(1);
     stage.change(DEPLOYMENT, "engine", |deployment| deployment["spec"]["revisionHistoryLimit"] = 2.into());
+    stage.seconds(3).await;
     for number in 0..5 {
         let image = format!("registry.embedded/chalk/engine:n{number}");
         stage.images.put(&image, "/bin/other");
@@ -187,6 +189,37 @@ async fn a_name_that_is_taken_makes_the_deployment_choose_another() {
     assert_eq!(stage.deployment()["status"]["collisionCount"], 1);
     assert_eq!(stage.replica_sets().len(), 2);
     assert_eq!(stage.deployment()["status"]["availableReplicas"], 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn everything_that_is_written_is_valid_and_has_its_owner() {
+    let stage = Stage::new(ClusterSettings::default());
+    stage.deploy(2);
+    stage.cluster.set_behaviour(
+        crate::fake::PodScope::Image("registry.embedded/chalk/engine:v2".to_owned()),
+        crate::simulated::kubernetes::PodBehaviour::Crash {
+            after: std::time::Duration::from_millis(50),
+            restarts: None,
+        },
+    );
+    stage.seconds(2).await;
+    set_image(&stage, "registry.embedded/chalk/engine:v2");
+    stage.seconds(5).await;
+    for resource in RESOURCES {
+        for object in stage.objects.list(*resource, None).0 {
+            let problems = validate(resource, &object);
+            assert!(problems.is_empty(), "{problems:?} in {object:#}");
+        }
+    }
+    let managers = |object: &Value, subresource: Option<&str>| {
+        let managers = view::items(object, "/metadata/managedFields").iter();
+        let of = managers.filter(|entry| entry.get("subresource").and_then(Value::as_str) == subresource);
+        of.map(|entry| view::text(entry, "/manager").to_owned()).collect::<Vec<_>>()
+    };
+    let pod = &stage.pods()[0];
+    assert_eq!(managers(pod, None), ["kube-controller-manager", "kube-scheduler"], "{pod:#}");
+    assert!(managers(pod, Some("status")).contains(&"kubelet".to_owned()));
+    assert_eq!(managers(&stage.deployment(), Some("status")), ["kube-controller-manager"]);
 }
 
 #[tokio::test(start_paused = true)]

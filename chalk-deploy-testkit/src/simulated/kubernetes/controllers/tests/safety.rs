@@ -145,7 +145,7 @@ async fn check(replicas: u32, surge: Value, unavailable: Value, moves: Vec<Move>
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
     #[test]
     fn no_version_of_any_rollout_has_fewer_ready_or_more_pods_than_its_strategy_allows(
         replicas in 1..8_u32, surge in bound(), unavailable in bound(), moves in moves(),

@@ -1,4 +1,4 @@
-//! The kinds as OpenAPI describes them: version 2 for all at once, version 3 for one group at a time.
+//! The kinds as `OpenAPI` describes them: version 2 for all at once, version 3 for one group at a time.
 //!
 //! As exact as kubectl needs it: it looks for `fieldValidation` among the parameters of a patch, explains fields, and
 //! finds the strategies of patches.

@@ -68,10 +68,10 @@ impl Writer {
             };
             item.insert(method.to_owned(), self.operation(action, target));
         }
-        let names = [("namespace", namespaced), ("name", named)];
-        let names =
-            names.into_iter().filter(|(_, there)| *there).map(|(name, _)| self.parameter(name, "path", "string"));
-        item.insert("parameters".to_owned(), names.collect());
+        let wanted = [("namespace", namespaced), ("name", named)];
+        let placed =
+            wanted.into_iter().filter(|(_, there)| *there).map(|(name, _)| self.parameter(name, "path", "string"));
+        item.insert("parameters".to_owned(), placed.collect());
         Value::Object(item)
     }
 

@@ -13,7 +13,7 @@ pub(super) fn container(container: &Part<'_>, volumes: &BTreeSet<&str>, problems
     match image.text() {
         None | Some("") => problems.push(image.required("")),
         Some(text) if text != text.trim() => {
-            problems.push(image.invalid("must not have leading or trailing whitespace"))
+            problems.push(image.invalid("must not have leading or trailing whitespace"));
         }
         Some(_) => {}
     }
@@ -39,7 +39,9 @@ pub(super) fn container(container: &Part<'_>, volumes: &BTreeSet<&str>, problems
             problems.push(Problem::not_found(name.at.as_str(), name.value));
         }
     }
-    ["livenessProbe", "readinessProbe", "startupProbe"].iter().for_each(|name| probe(&container.at(name), problems));
+    for name in ["livenessProbe", "readinessProbe", "startupProbe"] {
+        probe(&container.at(name), problems);
+    }
     for hook in ["postStart", "preStop"] {
         handler(&container.path(&["lifecycle", hook]), &["exec", "httpGet", "tcpSocket", "sleep"], problems);
     }

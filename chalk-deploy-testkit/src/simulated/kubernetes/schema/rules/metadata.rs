@@ -45,13 +45,12 @@ fn name(resource: &Resource, metadata: &Part<'_>, problems: &mut Vec<Problem>) {
     };
     let name = metadata.at("name");
     let prefix = metadata.at("generateName");
-    match name.text().filter(|text| !text.is_empty()) {
-        Some(text) if !valid(text) => problems.push(name.invalid(why)),
-        Some(_) => {}
-        None if prefix.is_empty() => problems.push(name.required("name or generateName is required")),
+    match (name.text().filter(|text| !text.is_empty()), prefix.text().filter(|text| !text.is_empty())) {
+        (Some(text), _) if !valid(text) => problems.push(name.invalid(why)),
+        (None, None) => problems.push(name.required("name or generateName is required")),
         // What is appended makes it end well.
-        None if !valid(&format!("{}x", prefix.text().unwrap_or_default())) => problems.push(prefix.invalid(why)),
-        None => {}
+        (None, Some(text)) if !valid(&format!("{text}x")) => problems.push(prefix.invalid(why)),
+        _ => {}
     }
 }
 

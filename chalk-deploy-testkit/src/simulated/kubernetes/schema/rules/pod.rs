@@ -20,7 +20,9 @@ pub(super) fn spec(spec: &Part<'_>, problems: &mut Vec<Problem>) {
         volume_source(volume, problems);
     }
     let mounted: BTreeSet<&str> = volumes.iter().filter_map(|volume| volume.at("name").text()).collect();
-    all.iter().for_each(|part| container::container(part, &mounted, problems));
+    for part in &all {
+        container::container(part, &mounted, problems);
+    }
     ports(&containers.items(), problems);
 
     one_of(&spec.at("restartPolicy"), &["Always", "OnFailure", "Never"], problems);

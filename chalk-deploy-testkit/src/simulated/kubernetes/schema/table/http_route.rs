@@ -12,7 +12,7 @@ objects! {
     HTTP_ROUTE_FILTER_CORS "" {
         allowCredentials: BOOLEAN, allowHeaders: set(&STRING),
         allowMethods: set(&one_of(&["GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH", "*"])),
-        allowOrigins: set(&STRING), exposeHeaders: set(&STRING), maxAge: ranged(1, i32::MAX) => r#"5"#,
+        allowOrigins: set(&STRING), exposeHeaders: set(&STRING), maxAge: ranged(1, i32::MAX) => "5",
     }
 
     HTTP_ROUTE_FILTER_EXTENSION_REF "" requires(["group", "kind", "name"]) {
@@ -35,7 +35,7 @@ objects! {
     }
 
     HTTP_ROUTE_FILTER_REQUEST_MIRROR_FRACTION "" requires(["numerator"]) {
-        denominator: ranged(1, i32::MAX) => r#"100"#, numerator: ranged(0, i32::MAX),
+        denominator: ranged(1, i32::MAX) => "100", numerator: ranged(0, i32::MAX),
     }
 
     HTTP_ROUTE_FILTER_REQUEST_MIRROR "" requires(["backendRef"]) {
@@ -50,7 +50,7 @@ objects! {
 
     HTTP_ROUTE_FILTER_REQUEST_REDIRECT "" {
         hostname: STRING, path: HTTP_ROUTE_FILTER_REQUEST_REDIRECT_PATH,
-        port: ranged(1, 65535), scheme: one_of(&["http", "https"]), statusCode: INT64 => r#"302"#,
+        port: ranged(1, 65535), scheme: one_of(&["http", "https"]), statusCode: INT64 => "302",
     }
 
     HTTP_ROUTE_FILTER_URL_REWRITE "" {
@@ -71,7 +71,7 @@ objects! {
     HTTP_ROUTE_RULE_BACKEND_REF "" requires(["name"]) {
         filters: list(&HTTP_ROUTE_FILTER), group: STRING => r#""""#,
         kind: STRING => r#""Service""#, name: STRING, namespace: STRING, port: ranged(1, 65535),
-        weight: ranged(0, 1000000) => r#"1"#,
+        weight: ranged(0, 1_000_000) => "1",
     }
 
     HTTP_ROUTE_RULE_MATCH_HEADER "" requires(["name", "value"]) {

@@ -137,16 +137,25 @@ fn a_deployment_is_held_to_its_rules() {
     }
 }
 
+/// An object of the name `a` with something more.
+fn named(rest: Value) -> Value {
+    with(rest, "/metadata/name", json!("a"))
+}
+
+fn each_is_told(cases: impl IntoIterator<Item = (&'static Resource, Value, &'static str)>) {
+    for (resource, object, message) in cases {
+        assert_eq!(told(resource, &object), [message], "{} {object}", resource.kind);
+    }
+}
+
 #[test]
 fn other_kinds_are_held_to_theirs() {
-    let named = |rest: Value| with(rest, "/metadata/name", json!("a"));
-    let route = |backend: Value| named(json!({"spec": {"rules": [{"backendRefs": [backend]}]}}));
     let job = |policy: &str| {
         named(
             json!({"spec": {"template": {"spec": {"restartPolicy": policy, "containers": [{"name": "a", "image": "a"}]}}}}),
         )
     };
-    let cases: [(&Resource, Value, &str); 24] = [
+    each_is_told([
         (
             &resource::SERVICE,
             with(json!({"spec": {"ports": [{"port": 80}]}}), "/metadata/name", json!("1a")),
@@ -200,6 +209,13 @@ fn other_kinds_are_held_to_theirs() {
             with(json!({"spec": {"containers": [{"name": "a", "image": "a"}]}}), "/metadata/generateName", json!("A-")),
             "metadata.generateName: Invalid value: \"A-\": a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.'",
         ),
+    ]);
+}
+
+#[test]
+fn kinds_of_traffic_and_scale_are_held_to_theirs() {
+    let route = |backend: Value| named(json!({"spec": {"rules": [{"backendRefs": [backend]}]}}));
+    each_is_told([
         (
             &resource::HTTP_ROUTE,
             route(json!({"name": "b", "port": 80, "weight": 1_000_001})),
@@ -255,10 +271,7 @@ fn other_kinds_are_held_to_theirs() {
             named(json!({"spec": {"scaleTargetRef": {"name": "a"}}})),
             "spec.triggers: Required value",
         ),
-    ];
-    for (resource, object, message) in cases {
-        assert_eq!(told(resource, &object), [message], "{} {object}", resource.kind);
-    }
+    ]);
 }
 
 #[test]
