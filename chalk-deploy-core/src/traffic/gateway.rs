@@ -55,7 +55,8 @@ impl GatewayTraffic {
     }
 
     async fn read(&self, reference: &RouteReference) -> Result<Option<HttpRoute>> {
-        let request = HTTP_ROUTE.requests(&reference.namespace).get(&route_name(&reference.environment), &GetParams::default());
+        let request =
+            HTTP_ROUTE.requests(&reference.namespace).get(&route_name(&reference.environment), &GetParams::default());
         match self.connection.json(request).await {
             Ok(route) => Ok(Some(route)),
             Err(failure) if failure.is_not_found() => Ok(None),
@@ -85,9 +86,10 @@ impl GatewayTraffic {
         if services.is_empty() {
             return Ok(());
         }
-        let (ready, _) = ready_endpoints(&self.connection, &reference.namespace, &services).await.map_err(|failure| {
-            failure.error(&Asked::about(Verb::List, crate::kubernetes::ENDPOINT_SLICE, &reference.namespace))
-        })?;
+        let (ready, _) =
+            ready_endpoints(&self.connection, &reference.namespace, &services).await.map_err(|failure| {
+                failure.error(&Asked::about(Verb::List, crate::kubernetes::ENDPOINT_SLICE, &reference.namespace))
+            })?;
         for (deployment, service) in split.serving().zip(&services) {
             if ready.get(service).copied().unwrap_or_default() == 0 {
                 return Err(Error::new(

@@ -70,7 +70,8 @@ impl TrafficProbe for GatewayProbe {
             request.headers_mut().insert(HOST, host.clone());
         }
         // Sent once: whoever asks wants to know how this very moment is.
-        let unreachable = |what: &str| Error::new(ErrorCode::CloudUnavailable, what).on(format!("gateway {}", self.address));
+        let unreachable =
+            |what: &str| Error::new(ErrorCode::CloudUnavailable, what).on(format!("gateway {}", self.address));
         let response = match self.runtime.within(ANSWER_WITHIN, self.transport.send(request)).await {
             None => return Err(unreachable("it did not answer in time")),
             Some(Err(error)) => return Err(unreachable("it cannot be reached").caused_by(error)),

@@ -85,11 +85,7 @@ pub fn new_route(reference: &RouteReference, settings: &RouteSettings) -> HttpRo
 ///
 /// # Errors
 /// [`ErrorCode::ObjectConflict`] when our rule was edited so that it says no division of deployments.
-pub fn read_division(
-    route: &HttpRoute,
-    reference: &RouteReference,
-    settings: &RouteSettings,
-) -> Result<TrafficSplit> {
+pub fn read_division(route: &HttpRoute, reference: &RouteReference, settings: &RouteSettings) -> Result<TrafficSplit> {
     let Some(place) = our_rule(route, reference)? else { return Ok(TrafficSplit::nothing()) };
     let mut backends = Vec::new();
     for backend in &route.spec.rules[place].backend_refs {
@@ -150,10 +146,7 @@ fn new_rule(environment: &EnvironmentId) -> RouteRule {
         value: environment.to_string(),
         ..HeaderMatch::default()
     };
-    RouteRule {
-        matches: vec![RouteMatch { headers: vec![header], ..RouteMatch::default() }],
-        ..RouteRule::default()
-    }
+    RouteRule { matches: vec![RouteMatch { headers: vec![header], ..RouteMatch::default() }], ..RouteRule::default() }
 }
 
 /// Where our rule is: the one that takes the requests which name the environment, and no others.
@@ -280,7 +273,8 @@ mod tests {
             let before = route.clone();
             let error = read_division(&route, &reference(), &settings()).expect_err("not ours");
             assert_eq!(error.code(), ErrorCode::ObjectConflict);
-            let error = write_division(&mut route, &reference(), &settings(), &split(&[('b', 100)])).expect_err("not ours");
+            let error =
+                write_division(&mut route, &reference(), &settings(), &split(&[('b', 100)])).expect_err("not ours");
             assert_eq!((error.code(), &route), (ErrorCode::ObjectConflict, &before));
         }
     }

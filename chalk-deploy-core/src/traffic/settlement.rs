@@ -27,10 +27,9 @@ pub(super) fn judge(route: &HttpRoute, gateway: &ParentReference, controller: Op
     let Some(parent) = said.next() else { return Settlement::Pending };
     let generation = route.metadata.generation;
     let current = |kind: &str| {
-        parent
-            .conditions
-            .iter()
-            .find(|condition| condition.kind == kind && condition.observed_generation == generation && generation.is_some())
+        parent.conditions.iter().find(|condition| {
+            condition.kind == kind && condition.observed_generation == generation && generation.is_some()
+        })
     };
     let (accepted, resolved) = (current("Accepted"), current("ResolvedRefs"));
     for condition in [accepted, resolved].into_iter().flatten() {
@@ -68,9 +67,7 @@ mod tests {
     }
 
     fn parent(accepted: (&str, &str, i64), resolved: (&str, &str, i64)) -> Value {
-        let condition = |kind, (status, reason, generation): (&str, &str, i64)| {
-            json!({"type": kind, "status": status, "reason": reason, "message": "why", "observedGeneration": generation})
-        };
+        let condition = |kind, (status, reason, generation): (&str, &str, i64)| json!({"type": kind, "status": status, "reason": reason, "message": "why", "observedGeneration": generation});
         json!({
             "parentRef": {"name": "public", "namespace": "gateways"}, "controllerName": "ours",
             "conditions": [condition("Accepted", accepted), condition("ResolvedRefs", resolved)],
