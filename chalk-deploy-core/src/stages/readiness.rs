@@ -82,3 +82,36 @@ fn pod_error(code: ErrorCode, what: &str, pod: &ObservedPod) -> Error {
         if pod.message.is_empty() { what.to_owned() } else { format!("{what}: {}", text::line(&pod.message, 300)) };
     Error::new(code, message).on(format!("pod {}", text::line(&pod.name, 253)))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cloud::ObservedWorkload;
+    use crate::model::{Namespace, ObjectIdentity, ObjectReference};
+
+    fn observation(desired: u32, ready: u32) -> Observation {
+        let reference = ObjectReference {
+            api_version: "apps/v1".to_owned(),
+            kind: "Deployment".to_owned(),
+            namespace: Namespace::new("prod").expect("a valid name"),
+            name: "engine".to_owned(),
+        };
+        let identity = ObjectIdentity { reference, uid: "1".to_owned() };
+        let workload = ObservedWorkload { identity, observed: true, desired, ready, refused: None };
+        Observation { workloads: vec![workload], ready_endpoints: Some(ready), ..Observation::default() }
+    }
+
+    #[test]
+    fn pods_that_the_autoscaler_has_yet_to_bring_are_waited_for() {
+        // As a Deployment without `replicas` begins.
+        assert!(matches!(judge(&observation(1, 1), 3), Readiness::Progressing { ready: 1, desired: 3 }));
+        assert!(matches!(judge(&observation(3, 2), 3), Readiness::Progressing { ready: 2, desired: 3 }));
+        assert!(matches!(judge(&observation(3, 3), 3), Readiness::Ready { pods: 3 }));
+    }
+
+    #[test]
+    fn pods_beyond_the_least_are_waited_for_too() {
+        assert!(matches!(judge(&observation(5, 4), 3), Readiness::Progressing { ready: 4, desired: 5 }));
+        assert!(matches!(judge(&observation(5, 5), 3), Readiness::Ready { pods: 5 }));
+    }
+}
