@@ -111,6 +111,15 @@ impl StoredObject {
         u32::try_from(wanted.min(MOST_REPLICAS)).unwrap_or_default()
     }
 
+    /// The least replicas that a `ScaledObject` holds a workload of this name at; `None` for one that has another target,
+    /// and for every other object.
+    pub(super) fn least_replicas_of(&self, workload: &str) -> Option<u32> {
+        let scales = self.identity.reference.kind == "ScaledObject"
+            && self.applied.pointer("/spec/scaleTargetRef/name").and_then(Value::as_str) == Some(workload);
+        let least = self.applied.pointer("/spec/minReplicaCount").and_then(Value::as_u64).filter(|_| scales)?;
+        u32::try_from(least.min(MOST_REPLICAS)).ok()
+    }
+
     /// What tells the pods of this template from those of an earlier one.
     pub(super) fn template(&self) -> Digest {
         Digest::of(self.applied.pointer("/spec/template").map(Value::to_string).unwrap_or_default())

@@ -1,5 +1,6 @@
 //! A gateway over hand-made objects and pods, in virtual time.
 
+mod cluster;
 mod cutover;
 mod filters;
 mod loopback;

@@ -1,4 +1,5 @@
 mod documents;
+mod generated;
 mod rules;
 mod tables;
 
