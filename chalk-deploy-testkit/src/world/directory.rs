@@ -78,6 +78,19 @@ impl Directory {
         Ok(())
     }
 
+    pub(super) fn rename(&self, from: &str, to: &str) -> Result<bool> {
+        let (from, to) = (self.absolute(from), self.absolute(to));
+        self.make_parent(&to)?;
+        if absent(fs::rename(&from, &to)).map_err(failed("move into its place", &to))?.is_none() {
+            return Ok(false);
+        }
+        self.synchronise_parent(&to)?;
+        if from.parent() != to.parent() {
+            self.synchronise_parent(&from)?;
+        }
+        Ok(true)
+    }
+
     pub(super) fn remove(&self, path: &str) -> Result<()> {
         let target = self.absolute(path);
         self.remove_file(&self.absolute(&name::receiving(path)))?;

@@ -29,6 +29,12 @@ impl Memory {
         self.documents().insert(path, bytes.into());
     }
 
+    pub(super) fn rename(&self, from: &str, to: String) -> bool {
+        let mut documents = self.documents();
+        let document = documents.remove(from);
+        document.map(|bytes| documents.insert(to, bytes)).is_some()
+    }
+
     pub(super) fn remove(&self, path: &str) {
         self.documents().remove(path);
     }

@@ -225,6 +225,18 @@ impl Writer<'_> {
         }
     }
 
+    /// Moves a document to another name, in place of what is there. Moving what is not there does nothing and says so.
+    ///
+    /// # Errors
+    /// [`ErrorCode::CloudUnavailable`] when the disk fails.
+    pub fn rename(&self, from: &str, to: &str) -> Result<bool> {
+        let (from, to) = (self.room.path(from), self.room.path(to));
+        match &self.room.world.0 {
+            Medium::Memory(memory) => Ok(memory.rename(&from, to)),
+            Medium::Directory(directory) => directory.rename(&from, &to),
+        }
+    }
+
     /// Puts a received document in its place.
     ///
     /// # Errors

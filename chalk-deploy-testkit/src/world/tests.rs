@@ -30,6 +30,21 @@ fn both_forms_hold_the_same_documents_under_the_same_paths() {
 }
 
 #[test]
+fn a_renamed_document_is_under_its_new_name_alone() {
+    let (_folder, worlds) = worlds();
+    for world in worlds {
+        let room = world.room("bucket");
+        let long = "long/".repeat(120);
+        write(&world, "from", b"moved");
+        write(&world, &long, b"overwritten");
+        assert!(room.exclusively(|writer| writer.rename("from", &long)).expect("the disk works"));
+        assert!(!room.exclusively(|writer| writer.rename("from", "to")).expect("the disk works"), "nothing is there");
+        assert_eq!(room.read(&long).expect("readable").as_deref(), Some(&b"moved"[..]));
+        assert_eq!(room.names("").expect("listed"), [long]);
+    }
+}
+
+#[test]
 fn a_second_world_on_the_directory_sees_every_write_at_once() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let one = World::directory(folder.path()).expect("a new world");

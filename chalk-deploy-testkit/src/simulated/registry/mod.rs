@@ -1,52 +1,112 @@
-//! TEMPORARY: a front of the fake.
-use std::collections::BTreeMap;
+//! A distribution registry: the OCI distribution specification 1.1, token authentication, and the quirks of the clouds'
+//! registries as [settings](RegistrySettings).
+//!
+//! What it acknowledges lies in the room `distribution` of a [`World`] and outlives the process, unfinished uploads
+//! included. Blobs are hashed and written as they arrive and are never whole in memory (but for a world that is).
+//! Nothing in it runs by itself: time passes only in [the runtime](Runtime).
+
+mod access;
+mod account;
+mod blobs;
+mod digest;
+mod grammar;
+mod listing;
+mod log;
+mod manifests;
+mod operator;
+mod pull;
+mod rate;
+mod refusal;
+mod route;
+mod settings;
+mod storage;
+mod uploads;
+
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use chalk_deploy_core::cloud::{ByteStream, ImageManifest, ManifestLocator, Payload, Registry as _};
-use chalk_deploy_core::model::{Digest, ImageTag, Repository};
+use chalk_deploy_core::cloud::ByteStream;
 use chalk_deploy_core::runtime::Runtime;
-use http::{Method, Request, Response, StatusCode};
+use http::header::HOST;
+use http::uri::Authority;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri};
 
-use super::http::{Server, Severed, empty, full, json, read_body};
-use super::seam::{ImageSource, PulledImage};
-use crate::fake::FakeRegistry;
+use self::access::{Signer, is_token_request};
+pub use self::account::{Account, Action};
+pub use self::log::{LoggedRequest, RequestKind, RequestLog};
+pub use self::operator::Collected;
+use self::rate::Rate;
+use self::refusal::Answer;
+use self::route::{Place, Query};
+pub use self::settings::{
+    Access, Deletions, Downloads, Mounts, RateLimit, RegistrySettings, TagRule, TokenSettings, UploadLocation,
+    UploadSettings,
+};
+use self::storage::Storage;
+use self::uploads::Hashers;
+use super::http::{Server, Severed, empty};
 use crate::world::World;
 
-/// x
-#[derive(Debug, Clone, Default)]
-pub struct RegistrySettings {}
-impl RegistrySettings {
-    /// x
-    pub fn plain() -> Self {
-        Self {}
-    }
-    /// x
-    pub fn with_basic_user(self, _: impl Into<String>, _: impl Into<String>) -> Self {
-        self
-    }
-}
+/// `Docker-Content-Digest`.
+const CONTENT_DIGEST: HeaderName = HeaderName::from_static("docker-content-digest");
 
-/// x
+/// A distribution registry. Any number of them may stand on one world; they are the same registry.
 #[derive(Debug)]
-pub struct RegistryServer(FakeRegistry);
+pub struct RegistryServer {
+    storage: Storage,
+    runtime: Arc<dyn Runtime>,
+    settings: RegistrySettings,
+    signer: Signer,
+    hashers: Hashers,
+    rate: Rate,
+    log: log::Log,
+}
 
 impl RegistryServer {
-    /// x
-    pub fn new(world: &World, _: Arc<dyn Runtime>, _: RegistrySettings) -> Self {
-        Self(FakeRegistry::new(world))
+    /// The registry that a world holds.
+    pub fn new(world: &World, runtime: Arc<dyn Runtime>, settings: RegistrySettings) -> Self {
+        let mut key = [0; 32];
+        runtime.fill_random(&mut key);
+        Self {
+            storage: Storage { room: world.room("distribution") },
+            runtime,
+            settings,
+            signer: Signer::new(key),
+            hashers: Hashers::default(),
+            rate: Rate::default(),
+            log: log::Log::default(),
+        }
     }
-    /// x
-    pub fn tags(&self, repository: &str) -> Vec<String> {
-        let repository = Repository::new(format!("registry.embedded/{repository}")).expect("valid");
-        self.0.tags(&repository).expect("readable").into_keys().collect::<Vec<_>>()
-    }
-}
 
-fn response(status: u16) -> Response<ByteStream> {
-    let mut response = Response::new(empty());
-    *response.status_mut() = StatusCode::from_u16(status).expect("valid");
-    response
+    async fn dispatch(&self, request: &Incoming, body: ByteStream) -> Answer {
+        self.rate.admit(self.settings.rate_limit, self.runtime.monotonic())?;
+        if is_token_request(&self.settings, &request.place) {
+            return self.token(request, body).await;
+        }
+        let caller = self.admit(request)?;
+        match (&request.place, request.method.as_str()) {
+            (Place::Base, "GET" | "HEAD") => Ok(answer(StatusCode::OK)),
+            (Place::Catalog, "GET") => self.catalog(request),
+            (Place::Tags { repository }, "GET") => self.list_tags(request, repository),
+            (Place::Referrers { repository, digest }, "GET") => self.list_referrers(request, repository, digest),
+            (Place::Manifest { repository, name }, "GET" | "HEAD") => self.read_manifest(request, repository, name),
+            (Place::Manifest { repository, name }, "PUT") => self.put_manifest(request, repository, name, body).await,
+            (Place::Manifest { repository, name }, "DELETE") => self.delete_manifest(repository, name),
+            (Place::Blob { repository, digest }, "GET" | "HEAD") => self.read_blob(request, repository, digest),
+            (Place::Blob { repository, digest }, "DELETE") => self.delete_blob(repository, digest),
+            (Place::Storage { repository, digest }, "GET" | "HEAD") => self.read_storage(request, repository, digest),
+            (Place::Uploads { repository }, "POST") => self.begin_upload(request, &caller, repository, body).await,
+            (Place::Upload { repository, id }, method) => match method {
+                "GET" => self.upload_status(request, repository, id),
+                "PATCH" => self.upload_chunk(request, repository, id, body).await,
+                "PUT" => self.finish_upload(request, repository, id, body).await,
+                "DELETE" => self.cancel_upload(repository, id),
+                _ => Err(refusal::unsupported("an upload takes GET, PATCH, PUT and DELETE")),
+            },
+            (Place::Other(_), _) => Err(refusal::not_found("there is nothing at this path")),
+            _ => Err(refusal::unsupported("this cannot be done here")),
+        }
+    }
 }
 
 #[async_trait]
@@ -54,133 +114,83 @@ impl Server for RegistryServer {
     fn name(&self) -> &'static str {
         "registry"
     }
+
     async fn answer(&self, request: Request<ByteStream>) -> Result<Response<ByteStream>, Severed> {
         let (parts, body) = request.into_parts();
-        let path = parts.uri.path().trim_start_matches("/v2/").to_owned();
-        if path.is_empty() {
-            return Ok(response(200));
-        }
-        let query = parts.uri.query().unwrap_or_default().to_owned();
-        let repository = |name: &str| Repository::new(format!("registry.embedded/{name}")).expect("valid");
-        if let Some((name, _)) = path.split_once("/blobs/uploads/") {
-            if parts.method == Method::POST {
-                if let Some(mount) = query.split('&').find_map(|p| p.strip_prefix("mount=")) {
-                    let from =
-                        query.split('&').find_map(|p| p.strip_prefix("from=")).unwrap_or_default().replace("%2F", "/");
-                    let digest: Digest = mount.replace("%3A", ":").parse().expect("d");
-                    if let Ok(blob) = self.0.pull_blob(&repository(&from), &digest).await {
-                        let bytes = read_body(blob, 1 << 30).await.expect("x");
-                        self.0.push_blob(&repository(name), &Payload::from_bytes(bytes)).await.expect("x");
-                        let mut r = response(201);
-                        r.headers_mut().insert("docker-content-digest", digest.to_string().parse().expect("h"));
-                        r.headers_mut().insert("location", format!("/v2/{name}/blobs/{digest}").parse().expect("h"));
-                        return Ok(r);
-                    }
-                }
-                let mut r = response(202);
-                r.headers_mut().insert("location", format!("/v2/{name}/blobs/uploads/1").parse().expect("h"));
-                return Ok(r);
-            }
-            let bytes = read_body(body, 1 << 30).await.map_err(|_| Severed)?;
-            let digest = Digest::of(&bytes);
-            let asked =
-                query.split('&').find_map(|p| p.strip_prefix("digest=")).unwrap_or_default().replace("%3A", ":");
-            if asked != digest.to_string() {
-                return Ok(json(StatusCode::BAD_REQUEST, &serde_json::json!({"errors":[{"code":"DIGEST_INVALID"}]})));
-            }
-            self.0.push_blob(&repository(name), &Payload::from_bytes(bytes)).await.expect("x");
-            let mut r = response(201);
-            r.headers_mut().insert("docker-content-digest", digest.to_string().parse().expect("h"));
-            return Ok(r);
-        }
-        if let Some((name, digest)) = path.split_once("/blobs/") {
-            let digest: Digest = digest.parse().expect("d");
-            if !self.0.has_blob(&repository(name), &digest).await.expect("x") {
-                return Ok(response(404));
-            }
-            let bytes =
-                read_body(self.0.pull_blob(&repository(name), &digest).await.expect("x"), 1 << 30).await.expect("x");
-            let mut r = response(200);
-            r.headers_mut().insert("content-length", bytes.len().to_string().parse().expect("h"));
-            r.headers_mut().insert("docker-content-digest", digest.to_string().parse().expect("h"));
-            if parts.method == Method::GET {
-                *r.body_mut() = full(bytes);
-            }
-            return Ok(r);
-        }
-        if let Some((name, reference)) = path.split_once("/manifests/") {
-            let locator = match reference.parse::<Digest>() {
-                Ok(digest) => ManifestLocator::Digest(digest),
-                Err(_) => ManifestLocator::Tag(ImageTag::new(reference).expect("tag")),
-            };
-            if parts.method == Method::DELETE {
-                let ManifestLocator::Tag(tag) = locator else { return Ok(response(405)) };
-                self.0.remove_tag(&repository(name), &tag).await.expect("x");
-                return Ok(response(202));
-            }
-            if parts.method == Method::PUT {
-                let bytes = read_body(body, 4 << 20).await.map_err(|_| Severed)?;
-                let manifest =
-                    ImageManifest { media_type: parts.headers["content-type"].to_str().expect("h").to_owned(), bytes };
-                let tag = match locator {
-                    ManifestLocator::Tag(tag) => Some(tag),
-                    ManifestLocator::Digest(_) => None,
+        let path = parts.uri.path().to_owned();
+        let method = parts.method.clone();
+        let (kind, outcome) = match Incoming::of(parts) {
+            Ok(incoming) => {
+                let kind = if is_token_request(&self.settings, &incoming.place) {
+                    RequestKind::Token
+                } else {
+                    RequestKind::of(&incoming.method, &incoming.place, &incoming.query)
                 };
-                return Ok(match self.0.put_manifest(&repository(name), &manifest, tag).await {
-                    Ok(digest) => {
-                        let mut r = response(201);
-                        r.headers_mut().insert("docker-content-digest", digest.to_string().parse().expect("h"));
-                        r
-                    }
-                    Err(_) => {
-                        json(StatusCode::NOT_FOUND, &serde_json::json!({"errors":[{"code":"MANIFEST_BLOB_UNKNOWN"}]}))
-                    }
-                });
+                (kind, self.dispatch(&incoming, body).await)
             }
-            let Some(manifest) = self.0.manifest(&repository(name), &locator).await.expect("x") else {
-                return Ok(json(StatusCode::NOT_FOUND, &serde_json::json!({"errors":[{"code":"MANIFEST_UNKNOWN"}]})));
-            };
-            let mut r = response(200);
-            r.headers_mut().insert("content-type", manifest.media_type.parse().expect("h"));
-            r.headers_mut().insert("content-length", manifest.bytes.len().to_string().parse().expect("h"));
-            r.headers_mut().insert("docker-content-digest", manifest.digest().to_string().parse().expect("h"));
-            if parts.method == Method::GET {
-                *r.body_mut() = full(manifest.bytes);
-            }
-            return Ok(r);
+            Err(refusal) => (RequestKind::Other, Err(refusal)),
+        };
+        let mut response = outcome.unwrap_or_else(refusal::Refusal::into_response);
+        if method == Method::HEAD {
+            *response.body_mut() = empty();
         }
-        Ok(response(404))
+        response.headers_mut().insert("docker-distribution-api-version", HeaderValue::from_static("registry/2.0"));
+        self.log.add(LoggedRequest { kind, method, path, status: response.status() });
+        Ok(response)
     }
 }
 
-#[async_trait]
-impl ImageSource for RegistryServer {
-    async fn pull(&self, reference: &str) -> Result<PulledImage, String> {
-        let (repository, digest) = reference.split_once('@').ok_or("by digest")?;
-        let digest: Digest = digest.parse().map_err(|_| "digest")?;
-        let repository = Repository::new(repository).map_err(|_| "name")?;
-        let manifest = self
-            .0
-            .manifest(&repository, &ManifestLocator::Digest(digest))
-            .await
-            .map_err(|e| e.sentence())?
-            .ok_or("manifest unknown")?;
-        let value: serde_json::Value = serde_json::from_slice(&manifest.bytes).map_err(|e| e.to_string())?;
-        let config: Digest = value["config"]["digest"].as_str().unwrap_or_default().parse().map_err(|_| "config")?;
-        let bytes = read_body(self.0.pull_blob(&repository, &config).await.map_err(|e| e.sentence())?, 1 << 20)
-            .await
-            .map_err(|_| "x")?;
-        let config: BTreeMap<String, serde_json::Value> = serde_json::from_slice(&bytes).map_err(|e| e.to_string())?;
-        let texts = |v: &serde_json::Value| {
-            v.as_array()
-                .map(|a| a.iter().filter_map(|x| x.as_str().map(str::to_owned)).collect::<Vec<_>>())
-                .unwrap_or_default()
-        };
-        let config = &config["config"];
-        Ok(PulledImage {
-            digest,
-            command: [texts(&config["Entrypoint"]), texts(&config["Cmd"])].concat(),
-            environment: texts(&config["Env"]),
+/// A request without its body.
+#[derive(Debug)]
+struct Incoming {
+    method: Method,
+    place: Place,
+    query: Query,
+    headers: HeaderMap,
+    /// The scheme and the host under which the client knows the registry.
+    origin: String,
+}
+
+impl Incoming {
+    fn of(parts: http::request::Parts) -> Result<Self, refusal::Refusal> {
+        Ok(Self {
+            place: Place::of(parts.uri.path())?,
+            query: Query::of(&parts.uri),
+            origin: origin(&parts.uri, &parts.headers),
+            method: parts.method,
+            headers: parts.headers,
         })
     }
+
+    /// A header as text; what is no text is as good as absent.
+    fn header(&self, name: impl http::header::AsHeaderName) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
 }
+
+fn origin(uri: &Uri, headers: &HeaderMap) -> String {
+    if let (Some(scheme), Some(authority)) = (uri.scheme_str(), uri.authority()) {
+        return format!("{scheme}://{}", authority.as_str());
+    }
+    // What a stranger calls us goes into headers of the answer: nothing but a host may.
+    let host = headers.get(HOST).and_then(|host| host.to_str().ok()?.parse::<Authority>().ok());
+    host.map_or_else(|| "http://localhost".to_owned(), |host| format!("http://{host}"))
+}
+
+/// An answer without a body.
+fn answer(status: StatusCode) -> Response<ByteStream> {
+    let mut response = Response::new(empty());
+    *response.status_mut() = status;
+    response.headers_mut().insert(http::header::CONTENT_LENGTH, HeaderValue::from_static("0"));
+    response
+}
+
+/// Sets a header, unless the value cannot stand in one.
+fn set(response: &mut Response<ByteStream>, name: impl http::header::IntoHeaderName, value: &str) {
+    if let Ok(value) = HeaderValue::from_str(value) {
+        response.headers_mut().insert(name, value);
+    }
+}
+
+#[cfg(test)]
+mod tests;
