@@ -141,7 +141,7 @@ impl House {
     /// The tags of the engine's images.
     pub(crate) fn tags(&self) -> BTreeSet<String> {
         let repository = format!("chalk/{}-{}", Component::Engine, environment());
-        self.plane.registry().tags(&repository).into_iter().collect()
+        self.plane.registry().tags(&repository).expect("the registry can be read").into_iter().collect()
     }
 }
 
