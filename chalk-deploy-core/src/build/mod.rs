@@ -1,1 +1,215 @@
-//! The in-process builder: a source layer on a base image, the same inputs giving the same digest.
+//! The in-process builder: a layer with the source on a base image, the same inputs giving the same digest on every
+//! machine.
+//!
+//! ```text
+//!  archive in the bucket ── fetch ──> source.tar.gz ── layer ──> layer.tar.gz ┐
+//!  base image, by digest ── base ───> manifest, config ───────────── image ───┴──> config, manifest
+//! ```
+//!
+//! What it builds is an OCI image whose layers are the base image's, named by their descriptors, and one more with the
+//! project under `/chalk/source`. The base image's layers are not fetched: whoever pushes the image is told in which
+//! repository they lie ([`Payload::origin`](crate::cloud::Payload::origin)), and only where that one is in another
+//! registry do their bytes stream through this process.
+//!
+//! It installs nothing: a project whose requirements name more than its base image [declares](PROVIDES) is refused when
+//! it is submitted, and so is one with a Dockerfile of its own. It checks and compiles nothing either; its events tell
+//! of the steps above and of no others.
+//!
+//! What it makes lies in a [`BuildFolder`], and a build whose process was killed goes on from its beginning when someone
+//! asks about it. Nothing here uses a thread: long work gives others their turn every few hundred kilobytes, so that it
+//! can be driven in virtual time.
+
+mod base;
+mod contents;
+mod folder;
+mod image;
+mod layer;
+mod progress;
+mod requirements;
+mod work;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use crate::cloud::{BuildRequest, BuildState, Builder, ImageContents, ObjectStore, Registry};
+use crate::error::Retry;
+use crate::model::{BuildPlace, DeploymentId, Digest, Repository};
+use crate::runtime::{Runtime, RuntimeExt as _};
+use crate::source::ArchiveLimits;
+use crate::{Error, ErrorCode, Result};
+
+pub use folder::BuildFolder;
+pub use requirements::PROVIDES;
+
+use folder::{Outcome, Record};
+use progress::{Running, Table};
+
+/// Where a project lies in its image.
+pub const SOURCE_DIRECTORY: &str = "/chalk/source";
+
+/// How long `state` waits for news.
+const MOMENT: Duration = Duration::from_millis(500);
+
+/// Builds images in this process. Clones are the same builder.
+#[derive(Clone)]
+pub struct InProcessBuilder {
+    workshop: Arc<Workshop>,
+    table: Arc<Table>,
+    origins: Arc<Mutex<BTreeMap<Digest, Repository>>>,
+}
+
+/// What a build works with.
+struct Workshop {
+    bucket: Arc<dyn ObjectStore>,
+    registry: Arc<dyn Registry>,
+    folder: BuildFolder,
+    runtime: Arc<dyn Runtime>,
+    limits: ArchiveLimits,
+}
+
+impl InProcessBuilder {
+    /// Reads sources from this bucket and base images from this registry, and keeps what it makes in this folder.
+    pub fn new(
+        object_store: Arc<dyn ObjectStore>,
+        base_registry: Arc<dyn Registry>,
+        folder: BuildFolder,
+        runtime: Arc<dyn Runtime>,
+    ) -> Self {
+        let limits = ArchiveLimits::default();
+        let workshop = Workshop { bucket: object_store, registry: base_registry, folder, runtime, limits };
+        Self { workshop: Arc::new(workshop), table: Arc::default(), origins: Arc::default() }
+    }
+
+    /// What a source archive may be at most, where projects are collected with other limits than the default ones.
+    #[must_use]
+    pub fn with_limits(self, limits: ArchiveLimits) -> Self {
+        let Workshop { bucket, registry, folder, runtime, .. } = &*self.workshop;
+        let (bucket, registry, folder, runtime) = (bucket.clone(), registry.clone(), folder.clone(), runtime.clone());
+        let workshop = Workshop { bucket, registry, folder, runtime, limits };
+        Self { workshop: Arc::new(workshop), ..self }
+    }
+
+    /// Begins to build, unless this process does already.
+    fn start(&self, request: &BuildRequest) -> Arc<Running> {
+        let (workshop, request) = (self.workshop.clone(), request.clone());
+        let deployment = request.deployment.clone();
+        self.table.start(&deployment, |running| {
+            // Without the table: a build ends with the last clone of its builder.
+            tokio::spawn(async move {
+                let result = work::build(&workshop, &request, &running).await;
+                running.end(result, |events, outcome| workshop.folder.finish(&request, events, outcome));
+            })
+        })
+    }
+
+    /// The state of a build that this process did not make, or no longer remembers.
+    fn ended(&self, record: Record, after: u64) -> Result<BuildState> {
+        let events = record.events.into_iter().filter(|event| event.number > after).collect();
+        if let Outcome::Failed(error) = record.outcome {
+            return Ok(BuildState::Failed { events, error });
+        }
+        if !self.workshop.folder.holds_all(&record.images) {
+            return Err(
+                lost(&record.request.deployment).with_hint("resume; what it had made is gone, and is made again")
+            );
+        }
+        Ok(BuildState::Succeeded { events, images: record.images.into_iter().map(|made| made.image).collect() })
+    }
+}
+
+impl fmt::Debug for InProcessBuilder {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("InProcessBuilder").field("folder", &self.workshop.folder).finish_non_exhaustive()
+    }
+}
+
+#[async_trait]
+impl Builder for InProcessBuilder {
+    fn place(&self) -> BuildPlace {
+        BuildPlace::ThisProcess
+    }
+
+    async fn submit(&self, request: &BuildRequest) -> Result<()> {
+        let deployment = &request.deployment;
+        if let Some(running) = self.table.get(deployment) {
+            match running.outcome() {
+                // What failed for a reason that may pass is tried again.
+                Some(Err(error)) if error.retry != Retry::Permanent => self.table.remove(deployment),
+                _ => return Ok(()),
+            }
+        } else if let Some(record) = self.workshop.folder.record(deployment)?
+            && record.has_ended()
+            && self.workshop.folder.holds_all(&record.images)
+        {
+            return Ok(());
+        }
+        check(request)?;
+        work::check_source(&*self.workshop.bucket, &request.source).await?;
+        requirements::check(&self.workshop, request).await?;
+        self.workshop.folder.begin(request)?;
+        self.start(request);
+        Ok(())
+    }
+
+    async fn state(&self, deployment: &DeploymentId, after: u64) -> Result<BuildState> {
+        let running = match self.table.get(deployment) {
+            Some(running) => running,
+            None => match self.workshop.folder.record(deployment)? {
+                None => return Err(lost(deployment)),
+                Some(Record { request, outcome: Outcome::Begun, .. }) => self.start(&request),
+                Some(record) => return self.ended(record, after),
+            },
+        };
+        if let Some(state) = running.state(after) {
+            return Ok(state);
+        }
+        // Nothing new: waits a moment for news, and for the end of a build that was stopped.
+        let waited = self.workshop.runtime.within(MOMENT, running.news(after)).await;
+        if running.is_stopped() {
+            return Err(lost(deployment));
+        }
+        let state = waited.flatten().or_else(|| running.state(after));
+        Ok(state.unwrap_or(BuildState::Running { events: Vec::new() }))
+    }
+
+    async fn stop(&self, deployment: &DeploymentId) -> Result<()> {
+        self.table.remove(deployment);
+        self.workshop.folder.forget(deployment)
+    }
+
+    fn contents(&self) -> Option<Arc<dyn ImageContents>> {
+        Some(Arc::new(self.clone()))
+    }
+}
+
+fn lost(deployment: &DeploymentId) -> Error {
+    Error::new(ErrorCode::BuildLost, "the builder knows no such build").on(deployment)
+}
+
+fn check(request: &BuildRequest) -> Result<()> {
+    let invalid = |message: &str, hint: &str| {
+        let error = Error::new(ErrorCode::RequestInvalid, message).on(format!("build of {}", request.deployment));
+        Err(if hint.is_empty() { error } else { error.with_hint(hint) })
+    };
+    if request.base_images.is_empty() {
+        return invalid("there is no base image to build on", "name a base image for each component");
+    }
+    if request.base_images.len() != request.repositories.len() {
+        return invalid("there is not one repository for each base image", "");
+    }
+    let components: BTreeSet<_> = request.base_images.iter().map(|base| base.component).collect();
+    if components.len() != request.base_images.len() {
+        return invalid("a component has two base images", "");
+    }
+    if request.settings.dockerfile.is_some() {
+        return invalid(
+            "the project brings its own Dockerfile, and the in-process builder runs none",
+            "remove `dockerfile` from chalk.yaml, or use a builder that runs in the data plane's cluster",
+        );
+    }
+    Ok(())
+}

@@ -13,6 +13,9 @@ use crate::model::{DeploymentId, EnvironmentId, Manifest, Namespace, ObjectIdent
 /// The field manager under which everything is applied.
 pub const FIELD_MANAGER: &str = "chalk-deploy";
 
+/// The annotation in which an object carries the token of the owner that wrote it.
+pub const TOKEN_ANNOTATION: &str = "chalk.ai/fencing-token";
+
 /// The labels by which our objects are found again.
 pub mod label {
     /// Marks an object as ours.
@@ -31,7 +34,8 @@ pub mod label {
 pub trait ClusterApi: fmt::Debug + Send + Sync + 'static {
     /// Server-side apply of one object under [`FIELD_MANAGER`], without force.
     ///
-    /// **Idempotency.** Applying the same document again returns the same identity and changes no `resourceVersion`.
+    /// **Idempotency.** Applying the same document again under the same token returns the same identity and changes no
+    /// `resourceVersion`. A newer token is left on the object, even where nothing else changes.
     ///
     /// **After a crash.** The object is as before or as applied.
     ///

@@ -12,6 +12,7 @@ mod builder;
 mod cluster_api;
 mod object_store;
 mod payload;
+mod presigned_download;
 mod registry;
 mod traffic_shifter;
 
@@ -20,10 +21,11 @@ use std::sync::Arc;
 pub use builder::{BuildEvent, BuildRequest, BuildState, Builder, ImageContents};
 pub use cluster_api::{
     ApplyOptions, ClusterApi, Deletion, FIELD_MANAGER, LiveObject, Observation, ObservedPod, ObservedWorkload,
-    PodPhase, Selector, label,
+    PodPhase, Selector, TOKEN_ANNOTATION, label,
 };
 pub use object_store::{ObjectDownload, ObjectMetadata, ObjectStore, ObjectStoreCapabilities, PutMode};
 pub use payload::{ByteStream, Payload, PayloadSource, error_in_stream};
+pub use presigned_download::{PresignedDownload, PresignedUrl};
 pub use registry::{ImageManifest, ManifestLocator, Registry};
 pub use traffic_shifter::{ObservedTraffic, RouteReference, Settlement, TrafficChange, TrafficProbe, TrafficShifter};
 
@@ -69,7 +71,13 @@ mod asserts {
     use super::*;
 
     fn _object_safe(_: &dyn ObjectStore, _: &dyn Registry, _: &dyn ClusterApi, _: &dyn Builder) {}
-    fn _object_safe_too(_: &dyn TrafficShifter, _: &dyn ImageContents, _: &dyn TrafficProbe) {}
+    fn _object_safe_too(
+        _: &dyn TrafficShifter,
+        _: &dyn ImageContents,
+        _: &dyn TrafficProbe,
+        _: &dyn PresignedDownload,
+    ) {
+    }
 
     #[test]
     fn a_cloud_can_be_shared_between_threads() {

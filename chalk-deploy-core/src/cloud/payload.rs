@@ -9,7 +9,7 @@ use bytes::Bytes;
 use futures::StreamExt as _;
 use futures::stream::BoxStream;
 
-use crate::model::Digest;
+use crate::model::{Digest, Repository};
 use crate::{Error, ErrorCode, Result};
 
 /// Bytes as they arrive, in chunks of any length.
@@ -29,12 +29,13 @@ pub struct Payload {
     sha256: Digest,
     size: u64,
     source: Arc<dyn PayloadSource>,
+    origin: Option<Repository>,
 }
 
 impl Payload {
     /// Bytes that can be opened again, with what they must turn out to be.
     pub fn new(sha256: Digest, size: u64, source: Arc<dyn PayloadSource>) -> Self {
-        Self { sha256, size, source }
+        Self { sha256, size, source, origin: None }
     }
 
     /// Bytes in memory.
@@ -49,7 +50,20 @@ impl Payload {
         }
 
         let bytes = bytes.into();
-        Self { sha256: Digest::of(&bytes), size: bytes.len() as u64, source: Arc::new(InMemory(bytes)) }
+        Self { sha256: Digest::of(&bytes), size: bytes.len() as u64, source: Arc::new(InMemory(bytes)), origin: None }
+    }
+
+    /// Says that a repository holds these bytes as a blob: a registry that has both can let the one have it from the
+    /// other, and the bytes stay where they are. A hint, which whoever cannot use it ignores.
+    #[must_use]
+    pub fn with_origin(mut self, repository: Option<Repository>) -> Self {
+        self.origin = repository;
+        self
+    }
+
+    /// The repository that holds these bytes, where one is known.
+    pub const fn origin(&self) -> Option<&Repository> {
+        self.origin.as_ref()
     }
 
     /// The digest that the bytes must have.

@@ -142,6 +142,8 @@ codes! {
     ObjectMissing = "OBJECT_MISSING", Permanent, Failure, "check the bucket's lifecycle rules";
     /// A write-once key is taken by other content.
     ObjectExists = "OBJECT_EXISTS", Permanent, Failure, "the key was written by someone else; nothing was overwritten";
+    /// A registry would have us send credentials or content to a host that it has no say over.
+    RegistryUntrusted = "REGISTRY_UNTRUSTED", Permanent, Failure, "check the registry's address and who answers there";
     /// The boundary of the data plane forbids it.
     BoundaryViolation = "BOUNDARY_VIOLATION", Permanent, Failure, "choose a place inside the customer's cloud";
 

@@ -1,39 +1,95 @@
-//! The objects that run a deployment, generated from its plan and images. Pure: the same plan and images give the same
-//! documents.
+//! The objects that run a deployment, generated from its plan and images. Pure: the same plan, images and settings give
+//! the same documents.
 //!
 //! Every name carries the deployment's id, so that a late create of an abandoned deployment is inert and is found by
 //! the inventory. The fencing token never enters a pod template: a new owner must not restart pods.
+//!
+//! | object | what for |
+//! |---|---|
+//! | `ConfigMap` | the settings of the deployment, none of them secret |
+//! | Service | what the route names, for components with a route |
+//! | Deployment | the pods |
+//! | `PodDisruptionBudget` | one pod at a time leaves for the maintenance of nodes |
+//! | KEDA's `ScaledObject` | where more instances are allowed than are asked for at least |
+//!
+//! A new kind also needs its place in [`removal_order`] and in the kinds that the cluster's adapter lists.
+
+mod config_map;
+mod deployment;
+mod disruption_budget;
+mod object;
+mod scaled_object;
+mod service;
+mod settings;
+
+pub mod http_route;
 
 use std::collections::BTreeMap;
 
 use serde::Serialize;
 
 use crate::Result;
-use crate::cloud::{FIELD_MANAGER, label};
-use crate::model::{Component, DeploymentPlan, ImageReference, Manifest};
+use crate::model::{Component, DeploymentPlan, ImageReference, Manifest, ObjectIdentity, Sizing};
 use crate::{Error, ErrorCode};
 
-/// The port on which a component's container serves.
-const CONTAINER_PORT: u16 = 8080;
+pub use settings::WorkloadSettings;
 
-/// The objects of a deployment, in the order in which they are applied.
+/// The objects of a deployment, in the order in which they are applied: what others need comes before them.
 ///
 /// # Errors
 /// [`ErrorCode::Internal`] if a document could not be written, which would be a defect of ours.
-pub fn generate(plan: &DeploymentPlan, images: &BTreeMap<Component, ImageReference>) -> Result<Vec<Manifest>> {
+pub fn generate(
+    plan: &DeploymentPlan,
+    images: &BTreeMap<Component, ImageReference>,
+    settings: &WorkloadSettings,
+) -> Result<Vec<Manifest>> {
     let mut manifests = Vec::new();
     for (component, image) in images {
-        manifests.push(manifest(&workload(plan, *component, image))?);
+        let config = config_map::config_map(plan, *component);
+        manifests.push(manifest(&config)?);
         if component.has_route() {
-            manifests.push(manifest(&service(plan, *component))?);
+            manifests.push(manifest(&service::service(plan, *component))?);
+        }
+        manifests.push(manifest(&deployment::deployment(plan, *component, image, settings, &config))?);
+        manifests.push(manifest(&disruption_budget::disruption_budget(plan, *component))?);
+        if is_scaled(plan.sizing) {
+            manifests.push(manifest(&scaled_object::scaled_object(plan, *component))?);
         }
     }
     Ok(manifests)
 }
 
-/// The name of a component's workload and service.
+/// The name of a component's objects.
 pub fn object_name(plan: &DeploymentPlan, component: Component) -> String {
     format!("{component}-{}", plan.id)
+}
+
+/// How many pods of each component must be there before it counts as ready: the least that the sizing allows, and never
+/// none. Nothing in the data plane wakes a component that has no pod, and KEDA scales by processor time from one pod on.
+pub const fn least_instances(sizing: Sizing) -> u32 {
+    if sizing.min_instances == 0 { 1 } else { sizing.min_instances }
+}
+
+/// Whether an autoscaler decides how many pods there are. Then `spec.replicas` is its field and stands in no manifest of
+/// ours: were it applied once and left out later, the API server would reset it to 1; were it applied again, it would
+/// be a conflict with the autoscaler. The Deployment begins with one pod, and the readiness gate waits until the
+/// autoscaler has brought [`least_instances`].
+pub const fn is_scaled(sizing: Sizing) -> bool {
+    sizing.max_instances > least_instances(sizing)
+}
+
+/// Sorts objects into the order in which they are removed: what acts on another before that one, what others need after
+/// them. A scaler without its target would be held by its finaliser, and pods that end while their Service is still
+/// there leave its endpoints first.
+pub fn removal_order(objects: &mut [ObjectIdentity]) {
+    objects.sort_by_key(|object| match object.reference.kind.as_str() {
+        "HTTPRoute" => 0,
+        "ScaledObject" => 1,
+        "PodDisruptionBudget" => 2,
+        "Service" => 4,
+        "ConfigMap" => 5,
+        _ => 3,
+    });
 }
 
 fn manifest(document: &impl Serialize) -> Result<Manifest> {
@@ -42,143 +98,5 @@ fn manifest(document: &impl Serialize) -> Result<Manifest> {
     Manifest::new(document)
 }
 
-fn labels(plan: &DeploymentPlan, component: Component) -> BTreeMap<&'static str, String> {
-    BTreeMap::from([
-        (label::MANAGED_BY, FIELD_MANAGER.to_owned()),
-        (label::ENVIRONMENT, plan.environment.to_string()),
-        (label::DEPLOYMENT, plan.id.to_string()),
-        (label::COMPONENT, component.to_string()),
-    ])
-}
-
-fn workload(plan: &DeploymentPlan, component: Component, image: &ImageReference) -> Object<WorkloadSpec> {
-    let labels = labels(plan, component);
-    Object {
-        api_version: "apps/v1",
-        kind: "Deployment",
-        metadata: Metadata { name: Some(object_name(plan, component)), labels: labels.clone() },
-        spec: WorkloadSpec {
-            replicas: plan.sizing.min_instances,
-            selector: LabelSelector { match_labels: labels.clone() },
-            template: PodTemplate {
-                metadata: Metadata { name: None, labels },
-                spec: PodSpec { containers: vec![container(plan, component, image)] },
-            },
-        },
-    }
-}
-
-fn container(plan: &DeploymentPlan, component: Component, image: &ImageReference) -> Container {
-    Container {
-        name: component.as_str(),
-        image: image.to_string(),
-        ports: vec![ContainerPort { name: "http", container_port: CONTAINER_PORT }],
-        env: vec![
-            EnvironmentVariable { name: "CHALK_DEPLOYMENT_ID", value: plan.id.to_string() },
-            EnvironmentVariable { name: "CHALK_ENVIRONMENT", value: plan.environment.to_string() },
-        ],
-        readiness_probe: Probe { http_get: HttpGet { path: "/ready", port: "http" } },
-    }
-}
-
-fn service(plan: &DeploymentPlan, component: Component) -> Object<ServiceSpec> {
-    let labels = labels(plan, component);
-    Object {
-        api_version: "v1",
-        kind: "Service",
-        metadata: Metadata { name: Some(object_name(plan, component)), labels: labels.clone() },
-        spec: ServiceSpec {
-            selector: labels,
-            ports: vec![ServicePort { name: "http", port: 80, target_port: "http" }],
-        },
-    }
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Object<S> {
-    api_version: &'static str,
-    kind: &'static str,
-    metadata: Metadata,
-    spec: S,
-}
-
-#[derive(Serialize)]
-struct Metadata {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    name: Option<String>,
-    labels: BTreeMap<&'static str, String>,
-}
-
-#[derive(Serialize)]
-struct WorkloadSpec {
-    replicas: u32,
-    selector: LabelSelector,
-    template: PodTemplate,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct LabelSelector {
-    match_labels: BTreeMap<&'static str, String>,
-}
-
-#[derive(Serialize)]
-struct PodTemplate {
-    metadata: Metadata,
-    spec: PodSpec,
-}
-
-#[derive(Serialize)]
-struct PodSpec {
-    containers: Vec<Container>,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Container {
-    name: &'static str,
-    image: String,
-    ports: Vec<ContainerPort>,
-    env: Vec<EnvironmentVariable>,
-    readiness_probe: Probe,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct ContainerPort {
-    name: &'static str,
-    container_port: u16,
-}
-
-#[derive(Serialize)]
-struct EnvironmentVariable {
-    name: &'static str,
-    value: String,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Probe {
-    http_get: HttpGet,
-}
-
-#[derive(Serialize)]
-struct HttpGet {
-    path: &'static str,
-    port: &'static str,
-}
-
-#[derive(Serialize)]
-struct ServiceSpec {
-    selector: BTreeMap<&'static str, String>,
-    ports: Vec<ServicePort>,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct ServicePort {
-    name: &'static str,
-    port: u16,
-    target_port: &'static str,
-}
+#[cfg(test)]
+mod tests;

@@ -1,1 +1,143 @@
-//! The [`Registry`](crate::cloud::Registry) adapter on the OCI distribution protocol.
+//! The [`Registry`](crate::cloud::Registry) adapter on the OCI distribution protocol, one for every cloud.
+//!
+//! Read [`OciRegistry`] first; then `client`, which sends one call with the right credentials; then `upload`, the only
+//! part with states of its own.
+//!
+//! # What is used of `oci_distribution`, and what is not
+//!
+//! The crate (it lives on as oci-client) gives us the naming rule of references ([`Reference`], which knows that
+//! `docker.io` is served by `index.docker.io`), the media types, the manifest types and [`RegistryAuth`], which holds
+//! what is sent and prints none of it. Its `Client` is not used: it opens its own sockets, so it can be driven neither in
+//! virtual time nor through the one transport; it repeats nothing and resumes nothing; it never replaces credentials
+//! that it has stored once, so a token of twelve hours ends a service of thirteen; it fetches tokens from whatever
+//! realm a server names; and it streams a blob either as pieces of 4 MiB, which Artifact Registry does not take and
+//! ECR loses, or without a way to go on after a cut.
+//!
+//! # Requests
+//!
+//! | call | requests when there is nothing to do | requests else |
+//! |---|---|---|
+//! | `has_blob` | 1 (HEAD) | |
+//! | `push_blob` | 1 (HEAD) | 3 (HEAD, POST, PUT); 2 with a mount (HEAD, POST); one more a chunk when chunked |
+//! | `put_manifest` | 1 (HEAD by digest, or by tag if one is given) | 2 (HEAD, PUT) |
+//! | `manifest` | 1 (GET) | |
+//! | `remove_tag` | 2 (DELETE, HEAD) | 1 (DELETE) |
+//!
+//! The first request to a host that wants a token costs two more (the 401 and the token), the first that needs a
+//! wider scope one. `tests/adapter_oci.rs` of the testkit counts them.
+//!
+//! # To whom credentials are given
+//!
+//! Only to the registry's own origin (scheme, host and port), and to a realm that keeps the rule of [`trust`]. They are
+//! not sent along with redirects, nor to an upload location on another host. What a registry says is shown only
+//! through [`crate::text`], with our credentials taken out.
+//!
+//! [`Reference`]: oci_distribution::Reference
+//! [`RegistryAuth`]: oci_distribution::secrets::RegistryAuth
+
+mod settings;
+mod credentials;
+mod endpoint;
+pub mod trust;
+mod challenge;
+mod token;
+mod client;
+mod refusal;
+mod checked;
+mod chunks;
+mod upload;
+mod blob;
+mod manifest;
+mod referrers;
+
+use std::fmt;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use crate::Result;
+use crate::cloud::{ByteStream, ImageManifest, ManifestLocator, Payload, Registry};
+use crate::model::{Descriptor, Digest, ImageTag, Repository};
+use crate::runtime::Runtime;
+use crate::transport::Transport;
+
+pub use credentials::{Anonymous, Asked, Credential, RegistryCredentials, Secret, StaticCredentials};
+pub use settings::{OciSettings, UploadMode};
+
+use client::Client;
+
+/// Every registry that speaks the OCI distribution protocol. A repository names its own host, so one value serves them
+/// all. Cheap to clone; clones share the tokens.
+#[derive(Clone)]
+pub struct OciRegistry(Arc<Client>);
+
+impl OciRegistry {
+    /// Sends its requests through this transport and takes its time from this runtime.
+    pub fn new(transport: Transport, runtime: Arc<dyn Runtime>, settings: OciSettings) -> Self {
+        Self(Arc::new(Client::new(transport, runtime, settings)))
+    }
+}
+
+impl fmt::Debug for OciRegistry {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_tuple("OciRegistry").field(self.0.settings()).finish()
+    }
+}
+
+#[async_trait]
+impl Registry for OciRegistry {
+    async fn has_blob(&self, repository: &Repository, digest: &Digest) -> Result<bool> {
+        blob::has(&self.0, repository, digest).await
+    }
+
+    async fn push_blob(&self, repository: &Repository, payload: &Payload) -> Result<()> {
+        upload::push(&self.0, repository, payload).await
+    }
+
+    async fn pull_blob(&self, repository: &Repository, digest: &Digest) -> Result<ByteStream> {
+        blob::pull(&self.0, repository, digest).await
+    }
+
+    async fn put_manifest(
+        &self,
+        repository: &Repository,
+        manifest: &ImageManifest,
+        tag: Option<ImageTag>,
+    ) -> Result<Digest> {
+        manifest::put(&self.0, repository, manifest, tag.as_ref()).await
+    }
+
+    async fn manifest(&self, repository: &Repository, locator: &ManifestLocator) -> Result<Option<ImageManifest>> {
+        manifest::get(&self.0, repository, locator).await
+    }
+
+    async fn remove_tag(&self, repository: &Repository, tag: &ImageTag) -> Result<()> {
+        manifest::remove_tag(&self.0, repository, tag).await
+    }
+}
+
+/// What points at an image: signatures, provenance, software bills of materials. A power beyond [`Registry`], which not
+/// every registry has by itself; where it has not, the tag that the specification gives for that case is read.
+#[async_trait]
+pub trait Referrers: fmt::Debug + Send + Sync + 'static {
+    /// The manifests whose `subject` is this one, in the registry's order.
+    ///
+    /// **Errors.** `IMAGE_MISMATCH`, `PERMISSION_DENIED`, `CLOUD_UNAVAILABLE`.
+    async fn referrers(&self, repository: &Repository, subject: &Digest) -> Result<Vec<Referrer>>;
+}
+
+/// A manifest that points at another one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Referrer {
+    /// The manifest.
+    pub manifest: Descriptor,
+    /// What it is, such as `application/vnd.dev.sigstore.bundle.v0.3+json`.
+    pub artifact_type: Option<String>,
+}
+
+#[async_trait]
+impl Referrers for OciRegistry {
+    async fn referrers(&self, repository: &Repository, subject: &Digest) -> Result<Vec<Referrer>> {
+        referrers::list(&self.0, repository, subject).await
+    }
+}

@@ -31,6 +31,7 @@ pub use fingerprint::SourceCodeHash;
 pub use ignore_rules::IgnoreRules;
 pub use limits::ArchiveLimits;
 pub use reader::{ArchiveReader, ArchiveVisitor, read_archive};
+pub(crate) use writer::{BLOCK, gzip, headers, padding};
 
 use crate::cloud::Payload;
 use crate::model::{Digest, DigestHasher, SourceFingerprint};

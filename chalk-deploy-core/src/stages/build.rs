@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::context::StepContext;
 use crate::cloud::BuildRequest;
 use crate::machine::StepOutput;
-use crate::manifests;
+use crate::manifests::{self, WorkloadSettings};
 use crate::model::{BuiltImage, BuiltRelease, ImageReference};
 use crate::{Error, ErrorCode, Result, text};
 
@@ -72,6 +72,6 @@ fn release(context: &StepContext, mut images: Vec<BuiltImage>) -> Result<BuiltRe
                 .on(image.component));
         }
     }
-    let manifests = manifests::generate(context.plan(), &references)?;
+    let manifests = manifests::generate(context.plan(), &references, &WorkloadSettings::of(&context.plane))?;
     Ok(BuiltRelease { images, manifests })
 }

@@ -25,12 +25,14 @@ pub(super) enum Readiness {
     Doomed(Error),
 }
 
-/// Judges one observation.
-pub(super) fn judge(observation: &Observation) -> Readiness {
+/// Judges one observation. Every workload must have `at_least` so many pods: an autoscaler that decides how many there are
+/// has not brought them all when the first is ready. Objects that never become ready, such as settings and budgets, are
+/// no part of an observation.
+pub(super) fn judge(observation: &Observation, at_least: u32) -> Readiness {
     if let Some(error) = doom(observation) {
         return Readiness::Doomed(error);
     }
-    let desired: u32 = observation.workloads.iter().map(|workload| workload.desired).sum();
+    let desired: u32 = observation.workloads.iter().map(|workload| workload.desired.max(at_least)).sum();
     let ready: u32 = observation.workloads.iter().map(|workload| workload.ready.min(workload.desired)).sum();
     let observed = !observation.workloads.is_empty() && observation.workloads.iter().all(|workload| workload.observed);
     let reachable = observation.ready_endpoints.is_none_or(|endpoints| endpoints >= 1 || desired == 0);
@@ -79,4 +81,37 @@ fn pod_error(code: ErrorCode, what: &str, pod: &ObservedPod) -> Error {
     let message =
         if pod.message.is_empty() { what.to_owned() } else { format!("{what}: {}", text::line(&pod.message, 300)) };
     Error::new(code, message).on(format!("pod {}", text::line(&pod.name, 253)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cloud::ObservedWorkload;
+    use crate::model::{Namespace, ObjectIdentity, ObjectReference};
+
+    fn observation(desired: u32, ready: u32) -> Observation {
+        let reference = ObjectReference {
+            api_version: "apps/v1".to_owned(),
+            kind: "Deployment".to_owned(),
+            namespace: Namespace::new("prod").expect("a valid name"),
+            name: "engine".to_owned(),
+        };
+        let identity = ObjectIdentity { reference, uid: "1".to_owned() };
+        let workload = ObservedWorkload { identity, observed: true, desired, ready, refused: None };
+        Observation { workloads: vec![workload], ready_endpoints: Some(ready), ..Observation::default() }
+    }
+
+    #[test]
+    fn pods_that_the_autoscaler_has_yet_to_bring_are_waited_for() {
+        // As a Deployment without `replicas` begins.
+        assert!(matches!(judge(&observation(1, 1), 3), Readiness::Progressing { ready: 1, desired: 3 }));
+        assert!(matches!(judge(&observation(3, 2), 3), Readiness::Progressing { ready: 2, desired: 3 }));
+        assert!(matches!(judge(&observation(3, 3), 3), Readiness::Ready { pods: 3 }));
+    }
+
+    #[test]
+    fn pods_beyond_the_least_are_waited_for_too() {
+        assert!(matches!(judge(&observation(5, 4), 3), Readiness::Progressing { ready: 4, desired: 5 }));
+        assert!(matches!(judge(&observation(5, 5), 3), Readiness::Ready { pods: 5 }));
+    }
 }

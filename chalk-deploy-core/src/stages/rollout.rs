@@ -10,6 +10,7 @@ use super::context::StepContext;
 use super::readiness::{Readiness, judge, overdue};
 use crate::cloud::{ApplyOptions, Selector};
 use crate::machine::StepOutput;
+use crate::manifests::{least_instances, removal_order};
 use crate::model::{DeploymentId, Revision};
 use crate::observe::Unit;
 use crate::runtime::RuntimeExt as _;
@@ -53,7 +54,7 @@ pub(super) async fn await_ready(context: &StepContext) -> Result<StepOutput> {
     loop {
         let observation = context.plane.cloud.cluster.observe(namespace, deployment).await?;
         let mut look_in = LOOK_EVERY;
-        match judge(&observation) {
+        match judge(&observation, least_instances(context.plan().sizing)) {
             Readiness::Doomed(error) => return Err(error),
             Readiness::Ready { pods } => {
                 context.reporter.progress(u64::from(pods), Some(u64::from(pods)), Unit::Pods);
@@ -94,12 +95,12 @@ pub(super) async fn await_ready(context: &StepContext) -> Result<StepOutput> {
 pub(super) async fn remove_objects(context: &StepContext) -> Result<StepOutput> {
     let cluster = &context.plane.cloud.cluster;
     let live = cluster.list(&context.plane.namespace, &selector(context, &context.plan().id)).await?;
-    let mut removed = Vec::new();
-    for object in live.into_iter().rev() {
-        cluster.delete(&object.identity).await?;
-        removed.push(object.identity);
+    let mut objects: Vec<_> = live.into_iter().map(|object| object.identity).collect();
+    removal_order(&mut objects);
+    for object in &objects {
+        cluster.delete(object).await?;
     }
-    Ok(StepOutput::Removed(removed))
+    Ok(StepOutput::Removed(objects))
 }
 
 pub(super) fn selector(context: &StepContext, deployment: &DeploymentId) -> Selector {

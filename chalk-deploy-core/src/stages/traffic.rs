@@ -9,6 +9,7 @@ use super::context::StepContext;
 use super::readiness::{Readiness, judge};
 use crate::cloud::{ObservedTraffic, Settlement, TrafficChange};
 use crate::machine::{StepOutput, TrafficReport, Verification};
+use crate::manifests::{least_instances, removal_order};
 use crate::model::{Backend, TrafficSplit, Weight};
 use crate::{Error, ErrorCode, Result, text};
 
@@ -38,7 +39,7 @@ pub(super) async fn shift(context: &StepContext) -> Result<StepOutput> {
     }
     let deployment = &context.plan().id;
     let observation = context.plane.cloud.cluster.observe(&context.plane.namespace, deployment).await?;
-    match judge(&observation) {
+    match judge(&observation, least_instances(context.plan().sizing)) {
         Readiness::Ready { .. } => {}
         Readiness::Doomed(error) => return Err(error),
         Readiness::Progressing { ready, desired } => {
@@ -108,10 +109,12 @@ pub(super) async fn retire_previous(context: &StepContext) -> Result<StepOutput>
     }
     write(context, &current, alone).await?;
     let (_, objects) = context.previous()?;
-    for object in objects.iter().rev() {
+    let mut objects = objects.to_vec();
+    removal_order(&mut objects);
+    for object in &objects {
         context.plane.cloud.cluster.delete(object).await?;
     }
-    Ok(StepOutput::Removed(objects.to_vec()))
+    Ok(StepOutput::Removed(objects))
 }
 
 /// Writes the old division back, in one write. A division by someone else's hand is left alone: if it names the new

@@ -78,5 +78,24 @@ pub(super) fn reported(payload: &Payload, reporter: &Reporter) -> Payload {
     }
 
     let source = Reported { payload: payload.clone(), reporter: reporter.clone() };
-    Payload::new(payload.sha256(), payload.size(), Arc::new(source))
+    Payload::new(payload.sha256(), payload.size(), Arc::new(source)).with_origin(payload.origin().cloned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::machine::Step;
+    use crate::model::{DeploymentId, Repository};
+    use crate::observe::EventLog;
+    use crate::runtime::SystemRuntime;
+
+    #[tokio::test]
+    async fn a_reported_payload_is_the_same_one_from_the_same_place() {
+        let deployment = DeploymentId::new("cm9n46thy000bwe6y784y4j0l").expect("a valid id");
+        let reporter = Reporter::new(Step::PushImages, deployment, SystemRuntime::new(), EventLog::new());
+        let origin = Repository::new("registry.example/base").expect("a valid repository");
+        let payload = reported(&Payload::from_bytes("x").with_origin(Some(origin.clone())), &reporter);
+        assert_eq!((payload.origin(), payload.size()), (Some(&origin), 1));
+        assert_eq!(payload.bytes().await.expect("whole"), "x");
+    }
 }

@@ -5,6 +5,8 @@
 //! It is also the only place where a single call is retried: a bounded number of times, and only where a repetition is
 //! harmless. Steps are retried by the driver.
 
+#[cfg(feature = "network")]
+mod network;
 mod retry;
 
 use std::fmt;
@@ -17,6 +19,8 @@ use tower_service::Service;
 
 use crate::cloud::{ByteStream, Payload};
 
+#[cfg(feature = "network")]
+pub use network::{IdleTimeout, NetworkTransport, NetworkTransportBuilder};
 pub use retry::RetryPolicy;
 
 /// A future as a boxed value.
@@ -71,6 +75,18 @@ impl TransportError {
     /// An error without a cause of its own.
     pub fn new(delivery: Delivery, message: impl Into<String>) -> Self {
         Self { delivery, message: message.into(), source: None }
+    }
+}
+
+/// The payload's own error, or what the transport says more exactly in its source (a certificate that is not trusted);
+/// otherwise [`CLOUD_UNAVAILABLE`](crate::ErrorCode::CloudUnavailable).
+impl From<TransportError> for crate::Error {
+    fn from(error: TransportError) -> Self {
+        match error.source.map(<dyn std::error::Error + Send + Sync>::downcast::<Self>) {
+            Some(Ok(exact)) => *exact,
+            Some(Err(source)) => Self::new(crate::ErrorCode::CloudUnavailable, error.message).caused_by(source),
+            None => Self::new(crate::ErrorCode::CloudUnavailable, error.message),
+        }
     }
 }
 

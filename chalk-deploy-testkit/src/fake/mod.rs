@@ -37,10 +37,11 @@ use std::time::Duration;
 use chalk_deploy_core::runtime::Runtime;
 
 pub use self::builder::{BuildBehaviour, FakeBuilder};
-pub use self::cluster::{FakeCluster, PodBehaviour, PodScope, TOKEN_ANNOTATION};
+pub use self::cluster::{FakeCluster, PodBehaviour, PodScope};
 pub use self::object_store::FakeObjectStore;
 pub use self::registry::FakeRegistry;
 pub use self::traffic::{FakeProbe, FakeTraffic, GatewayBehaviour, ProbeBehaviour};
+pub use chalk_deploy_core::cloud::TOKEN_ANNOTATION;
 
 /// How long a fake lets its caller wait where a real server would take its time.
 #[derive(Debug, Clone)]

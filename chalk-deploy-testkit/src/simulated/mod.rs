@@ -6,15 +6,22 @@
 //! time; [`http::serve`] puts the same value on a loopback socket for foreign clients. What they acknowledge lies in a
 //! [`World`](crate::World) and outlives the process.
 //!
+//! - [`base_image`]: an image to build on, made in code.
 //! - [`registry`]: the OCI distribution specification.
 //! - [`bucket`]: the part of S3 that object_store speaks.
 //! - [`kubernetes`]: API server, controllers and kubelet.
 //! - [`gateway`]: routes requests by weight and header, as Envoy Gateway does.
+//! - [`fault`]: what networks and servers do to requests.
 //! - [`seam`]: how they reach each other.
 
+pub mod base_image;
 pub mod bucket;
+pub mod checkpointed;
+pub mod fault;
 pub mod gateway;
 pub mod http;
 pub mod kubernetes;
+pub mod plane;
 pub mod registry;
 pub mod seam;
+pub mod share;

@@ -4,8 +4,9 @@
 use std::fmt;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use chalk_deploy_core::cloud::ByteStream;
-use chalk_deploy_core::model::Digest;
+use chalk_deploy_core::model::{Digest, Timestamp};
 use http::{Request, Response};
 
 /// The command of the simulated base image. The kubelet knows it and answers for it inside the process; no foreign
@@ -52,3 +53,38 @@ pub trait PodNetwork: fmt::Debug + Send + Sync + 'static {
 /// Nothing listens at an address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ConnectionRefused;
+
+/// What containers have written. The kubelet knows it; the API server shows it.
+pub trait PodLogs: fmt::Debug + Send + Sync + 'static {
+    /// Every line of one container so far, oldest first. The API server cuts them to what was asked for, and asks again
+    /// when a client follows the log.
+    ///
+    /// # Errors
+    /// In the words of a kubelet, when there is nothing to read yet or any more: `container "engine" in pod "x" is
+    /// waiting to start: ContainerCreating`, `previous terminated container "engine" in pod "x" not found`.
+    fn lines(&self, log: &ContainerLog) -> Result<Vec<LogLine>, String>;
+}
+
+/// Which log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ContainerLog {
+    /// The pod's namespace.
+    pub namespace: String,
+    /// The pod's name.
+    pub pod: String,
+    /// The pod's uid: another pod may have had the name.
+    pub uid: String,
+    /// The container's name.
+    pub container: String,
+    /// Whether the run before the current one is meant.
+    pub previous: bool,
+}
+
+/// A line that a container wrote.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogLine {
+    /// When.
+    pub time: Timestamp,
+    /// What, without the end of the line.
+    pub text: Bytes,
+}

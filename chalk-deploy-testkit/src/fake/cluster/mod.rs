@@ -18,7 +18,6 @@ use tokio::sync::Notify;
 
 use self::behaviour::Behaviours;
 pub use self::behaviour::{PodBehaviour, PodScope};
-pub use self::object::TOKEN_ANNOTATION;
 use self::object::{ForeignField, StoredObject, admit, image, is_workload, label_of, uid};
 use super::registry::FakeRegistry;
 use super::{Pace, pause};

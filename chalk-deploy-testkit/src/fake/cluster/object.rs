@@ -2,15 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use chalk_deploy_core::cloud::{FencingToken, LiveObject, label};
+use chalk_deploy_core::cloud::{FencingToken, LiveObject, TOKEN_ANNOTATION, label};
 use chalk_deploy_core::model::{Digest, Manifest, Namespace, ObjectIdentity, ObjectReference};
 use chalk_deploy_core::text::printable;
 use chalk_deploy_core::{Error, ErrorCode, Result};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-
-/// The annotation in which an object carries the token of the owner that applied it.
-pub const TOKEN_ANNOTATION: &str = "chalk.ai/fencing-token";
 
 /// More pods than this are never shown, whatever a document asks for.
 const MOST_REPLICAS: u64 = 1000;
@@ -112,6 +109,15 @@ impl StoredObject {
     pub(super) fn replicas(&self) -> u32 {
         let wanted = self.applied.pointer("/spec/replicas").and_then(Value::as_u64).unwrap_or(1);
         u32::try_from(wanted.min(MOST_REPLICAS)).unwrap_or_default()
+    }
+
+    /// The least replicas that a `ScaledObject` holds a workload of this name at; `None` for one that has another target,
+    /// and for every other object.
+    pub(super) fn least_replicas_of(&self, workload: &str) -> Option<u32> {
+        let scales = self.identity.reference.kind == "ScaledObject"
+            && self.applied.pointer("/spec/scaleTargetRef/name").and_then(Value::as_str) == Some(workload);
+        let least = self.applied.pointer("/spec/minReplicaCount").and_then(Value::as_u64).filter(|_| scales)?;
+        u32::try_from(least.min(MOST_REPLICAS)).ok()
     }
 
     /// What tells the pods of this template from those of an earlier one.

@@ -59,7 +59,8 @@ impl FakeCluster {
             let behaviour = self.behaviour(workload)?;
             let document = progress_of(&workload.identity.reference);
             let now = self.progress(&document, workload)?;
-            let pods = pods_of(workload, &behaviour, &now);
+            let replicas = replicas(workload, &objects);
+            let pods = pods_of(workload, replicas, &behaviour, &now);
             let ready = u32::try_from(pods.iter().filter(|pod| pod.ready).count()).unwrap_or(u32::MAX);
             if selectors.iter().any(|selector| selects(selector, &workload.pod_labels())) {
                 *observation.ready_endpoints.get_or_insert(0) += ready;
@@ -67,7 +68,7 @@ impl FakeCluster {
             observation.workloads.push(ObservedWorkload {
                 identity: workload.identity.clone(),
                 observed: behaviour.observed(now.step),
-                desired: workload.replicas(),
+                desired: replicas,
                 ready,
                 refused: behaviour.refused(now.step).map(str::to_owned),
             });
@@ -108,10 +109,10 @@ impl FakeCluster {
     }
 }
 
-fn pods_of(workload: &StoredObject, behaviour: &PodBehaviour, now: &Progress) -> Vec<ObservedPod> {
+fn pods_of(workload: &StoredObject, replicas: u32, behaviour: &PodBehaviour, now: &Progress) -> Vec<ObservedPod> {
     let Some(state) = behaviour.pod(now.step) else { return Vec::new() };
     let template = now.template.hex();
-    (0..workload.replicas())
+    (0..replicas)
         .map(|index| ObservedPod {
             name: format!("{}-{}-{index:03}", workload.identity.reference.name, &template[..10]),
             phase: state.phase,
@@ -120,6 +121,14 @@ fn pods_of(workload: &StoredObject, behaviour: &PodBehaviour, now: &Progress) ->
             message: state.message.to_owned(),
         })
         .collect()
+}
+
+/// How many pods a workload has: what it asks for, and where a `ScaledObject` has it as its target, at least that one's
+/// least.
+fn replicas(workload: &StoredObject, objects: &[StoredObject]) -> u32 {
+    let name = &workload.identity.reference.name;
+    let least = objects.iter().filter_map(|object| object.least_replicas_of(name)).max();
+    workload.replicas().max(least.unwrap_or_default())
 }
 
 fn selects(selector: &BTreeMap<String, String>, labels: &BTreeMap<String, String>) -> bool {

@@ -3,6 +3,8 @@ use chalk_deploy_core::model::Component;
 use futures::FutureExt as _;
 use serde_json::json;
 
+use chalk_deploy_core::cloud::TOKEN_ANNOTATION;
+
 use super::*;
 
 const TOKEN: ApplyOptions = ApplyOptions { token: FencingToken(1) };

@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 
 use chalk_deploy_core::cloud::ByteStream;
 use chalk_deploy_core::transport::{Delivery, RequestBody, Transport, TransportError};
-use http::header::CONTENT_LENGTH;
+use http::header::{CONTENT_LENGTH, HOST};
 use http::{HeaderValue, Request, Response};
 
 use super::{Server, empty, full};
@@ -33,10 +33,13 @@ impl tower_service::Service<Request<RequestBody>> for InProcess {
         let server = self.0.clone();
         Box::pin(async move {
             let (mut parts, body) = request.into_parts();
+            // What a client on a socket sends by itself.
             let length = body.length();
             if length > 0 {
-                // As a client on a socket does.
                 parts.headers.entry(CONTENT_LENGTH).or_insert_with(|| HeaderValue::from(length));
+            }
+            if let Some(host) = parts.uri.authority().and_then(|authority| authority.as_str().parse().ok()) {
+                parts.headers.entry(HOST).or_insert(host);
             }
             let body = match body {
                 RequestBody::Empty => empty(),

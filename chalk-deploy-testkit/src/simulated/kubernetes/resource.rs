@@ -34,6 +34,17 @@ impl Resource {
         if self.group.is_empty() { self.plural.to_owned() } else { format!("{}.{}", self.plural, self.group) }
     }
 
+    /// Whether it is served from a `CustomResourceDefinition`: no strategic merge patches, and lists name the kind of
+    /// every item.
+    pub fn is_custom(&self) -> bool {
+        matches!(self.group, GATEWAY | "keda.sh" | "argoproj.io")
+    }
+
+    /// Whether it has a subresource of this name.
+    pub fn has(&self, subresource: &str) -> bool {
+        self.subresources.contains(&subresource)
+    }
+
     /// The resource of a kind.
     pub fn of_kind(api_version: &str, kind: &str) -> Option<&'static Self> {
         RESOURCES.iter().find(|resource| resource.kind == kind && resource.api_version() == api_version)

@@ -41,7 +41,8 @@ impl Account {
     pub(super) fn is_allowed(&self, action: Action, repository: &str) -> bool {
         self.grants.iter().any(|grant| {
             let place = &grant.repositories;
-            let matches = place.is_empty() || place == repository || place.ends_with('/') && repository.starts_with(place);
+            let matches =
+                place.is_empty() || place == repository || place.ends_with('/') && repository.starts_with(place);
             matches && grant.actions.contains(&action)
         })
     }

@@ -37,8 +37,8 @@ impl ContentDigest {
     pub(super) fn parse(text: &str) -> Option<Self> {
         let (name, hex) = text.split_once(':')?;
         let algorithm = [Algorithm::Sha256, Algorithm::Sha512].into_iter().find(|known| known.name() == name)?;
-        let valid = hex.len() == algorithm.hex_digits()
-            && hex.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+        let valid =
+            hex.len() == algorithm.hex_digits() && hex.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
         valid.then(|| Self(text.to_owned()))
     }
 

@@ -36,7 +36,8 @@ mod tests {
             assert!(is_repository(name), "{name}");
         }
         let long = "a".repeat(256);
-        for name in ["", "/", "a/", "/a", "a//b", "A", "a..b", "a___b", "_a", "a-", "a/../b", "a b", "é", "a._b", &long] {
+        for name in ["", "/", "a/", "/a", "a//b", "A", "a..b", "a___b", "_a", "a-", "a/../b", "a b", "é", "a._b", &long]
+        {
             assert!(!is_repository(name), "{name}");
         }
     }

@@ -94,11 +94,7 @@ impl Place {
 
 fn repository(segments: &[&str]) -> Result<String, Refusal> {
     let name = segments.join("/");
-    if is_repository(&name) {
-        Ok(name)
-    } else {
-        Err(refusal::name_invalid(format!("`{name}` is no repository name")))
-    }
+    if is_repository(&name) { Ok(name) } else { Err(refusal::name_invalid(format!("`{name}` is no repository name"))) }
 }
 
 fn content_digest(text: &str) -> Result<ContentDigest, Refusal> {
@@ -153,7 +149,7 @@ impl Query {
     }
 
     pub(super) fn get(&self, name: &str) -> Option<&str> {
-        self.all(name).next()
+        self.0.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }
 
     pub(super) fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
@@ -262,7 +258,9 @@ mod tests {
 
     #[test]
     fn a_path_that_leaves_its_repository_is_refused() {
-        for path in ["/v2/a/../b/tags/list", "/v2/a/blobs/..%2f..%2fsecret", "/v2/a/blobs/uploads/..%2fx", "/v2/A/tags/list"] {
+        for path in
+            ["/v2/a/../b/tags/list", "/v2/a/blobs/..%2f..%2fsecret", "/v2/a/blobs/uploads/..%2fx", "/v2/A/tags/list"]
+        {
             Place::of(path).expect_err(path);
         }
     }

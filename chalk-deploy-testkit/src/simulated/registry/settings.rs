@@ -298,6 +298,14 @@ impl RegistrySettings {
         }
     }
 
+    /// These settings with one account that may do everything, and a password in every request.
+    #[must_use]
+    pub fn with_basic_user(mut self, name: impl Into<String>, password: impl Into<String>) -> Self {
+        self.access = Access::Basic;
+        self.accounts = vec![Account::administrator(name, password)];
+        self
+    }
+
     /// These settings with a token service and these accounts.
     #[must_use]
     pub fn with_tokens(mut self, accounts: impl IntoIterator<Item = Account>) -> Self {

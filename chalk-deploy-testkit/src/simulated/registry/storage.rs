@@ -39,7 +39,8 @@ impl Storage {
     /// The names of all repositories, in order.
     pub(super) fn repositories(&self) -> Result<Vec<String>> {
         let names = self.room.names("repositories/")?;
-        let name = |document: &str| Some(document.strip_prefix("repositories/")?.strip_suffix("/_repository")?.to_owned());
+        let name =
+            |document: &str| Some(document.strip_prefix("repositories/")?.strip_suffix("/_repository")?.to_owned());
         let mut repositories: Vec<_> = names.iter().filter_map(|document| name(document)).collect();
         repositories.sort_unstable();
         Ok(repositories)

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use chalk_deploy_core::Result;
-use chalk_deploy_core::model::Digest;
+use chalk_deploy_core::model::{Digest, Timestamp};
 use chalk_deploy_core::runtime::Runtime;
 use serde_json::{Value, json};
 use tokio::sync::Notify;
@@ -42,6 +42,9 @@ struct State {
     objects: BTreeMap<Key, Arc<Value>>,
     history: watch::History,
 }
+
+/// Objects in the order of their keys.
+pub type Listed = Vec<Arc<Value>>;
 
 /// Where an object lies. Ordered by resource, namespace and name; the namespace of a cluster's own object is empty.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -107,16 +110,57 @@ impl Objects {
         (found, state.version)
     }
 
+    /// The objects of a kind as they were at a version, which a list in pages needs: every page shows the same moment.
+    ///
+    /// # Errors
+    /// 410 when that is no longer remembered; 504 when it lies in the future.
+    pub fn list_at(&self, resource: Resource, namespace: Option<&str>, version: u64) -> Result<Listed, Status> {
+        let (now, newest) = self.list(resource, namespace);
+        if version >= newest {
+            return if version == newest { Ok(now) } else { Err(Status::too_new(version, newest)) };
+        }
+        let state = self.state();
+        let mut then: BTreeMap<Key, Arc<Value>> = BTreeMap::new();
+        let from = Key::new(resource, namespace.unwrap_or_default(), "");
+        let within = |key: &Key| key.resource == resource && namespace.is_none_or(|wanted| key.namespace == wanted);
+        for (key, object) in state.objects.range(from..).take_while(|(key, _)| within(key)) {
+            then.insert(key.clone(), object.clone());
+        }
+        for change in state.history.backwards(version)?.filter(|change| within(&change.key)) {
+            match &change.before {
+                Some(before) => then.insert(change.key.clone(), before.clone()),
+                None => then.remove(&change.key),
+            };
+        }
+        Ok(then.into_values().collect())
+    }
+
     /// Stores a new object. Sets `uid`, `resourceVersion`, `creationTimestamp` and `generation`.
     ///
     /// # Errors
     /// 409 `AlreadyExists`.
-    pub fn create(&self, key: &Key, mut object: Value) -> Result<Arc<Value>, Status> {
+    pub fn create(&self, key: &Key, object: Value) -> Result<Arc<Value>, Status> {
         let mut state = self.state();
         if state.objects.contains_key(key) {
-            return Err(Status::already_exists(&key.resource.qualified(), &key.name));
+            return Err(Status::already_exists(&key.resource.qualified(), &key.name).about(&key.resource, &key.name));
         }
-        let version = state.version + 1;
+        let object = self.fresh(key, object, state.version + 1);
+        self.store(&mut state, key, object, ChangeKind::Added)
+    }
+
+    /// A new object as [`create`](Self::create) would store it, without storing it.
+    ///
+    /// # Errors
+    /// 409 `AlreadyExists`.
+    pub fn preview(&self, key: &Key, object: Value) -> Result<Arc<Value>, Status> {
+        let state = self.state();
+        if state.objects.contains_key(key) {
+            return Err(Status::already_exists(&key.resource.qualified(), &key.name).about(&key.resource, &key.name));
+        }
+        Ok(Arc::new(self.fresh(key, object, state.version + 1)))
+    }
+
+    fn fresh(&self, key: &Key, mut object: Value, version: u64) -> Value {
         let mut metadata = object["metadata"].take();
         if !metadata.is_object() {
             metadata = json!({});
@@ -131,7 +175,7 @@ impl Objects {
         object["metadata"] = metadata;
         object["apiVersion"] = key.resource.api_version().into();
         object["kind"] = key.resource.kind.into();
-        self.store(&mut state, key, object, ChangeKind::Added)
+        object
     }
 
     /// Changes an object. A change that leaves it as it is makes no new version. A change of anything but `metadata` and
@@ -149,14 +193,15 @@ impl Objects {
     ) -> Result<Arc<Value>, Status> {
         let mut state = self.state();
         let Some(current) = state.objects.get(key).cloned() else {
-            return Err(Status::not_found(&key.resource.qualified(), &key.name));
+            return Err(Status::not_found(&key.resource.qualified(), &key.name).about(&key.resource, &key.name));
         };
         if expected_version.is_some_and(|expected| current["metadata"]["resourceVersion"] != expected) {
             return Err(Status::conflict(
                 &key.resource.qualified(),
                 &key.name,
                 "the object has been modified; please apply your changes to the latest version and try again",
-            ));
+            )
+            .about(&key.resource, &key.name));
         }
         let mut next = (*current).clone();
         change(&mut next)?;
@@ -198,7 +243,9 @@ impl Objects {
                     "Precondition failed: {field} in precondition: {wanted}, {field} in object meta: {}",
                     current["metadata"][field].as_str().unwrap_or_default()
                 );
-                return Err(Status::conflict(&key.resource.qualified(), &key.name, &why));
+                return Err(
+                    Status::conflict(&key.resource.qualified(), &key.name, &why).about(&key.resource, &key.name)
+                );
             }
         }
         let version = state.version + 1;
@@ -268,7 +315,12 @@ impl Objects {
 
 /// The present as Kubernetes writes it: seconds, RFC 3339.
 pub fn timestamp(runtime: &dyn Runtime) -> String {
-    let text = runtime.now().to_string();
+    timestamp_of(runtime.now())
+}
+
+/// A time as Kubernetes writes it: seconds, RFC 3339.
+pub fn timestamp_of(time: Timestamp) -> String {
+    let text = time.to_string();
     match text.split_once('.') {
         Some((seconds, _)) => format!("{seconds}Z"),
         None => text,

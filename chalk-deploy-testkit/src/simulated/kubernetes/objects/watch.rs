@@ -67,6 +67,12 @@ impl History {
         if after < self.since { Err(Status::expired(after, self.since)) } else { Ok(()) }
     }
 
+    /// The changes after a version, newest first.
+    pub(super) fn backwards(&self, after: u64) -> Result<impl Iterator<Item = &Change>, Status> {
+        self.check(after)?;
+        Ok(self.changes.iter().rev().take_while(move |change| change.version > after))
+    }
+
     fn after(&self, after: u64) -> Result<impl Iterator<Item = &Change>, Status> {
         self.check(after)?;
         Ok(self.changes.iter().skip_while(move |change| change.version <= after))

@@ -28,9 +28,9 @@ impl RegistryServer {
         match (&request.method, exchange) {
             (&Method::GET, false) => self.token_for_password(request, tokens),
             (&Method::POST, exchange) => {
-                let form = read_body(body, LONGEST_FORM).await.map_err(|status| {
-                    Refusal::new(status, "UNAUTHORIZED", "the form cannot be read")
-                })?;
+                let form = read_body(body, LONGEST_FORM)
+                    .await
+                    .map_err(|status| Refusal::new(status, "UNAUTHORIZED", "the form cannot be read"))?;
                 let form = Query::form(&form);
                 if exchange { self.exchange(tokens, &form) } else { self.token_for_form(tokens, &form) }
             }
@@ -66,9 +66,8 @@ impl RegistryServer {
             "refresh_token" => self.account_of_refresh_token(field("refresh_token")),
             _ => return Err(Refusal::new(StatusCode::BAD_REQUEST, "UNSUPPORTED", "the grant type is not supported")),
         };
-        let account = account.ok_or_else(|| {
-            Refusal::new(StatusCode::UNAUTHORIZED, "UNAUTHORIZED", "authentication required")
-        })?;
+        let account =
+            account.ok_or_else(|| Refusal::new(StatusCode::UNAUTHORIZED, "UNAUTHORIZED", "authentication required"))?;
         let offline = field("access_type") == "offline" || field("grant_type") == "refresh_token";
         Ok(self.granted(tokens, Some(&account), &scopes(form), offline))
     }
@@ -81,9 +80,8 @@ impl RegistryServer {
             }
             _ => return Err(Refusal::new(StatusCode::BAD_REQUEST, "UNSUPPORTED", "the grant type is not supported")),
         };
-        let account = account.ok_or_else(|| {
-            Refusal::new(StatusCode::UNAUTHORIZED, "UNAUTHORIZED", "authentication required")
-        })?;
+        let account =
+            account.ok_or_else(|| Refusal::new(StatusCode::UNAUTHORIZED, "UNAUTHORIZED", "authentication required"))?;
         let token = self.signer.refresh(&account.name, &tokens.service, self.runtime.now());
         Ok(json_answer(StatusCode::OK, &json!({"refresh_token": token})))
     }
@@ -125,7 +123,9 @@ impl RegistryServer {
         };
         let actions: Vec<String> = match (kind, name, actions) {
             ("registry", "catalog", "*") if account.is_some_and(Account::may_list_repositories) => vec!["*".to_owned()],
-            ("repository", _, "*") => ["pull", "push", "delete"].into_iter().filter(|action| allowed(action)).map(str::to_owned).collect(),
+            ("repository", _, "*") => {
+                ["pull", "push", "delete"].into_iter().filter(|action| allowed(action)).map(str::to_owned).collect()
+            }
             _ => actions.split(',').filter(|action| allowed(action)).map(str::to_owned).collect(),
         };
         (!actions.is_empty()).then(|| Entry { kind: kind.to_owned(), name: name.to_owned(), actions })

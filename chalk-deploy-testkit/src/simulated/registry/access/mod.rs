@@ -47,9 +47,7 @@ impl RegistryServer {
             return Ok(caller);
         }
         match caller {
-            Caller::Anyone | Caller::Known(_) => {
-                Err(refusal::denied("the account may not do this in this repository"))
-            }
+            Caller::Anyone | Caller::Known(_) => Err(refusal::denied("the account may not do this in this repository")),
             Caller::Anonymous => Err(self.challenge(request, None)),
             Caller::Bearer(_) => Err(self.challenge(request, Some("insufficient_scope"))),
         }
@@ -107,8 +105,11 @@ impl RegistryServer {
             Access::Basic => format!("Basic realm=\"{}/\",service=\"ecr.amazonaws.com\"", request.origin),
             Access::Token(tokens) => {
                 let own = format!("{}{}", request.origin, tokens.path);
-                let mut challenge =
-                    format!("Bearer realm=\"{}\",service=\"{}\"", tokens.realm.as_ref().unwrap_or(&own), tokens.service);
+                let mut challenge = format!(
+                    "Bearer realm=\"{}\",service=\"{}\"",
+                    tokens.realm.as_ref().unwrap_or(&own),
+                    tokens.service
+                );
                 if let Some(scope) = scope(&request.method, &request.place) {
                     challenge.push_str(&format!(",scope=\"{scope}\""));
                 }
@@ -122,7 +123,8 @@ impl RegistryServer {
         match &request.place {
             place if place.repository().is_some() => {
                 let actions: Vec<_> = needed(&request.method, place).iter().map(|action| action.name()).collect();
-                refusal.detail(serde_json::json!([{"Type": "repository", "Name": place.repository(), "Actions": actions}]))
+                refusal
+                    .detail(serde_json::json!([{"Type": "repository", "Name": place.repository(), "Actions": actions}]))
             }
             _ => refusal,
         }
@@ -143,7 +145,9 @@ fn needed(method: &Method, place: &Place) -> &'static [Action] {
     match (place, method.as_str()) {
         // The signature is its credential.
         (Place::Storage { .. }, _) => &[],
-        (Place::Upload { .. } | Place::Uploads { .. }, _) | (_, "PUT" | "POST" | "PATCH") => &[Action::Pull, Action::Push],
+        (Place::Upload { .. } | Place::Uploads { .. }, _) | (_, "PUT" | "POST" | "PATCH") => {
+            &[Action::Pull, Action::Push]
+        }
         (_, "DELETE") => &[Action::Delete],
         _ => &[Action::Pull],
     }

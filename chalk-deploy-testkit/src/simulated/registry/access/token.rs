@@ -74,7 +74,14 @@ impl Signer {
         same(self.sign(message).as_bytes(), signature.as_bytes())
     }
 
-    pub(super) fn access(&self, name: &str, service: &str, access: Vec<Entry>, now: Timestamp, lifetime: Duration) -> String {
+    pub(super) fn access(
+        &self,
+        name: &str,
+        service: &str,
+        access: Vec<Entry>,
+        now: Timestamp,
+        lifetime: Duration,
+    ) -> String {
         self.token(name, "access", service, access, now, lifetime)
     }
 

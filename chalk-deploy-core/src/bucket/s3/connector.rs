@@ -1,0 +1,189 @@
+//! object_store's way to the network: signs a request, and sends it through the transport.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
+
+use async_trait::async_trait;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use futures::StreamExt as _;
+use http::header::{CONTENT_LENGTH, IF_NONE_MATCH};
+use http::request::Parts;
+use http::{HeaderValue, Method, Request, Response, StatusCode};
+use http_body::Frame;
+use http_body_util::BodyExt as _;
+use object_store::ClientOptions;
+use object_store::client::{
+    HttpClient, HttpConnector, HttpError, HttpErrorKind, HttpRequest, HttpResponse, HttpResponseBody, HttpService,
+};
+
+use super::encoding::decoded;
+use super::refusal::{Refusal, element};
+use super::signature::Signer;
+use crate::bucket::upload::OntoFreeKey;
+use crate::cloud::ByteStream;
+use crate::model::Digest;
+use crate::runtime::Runtime;
+use crate::transport::{RequestBody, RetryPolicy, Transport};
+use crate::{Error, ErrorCode};
+
+/// The longest answer that is read as a whole: one that holds XML.
+const XML_MOST: usize = 4 << 20;
+
+/// Makes the one client of a bucket.
+#[derive(Clone)]
+pub(super) struct Connector {
+    transport: Transport,
+    signer: Arc<Signer>,
+    runtime: Arc<dyn Runtime>,
+    /// The uploads in parts that may only be completed onto a free key.
+    onto_free_keys: Arc<Mutex<BTreeSet<String>>>,
+}
+
+impl Connector {
+    pub(super) fn new(transport: Transport, signer: Arc<Signer>, runtime: Arc<dyn Runtime>) -> Self {
+        Self { transport, signer, runtime, onto_free_keys: Arc::default() }
+    }
+}
+
+impl fmt::Debug for Connector {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Connector")
+    }
+}
+
+impl HttpConnector for Connector {
+    fn connect(&self, _: &ClientOptions) -> object_store::Result<HttpClient> {
+        Ok(HttpClient::new(self.clone()))
+    }
+}
+
+#[async_trait]
+impl HttpService for Connector {
+    async fn call(&self, request: HttpRequest) -> Result<HttpResponse, HttpError> {
+        let (mut parts, body) = request.into_parts();
+        let body = body.collect().await?.to_bytes();
+        let begins = parts.method == Method::POST && queried(&parts, "uploads").is_some();
+        let onto_free_key = begins && parts.extensions.get::<OntoFreeKey>().is_some();
+        let upload = if begins { None } else { queried(&parts, "uploadId") };
+        if let (&Method::POST, Some(upload)) = (&parts.method, &upload)
+            && self.uploads().contains(upload)
+        {
+            parts.headers.insert(IF_NONE_MATCH, HeaderValue::from_static("*"));
+        }
+        let ends = upload.filter(|_| matches!(parts.method, Method::POST | Method::DELETE));
+        let expected = expected_document(&parts);
+        let response = self.send(parts, body).await?;
+        if let Some(upload) = ends {
+            self.uploads().remove(&upload);
+        }
+        let Some(expected) = expected.filter(|_| response.status().is_success()) else {
+            return Ok(response.map(|body| HttpResponseBody::new(Answer(Mutex::new(body)))));
+        };
+        let (parts, body) = response.into_parts();
+        let body = read(body).await?;
+        if let Some(refusal) = Refusal::within(&body) {
+            return Err(failed(refusal));
+        }
+        let text = String::from_utf8_lossy(&body);
+        if !text.contains(&format!("<{expected}")) {
+            let message = format!("the server answered with something else than a {expected}");
+            return Err(failed(Error::new(ErrorCode::CloudAnswerInvalid, message)));
+        }
+        if onto_free_key && let Some(upload) = element(&text, "UploadId") {
+            self.uploads().insert(upload);
+        }
+        Ok(Response::from_parts(parts, body.into()))
+    }
+}
+
+impl Connector {
+    async fn send(&self, mut parts: Parts, body: Bytes) -> Result<Response<ByteStream>, HttpError> {
+        // object_store has hashed what it sends with a checksum.
+        let hashed = parts.headers.get("x-amz-checksum-sha256").and_then(|value| STANDARD.decode(value).ok());
+        let sha256 = match hashed.and_then(|bytes| <[u8; 32]>::try_from(bytes).ok()) {
+            Some(bytes) => Digest::from_bytes(bytes),
+            None => Digest::of(&body),
+        };
+        parts.headers.remove(CONTENT_LENGTH);
+        self.signer.sign(&parts.method, &parts.uri, &mut parts.headers, sha256).await.map_err(failed)?;
+        let body = if body.is_empty() { RequestBody::Empty } else { RequestBody::Bytes(body) };
+        // What object_store put there is its own, and not for the transport.
+        parts.extensions.clear();
+        let request = Request::from_parts(parts, body);
+        let response = self.transport.send_with_retry(request, RetryPolicy::default(), &*self.runtime).await;
+        let response = response.map_err(failed)?;
+        if passes(response.status()) {
+            return Ok(response);
+        }
+        let (parts, body) = response.into_parts();
+        // A refusal that breaks off is still a refusal.
+        let body = read(body).await.unwrap_or_default();
+        let refusal = Refusal::read(parts.status, &body);
+        if parts.status == StatusCode::NOT_FOUND && refusal.code != "NoSuchBucket" {
+            return Ok(Response::from_parts(parts, futures::stream::iter([Ok(body)]).boxed()));
+        }
+        Err(failed(refusal))
+    }
+
+    fn uploads(&self) -> std::sync::MutexGuard<'_, BTreeSet<String>> {
+        self.onto_free_keys.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The statuses that object_store tells apart by itself. The others become a [`Refusal`], which says more.
+fn passes(status: StatusCode) -> bool {
+    status.is_success() || matches!(status, StatusCode::NOT_MODIFIED | StatusCode::PRECONDITION_FAILED)
+}
+
+fn queried(parts: &Parts, name: &str) -> Option<String> {
+    let mut pairs = parts.uri.query()?.split('&').map(|pair| pair.split_once('=').unwrap_or((pair, "")));
+    let (_, value) = pairs.find(|(found, _)| *found == name)?;
+    decoded(&value.replace('+', " "))
+}
+
+/// The document that answers a request, where it is answered with one. object_store takes any other XML for an empty
+/// list, and the body of a copy for nothing.
+fn expected_document(parts: &Parts) -> Option<&'static str> {
+    match parts.method {
+        Method::POST if queried(parts, "uploads").is_some() => Some("InitiateMultipartUploadResult"),
+        Method::POST => Some("CompleteMultipartUploadResult"),
+        Method::PUT if parts.headers.contains_key("x-amz-copy-source") => Some("CopyObjectResult"),
+        Method::GET if queried(parts, "list-type").is_some() => Some("ListBucketResult"),
+        _ => None,
+    }
+}
+
+/// Never of a kind that object_store repeats.
+fn failed(error: impl std::error::Error + Send + Sync + 'static) -> HttpError {
+    HttpError::new(HttpErrorKind::Unknown, error)
+}
+
+async fn read(mut body: ByteStream) -> Result<Bytes, HttpError> {
+    let mut collected = Vec::new();
+    while let Some(piece) = body.next().await {
+        let piece = piece.map_err(failed)?;
+        if collected.len() + piece.len() > XML_MOST {
+            return Err(failed(std::io::Error::other("the answer is longer than any that makes sense")));
+        }
+        collected.extend_from_slice(&piece);
+    }
+    Ok(collected.into())
+}
+
+/// An answer's bytes as a body. The lock is never taken; it makes the stream shareable, which object_store asks for.
+struct Answer(Mutex<ByteStream>);
+
+impl http_body::Body for Answer {
+    type Data = Bytes;
+    type Error = HttpError;
+
+    fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, HttpError>>> {
+        let stream = self.get_mut().0.get_mut().unwrap_or_else(PoisonError::into_inner);
+        stream.poll_next_unpin(context).map(|piece| piece.map(|piece| piece.map(Frame::data).map_err(failed)))
+    }
+}

@@ -1,0 +1,164 @@
+//! A base image, read by digest: its manifest and its config, and not its layers.
+
+use std::sync::Arc;
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::contents::RegistryBlob;
+use crate::cloud::{ImageManifest, ManifestLocator, Payload, Registry};
+use crate::model::environment::BaseImage;
+use crate::model::{Descriptor, Digest};
+use crate::{Error, ErrorCode, Result, text};
+
+/// No config is larger.
+const CONFIG_MOST: u64 = 4 << 20;
+/// What container runtimes can stack, less one for ours.
+const LAYERS_MOST: usize = 126;
+
+/// What of a base image a new one is made from.
+#[derive(Debug)]
+pub(super) struct Base {
+    pub(super) image: BaseImage,
+    pub(super) layers: Vec<Descriptor>,
+    pub(super) config: Value,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Document {
+    config: Option<Entry>,
+    layers: Option<Vec<Entry>>,
+    manifests: Option<Vec<Entry>>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Entry {
+    media_type: String,
+    digest: Digest,
+    size: u64,
+    #[serde(default)]
+    urls: Vec<String>,
+    platform: Option<Platform>,
+}
+
+#[derive(Deserialize)]
+struct Platform {
+    os: String,
+    architecture: String,
+    variant: Option<String>,
+}
+
+impl Base {
+    /// Reads it. An index is followed to the image of the platform.
+    pub(super) async fn read(registry: &Arc<dyn Registry>, image: &BaseImage, platform: &str) -> Result<Self> {
+        let refused = |message: &str| {
+            Error::new(ErrorCode::BuildFailed, message)
+                .on(subject(image))
+                .with_hint("name another base image, built for this platform")
+        };
+        let unreadable =
+            |error: serde_json::Error| refused("the base image's manifest does not parse").caused_by(error);
+        let manifest = manifest(registry, image, image.digest).await?;
+        let mut document: Document = serde_json::from_slice(&manifest.bytes).map_err(unreadable)?;
+        if let Some(manifests) = document.manifests.take() {
+            let fitting = manifests.into_iter().find(|entry| entry.platform.as_ref().is_some_and(|of| of.is(platform)));
+            let digest = fitting.ok_or_else(|| refused(&format!("the base image has no image for {platform}")))?.digest;
+            let manifest = self::manifest(registry, image, digest).await?;
+            document = serde_json::from_slice(&manifest.bytes).map_err(unreadable)?;
+        }
+        let (Some(config), Some(layers)) = (document.config, document.layers) else {
+            return Err(refused("the base image's manifest names no config or no layers"));
+        };
+        if layers.len() > LAYERS_MOST {
+            return Err(refused(&format!("the base image has more than {LAYERS_MOST} layers")));
+        }
+        if config.size > CONFIG_MOST {
+            return Err(refused("the base image's config is larger than 4 MiB"));
+        }
+        let layers = layers
+            .into_iter()
+            .map(|layer| {
+                layer.described().ok_or_else(|| refused("a layer of the base image lies outside its registry"))
+            })
+            .collect::<Result<Vec<_>>>()?;
+        let blob = RegistryBlob::new(registry.clone(), image.repository.clone(), config.digest);
+        let config = Payload::new(config.digest, config.size, Arc::new(blob)).bytes().await?;
+        let config: Value = serde_json::from_slice(&config)
+            .map_err(|error| refused("the base image's config does not parse").caused_by(error))?;
+        let base = Self { image: image.clone(), layers, config };
+        base.check(platform).map_err(|message| refused(&message))?;
+        Ok(base)
+    }
+
+    fn check(&self, platform: &str) -> Result<(), String> {
+        let diffs = self.config["rootfs"]["diff_ids"].as_array();
+        let parse = |diff: &Value| diff.as_str().is_some_and(|text| text.parse::<Digest>().is_ok());
+        if !diffs.is_some_and(|diffs| diffs.len() == self.layers.len() && diffs.iter().all(parse)) {
+            return Err("the base image's config does not list its layers".to_owned());
+        }
+        let member = |name: &str| self.config[name].as_str().map(str::to_owned);
+        let of = Platform {
+            os: member("os").unwrap_or_else(|| "linux".to_owned()),
+            architecture: member("architecture").unwrap_or_default(),
+            variant: member("variant"),
+        };
+        if !of.is(platform) {
+            return Err(format!(
+                "the base image is for {}/{} and not for {platform}",
+                text::line(&of.os, 20),
+                text::line(&of.architecture, 20)
+            ));
+        }
+        let directory = self.config["config"]["WorkingDir"].as_str().unwrap_or_default();
+        // A working directory there leads out of the container (CVE-2024-21626).
+        if ["/proc", "/sys", "/dev"].iter().any(|tree| directory.starts_with(tree)) {
+            return Err("the base image works in a directory of the kernel's".to_owned());
+        }
+        Ok(())
+    }
+
+    /// A label of the base image.
+    pub(super) fn label(&self, name: &str) -> Option<&str> {
+        self.config["config"]["Labels"][name].as_str()
+    }
+}
+
+pub(super) fn subject(image: &BaseImage) -> String {
+    format!("base image {}@{}", image.repository, image.digest)
+}
+
+async fn manifest(registry: &Arc<dyn Registry>, image: &BaseImage, digest: Digest) -> Result<ImageManifest> {
+    let found = registry.manifest(&image.repository, &ManifestLocator::Digest(digest)).await?;
+    found.filter(|manifest| manifest.digest() == digest).ok_or_else(|| {
+        Error::new(ErrorCode::ObjectMissing, "the base image is not in its repository")
+            .on(subject(image))
+            .with_hint("push it there, or name another base image")
+    })
+}
+
+impl Entry {
+    fn described(self) -> Option<Descriptor> {
+        let gzip = "application/vnd.oci.image.layer.v1.tar+gzip";
+        let media_type = match self.media_type.as_str() {
+            // The same bytes under the name that an OCI manifest gives them.
+            "application/vnd.docker.image.rootfs.diff.tar.gzip" => gzip,
+            "application/vnd.docker.image.rootfs.diff.tar" => "application/vnd.oci.image.layer.v1.tar",
+            other if other.starts_with("application/vnd.oci.image.layer.v1.tar") => other,
+            // Foreign layers, which are fetched from wherever they say, and what is no layer at all.
+            _ => return None,
+        };
+        let descriptor = Descriptor { media_type: media_type.to_owned(), digest: self.digest, size: self.size };
+        self.urls.is_empty().then_some(descriptor)
+    }
+}
+
+impl Platform {
+    /// `os/architecture[/variant]`; a variant counts only where both have one.
+    fn is(&self, platform: &str) -> bool {
+        let mut parts = platform.split('/');
+        let same = parts.next() == Some(&self.os) && parts.next() == Some(&self.architecture);
+        same && parts.next().zip(self.variant.as_deref()).is_none_or(|(asked, of)| asked == of)
+    }
+}

@@ -1,0 +1,103 @@
+//! The image's config and manifest (OCI image specification 1.1): the base image's, and what the source adds.
+
+use serde_json::{Map, Value, json};
+
+use super::SOURCE_DIRECTORY;
+use super::base::Base;
+use super::layer::Layer;
+use crate::cloud::BuildRequest;
+use crate::model::Descriptor;
+
+pub(super) const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
+pub(super) const CONFIG: &str = "application/vnd.oci.image.config.v1+json";
+/// Images carry no time, or no two builds were equal.
+const CREATED: &str = "1970-01-01T00:00:00Z";
+
+/// The environment variable that tells the program where the project lies.
+const SOURCE_VARIABLE: &str = "CHALK_SOURCE_DIRECTORY";
+
+/// The config: a pure function of the base image's and of what decides the content.
+pub(super) fn config(base: &Base, layer: &Layer, request: &BuildRequest) -> Vec<u8> {
+    let mut document = base.config.clone();
+    let root = object(&mut document);
+    root.insert("created".to_owned(), CREATED.into());
+    let inner = object(root.entry("config").or_insert(Value::Null));
+    set_variable(inner, &format!("{SOURCE_VARIABLE}={SOURCE_DIRECTORY}"));
+    let labels = object(inner.entry("Labels").or_insert(Value::Null));
+    for (name, value) in [
+        // Where the base image lies is no part of what it is, so its name is left out.
+        ("org.opencontainers.image.base.digest", base.image.digest.to_string()),
+        ("chalk.ai/component", base.image.component.to_string()),
+        ("chalk.ai/source-digest", request.source.sha256.to_string()),
+        ("chalk.ai/content-digest", request.content_digest().to_string()),
+    ] {
+        labels.insert(name.to_owned(), value.into());
+    }
+    let history = list(root.entry("history").or_insert(Value::Null));
+    history.push(json!({
+        "created": CREATED,
+        "created_by": format!("chalk-deploy: {SOURCE_DIRECTORY} from {}", request.source.sha256),
+    }));
+    let rootfs = object(root.entry("rootfs").or_insert(Value::Null));
+    rootfs.insert("type".to_owned(), "layers".into());
+    list(rootfs.entry("diff_ids").or_insert(Value::Null)).push(layer.diff.to_string().into());
+    bytes(&document)
+}
+
+/// The manifest: the base image's layers by their descriptors, and ours on top.
+pub(super) fn manifest(base: &Base, config: &Descriptor, layer: &Layer) -> Vec<u8> {
+    let described = |descriptor: &Descriptor| json!({"mediaType": descriptor.media_type, "digest": descriptor.digest, "size": descriptor.size});
+    let layers: Vec<_> = base.layers.iter().chain([&layer.descriptor]).map(described).collect();
+    bytes(&json!({
+        "schemaVersion": 2,
+        "mediaType": MANIFEST,
+        "config": described(config),
+        "layers": layers,
+        "annotations": {"org.opencontainers.image.base.digest": base.image.digest},
+    }))
+}
+
+/// Members in the order of their names, whatever order the maps of this program keep: another program that is built with
+/// another feature of `serde_json` must come to the same digest.
+fn bytes(document: &Value) -> Vec<u8> {
+    fn ordered(value: &Value) -> Value {
+        match value {
+            Value::Object(members) => {
+                let mut members: Vec<_> = members.iter().map(|(name, value)| (name.clone(), ordered(value))).collect();
+                members.sort_by(|(one, _), (other, _)| one.cmp(other));
+                Value::Object(members.into_iter().collect())
+            }
+            Value::Array(values) => Value::Array(values.iter().map(ordered).collect()),
+            value => value.clone(),
+        }
+    }
+    ordered(document).to_string().into_bytes()
+}
+
+/// The member of a document that should be an object; made one if it is not.
+fn object(value: &mut Value) -> &mut Map<String, Value> {
+    if !value.is_object() {
+        *value = Value::Object(Map::new());
+    }
+    match value {
+        Value::Object(members) => members,
+        _ => unreachable!("it was made an object"),
+    }
+}
+
+fn list(value: &mut Value) -> &mut Vec<Value> {
+    if !value.is_array() {
+        *value = Value::Array(Vec::new());
+    }
+    match value {
+        Value::Array(values) => values,
+        _ => unreachable!("it was made a list"),
+    }
+}
+
+fn set_variable(config: &mut Map<String, Value>, variable: &str) {
+    let name = format!("{SOURCE_VARIABLE}=");
+    let variables = list(config.entry("Env").or_insert(Value::Null));
+    variables.retain(|value| !value.as_str().is_some_and(|text| text.starts_with(&name)));
+    variables.push(variable.into());
+}
