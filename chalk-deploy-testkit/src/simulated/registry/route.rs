@@ -49,8 +49,10 @@ impl Place {
     ///
     /// A repository may be called `tags/list` or `blobs`; so a path is read from its end.
     pub(super) fn of(path: &str) -> Result<Self, Refusal> {
-        let decoded = percent_decode(path).ok_or_else(|| refusal::not_found("the path is not UTF-8"))?;
-        let segments: Vec<&str> = decoded.split('/').skip(1).collect();
+        // Decoded one by one: an escaped slash separates nothing.
+        let decoded: Option<Vec<_>> = path.split('/').skip(1).map(percent_decode).collect();
+        let decoded = decoded.ok_or_else(|| refusal::not_found("the path is not UTF-8"))?;
+        let segments: Vec<&str> = decoded.iter().map(String::as_str).collect();
         match segments.as_slice() {
             ["v2"] | ["v2", ""] => Ok(Self::Base),
             ["v2", "_catalog"] => Ok(Self::Catalog),
@@ -73,7 +75,7 @@ impl Place {
             [STORAGE, name @ .., digest] => {
                 Ok(Self::Storage { repository: repository(name)?, digest: content_digest(digest)? })
             }
-            _ => Ok(Self::Other(decoded)),
+            _ => Ok(Self::Other(path.to_owned())),
         }
     }
 
@@ -118,9 +120,9 @@ fn upload(id: &str) -> Result<String, Refusal> {
     if valid { Ok(id.to_owned()) } else { Err(refusal::upload_unknown("there is no such upload")) }
 }
 
-fn percent_decode(path: &str) -> Option<String> {
-    let mut bytes = Vec::with_capacity(path.len());
-    let mut rest = path.as_bytes();
+fn percent_decode(segment: &str) -> Option<String> {
+    let mut bytes = Vec::with_capacity(segment.len());
+    let mut rest = segment.as_bytes();
     while let Some((&first, after)) = rest.split_first() {
         rest = after;
         if first == b'%' {

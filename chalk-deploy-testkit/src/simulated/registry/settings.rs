@@ -135,10 +135,10 @@ pub enum Mounts {
 pub enum Downloads {
     /// From here.
     Here,
-    /// From a storage that trusts a signature in the query, and refuses a request with any other credential, as S3
-    /// does. `host` as in `storage.example`; `None` for the own host.
+    /// From a storage that trusts a signature in the query. On another host it refuses a request that brings any other
+    /// credential along, as S3 does; on the own host clients rightly send theirs.
     Storage {
-        /// The host of the storage.
+        /// The host of the storage, as in `storage.example`; `None` for the own one.
         host: Option<String>,
     },
 }
