@@ -20,7 +20,7 @@ use chalk_deploy_core::oci::{Credential, OciRegistry, OciSettings, Secret, Stati
 use chalk_deploy_core::runtime::Runtime;
 use chalk_deploy_core::traffic::{GatewayProbe, GatewayReference, GatewayTraffic, RouteSettings};
 use chalk_deploy_core::transport::{NetworkTransport, Transport};
-use chalk_deploy_core::{Error, ErrorCode, Result, text};
+use chalk_deploy_core::{Error, ErrorCode, Result};
 use chalk_deploy_testkit::simulated::plane::{PlaneSettings, SharedPlane, SimulatedEnvironments};
 
 use super::target::{BaseImageReference, GatewayName, ImageVersion, RegistryUrl, TargetArguments};
