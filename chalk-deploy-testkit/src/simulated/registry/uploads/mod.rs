@@ -67,7 +67,7 @@ impl RegistryServer {
     }
 
     pub(super) fn upload_status(&self, request: &Incoming, repository: &str, id: &str) -> Answer {
-        let session = self.session(request, repository, id, Stale::Allowed)?;
+        let session = self.session(request, repository, id, OldLocation::Allowed)?;
         Ok(self.accepted(request, StatusCode::NO_CONTENT, id, &session))
     }
 
@@ -78,7 +78,7 @@ impl RegistryServer {
         id: &str,
         body: ByteStream,
     ) -> Answer {
-        let session = self.session(request, repository, id, Stale::Refused)?;
+        let session = self.session(request, repository, id, OldLocation::Refused)?;
         if self.settings.uploads.chunks.is_some_and(|most| session.chunks >= most) {
             return Err(refusal::unsupported("chunked uploads are not supported"));
         }
@@ -99,7 +99,7 @@ impl RegistryServer {
         id: &str,
         body: ByteStream,
     ) -> Answer {
-        let session = self.session(request, repository, id, Stale::Refused)?;
+        let session = self.session(request, repository, id, OldLocation::Refused)?;
         let digest = request.query.get("digest").ok_or_else(|| refusal::digest_invalid("`digest` is missing"))?;
         let digest = parse_digest(digest)?;
         self.finish(request, id, session, &digest, body).await
@@ -199,7 +199,7 @@ impl RegistryServer {
     }
 
     /// The upload that a request goes on with.
-    fn session(&self, request: &Incoming, repository: &str, id: &str, stale: Stale) -> Result<Session, Refusal> {
+    fn session(&self, request: &Incoming, repository: &str, id: &str, old: OldLocation) -> Result<Session, Refusal> {
         let session = Session::read(&self.storage.room, id)?;
         let session = session.filter(|session| session.repository == repository).ok_or_else(unknown)?;
         if self.settings.uploads.location == UploadLocation::Elsewhere {
@@ -208,7 +208,7 @@ impl RegistryServer {
             if !self.signer.is_signed(&state_of(id, offset), signature) {
                 return Err(refusal::upload_invalid("the location is not the one that the last answer gave"));
             }
-            if stale == Stale::Refused && offset != session.offset().to_string() {
+            if old == OldLocation::Refused && offset != session.offset().to_string() {
                 return Err(self.out_of_place(request, id, &session, "the location is not that of the last answer"));
             }
         }
@@ -262,7 +262,7 @@ impl RegistryServer {
 
 /// Whether a location from before the last answer is taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Stale {
+enum OldLocation {
     Allowed,
     Refused,
 }
