@@ -7,8 +7,8 @@ use chalk_deploy_core::model::{
 };
 
 use super::*;
-use crate::simulated::kubernetes::{Cluster, ClusterSettings};
 use crate::simulated::kubernetes::resource::{NAMESPACE, POD, Resource};
+use crate::simulated::kubernetes::{Cluster, ClusterSettings};
 use crate::simulated::seam::{ImageSource, PulledImage, SIMULATED_ENGINE};
 
 /// A registry that has every image.
