@@ -21,7 +21,7 @@
 //! | feature | enables |
 //! |---|---|
 //! | `sqlite` | `store::SqliteStore`, the embedded deployment store |
-//! | `network` | `transport::network`, the transport over sockets |
+//! | `network` | `transport::NetworkTransport`, the transport over sockets |
 //! | `object-store` | `bucket`, the `ObjectStore` adapter on object_store |
 //! | `oci` | `oci`, the `Registry` adapter on the OCI distribution protocol |
 //! | `kubernetes` | `kubernetes`, the `ClusterApi` adapter on kube, and the `TrafficShifter` in `traffic` |

@@ -45,9 +45,13 @@ struct House {
 
 impl House {
     fn new(settings: BucketSettings, s3: S3Settings) -> Self {
+        Self::under(ProtocolFaults::new(), settings, s3)
+    }
+
+    fn under(faults: ProtocolFaults, settings: BucketSettings, s3: S3Settings) -> Self {
         let (world, runtime) = (World::memory(), VirtualRuntime::new(1));
         let server = BucketServer::new(&world, runtime.clone(), settings).expect("a server");
-        let faults = Arc::new(ProtocolFaults::new());
+        let faults = Arc::new(faults);
         let transport = in_process(faulty(Arc::new(server), faults.clone(), runtime.clone()));
         let bucket = Bucket::s3(transport.clone(), s3, runtime.clone()).expect("valid settings");
         Self { bucket, faults, world, runtime, transport }
@@ -85,10 +89,17 @@ fn large(length: usize) -> Payload {
     impl PayloadSource for Pieces {
         async fn open(&self) -> Result<ByteStream> {
             let pieces: Vec<_> = self.0.chunks(700_001).map(Bytes::copy_from_slice).map(Ok).collect();
-            Ok(futures::stream::iter(pieces).boxed())
+            // Other writers come in between.
+            let pieces = futures::stream::iter(pieces).then(|piece| async {
+                tokio::task::yield_now().await;
+                piece
+            });
+            Ok(pieces.boxed())
         }
     }
-    let bytes: Bytes = (0..length).map(|at| u8::try_from(at % 251).expect("below 256")).collect();
+    let mut bytes = (0..=250).collect::<Vec<u8>>().repeat(length / 251 + 1);
+    bytes.truncate(length);
+    let bytes = Bytes::from(bytes);
     Payload::new(Digest::of(&bytes), length as u64, Arc::new(Pieces(bytes)))
 }
 
@@ -111,8 +122,9 @@ async fn a_bucket_in_a_directory_passes_the_suite_whole_and_in_parts() {
     object_store::suite(&whole, "run").await.assert_passed();
     let parts = Bucket::local(folder.path()).expect("a bucket").with_limits(2, 300_000, 2);
     object_store::suite(&parts, "another run").await.assert_passed();
-    let ends = |name: &str| name.ends_with(".object");
-    assert!(files_in(folder.path()).iter().all(|name| ends(name)), "nothing is left but objects");
+    let mut left = files_in(folder.path());
+    left.retain(|name| !name.ends_with(".object") || name.contains("staging"));
+    assert_eq!(left, Vec::<String>::new(), "nothing is left but objects");
 }
 
 fn files_in(folder: &std::path::Path) -> Vec<String> {
@@ -252,7 +264,8 @@ async fn a_completion_that_was_not_done_is_an_error_and_leaves_nothing() {
 async fn two_uploads_in_parts_of_other_bytes_to_one_write_once_key_leave_the_first() {
     let house = House::plain();
     let (one, two) = (large(12 << 20), large((12 << 20) + 1));
-    let [first, second] = [&one, &two].map(|payload| house.bucket.put(&key("a"), payload, PutMode::WriteOnce));
+    let key = key("a");
+    let [first, second] = [&one, &two].map(|payload| house.bucket.put(&key, payload, PutMode::WriteOnce));
     let (first, second) = futures::join!(first, second);
     let (winner, lost) = match (first, second) {
         (Ok(_), Err(error)) => (&one, error),
@@ -260,7 +273,7 @@ async fn two_uploads_in_parts_of_other_bytes_to_one_write_once_key_leave_the_fir
         (first, second) => panic!("not exactly one has won: {first:?}, {second:?}"),
     };
     assert_eq!(lost.code(), ErrorCode::ObjectExists);
-    assert_eq!(Digest::of(read(&house.bucket, &key("a")).await), winner.sha256());
+    assert_eq!(Digest::of(read(&house.bucket, &key).await), winner.sha256());
     assert_eq!(house.leftovers(), Vec::<String>::new());
 }
 
@@ -272,13 +285,11 @@ async fn a_hiccup_is_bridged_and_an_outage_is_the_drivers() {
         house.faults.next(any().method("PUT"), fault);
         house.bucket.put(&key("a"), &small, PutMode::Replace).await.expect("stored");
     }
-    let begun = house.runtime.monotonic();
-    for _ in 0..3 {
-        house.faults.next(any(), ProtocolFault::busy(503, 2));
-    }
+    let outage = ProtocolFaults::new().from(any(), 1, ProtocolFault::busy(503, 2));
+    let house = House::under(outage, settings(), s3());
     let error = house.bucket.head(&key("a")).await.expect_err("overloaded");
     assert_eq!((error.code(), error.retry()), (ErrorCode::CloudUnavailable, Retry::Temporary));
-    assert_eq!(house.runtime.monotonic() - begun, Duration::from_secs(4), "two waits of the server's own length");
+    assert_eq!(house.runtime.monotonic(), Duration::from_secs(4), "two waits of the server's own length");
 }
 
 #[tokio::test(start_paused = true)]
@@ -302,7 +313,8 @@ async fn every_refusal_says_what_to_do() {
         (500, xml("InternalError"), ErrorCode::CloudUnavailable, "resume"),
         (409, xml("ConditionalRequestConflict"), ErrorCode::CloudUnavailable, "resume"),
         (200, "no XML\u{1b}[31m".to_owned(), ErrorCode::CloudAnswerInvalid, "check the address"),
-        (200, xml("InternalError"), ErrorCode::CloudAnswerInvalid, "check the address"),
+        (200, xml("InternalError"), ErrorCode::CloudUnavailable, "resume"),
+        (200, "<html><body>Welcome</body></html>".to_owned(), ErrorCode::CloudAnswerInvalid, "check the address"),
         (418, "<html>".repeat(100_000), ErrorCode::CloudAnswerInvalid, "check the address"),
     ] {
         let house = House::plain();
@@ -328,11 +340,9 @@ async fn a_copy_that_fails_after_its_head_was_sent_is_no_success() {
 
 #[tokio::test(start_paused = true)]
 async fn a_body_that_breaks_off_is_no_whole_object_in_either_direction() {
-    let house = House::plain();
+    let cut = |faults: ProtocolFaults, nth| faults.at(any().method("PUT"), nth, ProtocolFault::CutRequest { after: 4 });
+    let house = House::under((1..=3).fold(ProtocolFaults::new(), cut), settings(), s3());
     let payload = Payload::from_bytes("a whole object");
-    for _ in 0..3 {
-        house.faults.next(any().method("PUT"), ProtocolFault::CutRequest { after: 4 });
-    }
     let error = house.bucket.put(&key("a"), &payload, PutMode::WriteOnce).await.expect_err("cut");
     assert_eq!(error.code(), ErrorCode::CloudUnavailable);
     assert_eq!(house.bucket.head(&key("a")).await.expect("readable"), None);
@@ -472,4 +482,68 @@ async fn the_same_seed_gives_the_same_requests_and_the_same_world() {
     };
     let (one, other) = (run().await, run().await);
     assert!(one == other, "{}\n{}", one.0, other.0);
+}
+
+/// Runs the AWS command line on the server, if it is installed.
+#[tokio::test]
+async fn the_aws_command_line_is_served() {
+    let runtime = SystemRuntime::new();
+    let server = BucketServer::new(&World::memory(), runtime.clone(), settings()).expect("a server");
+    let listening = serve(Arc::new(server), 0).await.expect("a free port");
+    let endpoint = format!("http://{}", listening.address());
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let file = |name: &str| folder.path().join(name).to_string_lossy().into_owned();
+    let bytes: Vec<u8> = (0..20_000_000_u32).map(|number| number.to_le_bytes()[1]).collect();
+    std::fs::write(file("large"), &bytes).expect("a file");
+    std::fs::write(file("small"), "small").expect("a file");
+    // Without this it presigns with version 2, which newer regions of S3 refuse as well.
+    std::fs::write(file("config"), "[default]\ns3 =\n    signature_version = s3v4\n").expect("a file");
+    let aws = async |arguments: &[&str]| {
+        let run = tokio::process::Command::new("aws")
+            .args(["--endpoint-url", &endpoint])
+            .args(arguments)
+            .env("AWS_ACCESS_KEY_ID", "AKIA")
+            .env("AWS_SECRET_ACCESS_KEY", "secret")
+            .env("AWS_DEFAULT_REGION", "us-east-1")
+            .env("AWS_EC2_METADATA_DISABLED", "true")
+            .env("AWS_CONFIG_FILE", file("config"))
+            .env("AWS_SHARED_CREDENTIALS_FILE", file("none"))
+            .env("AWS_PAGER", "")
+            .output();
+        let output = run.await.ok()?;
+        let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        Some((output.status.success(), said))
+    };
+    if aws(&["--version"]).await.is_none_or(|(works, _)| !works) {
+        use std::io::Write as _;
+        let _ = writeln!(std::io::stderr(), "skipped: the AWS command line is not installed");
+        return;
+    }
+    let does = async |arguments: &[&str]| {
+        let (succeeds, said) = aws(arguments).await.expect("it was there a moment ago");
+        assert!(succeeds, "{arguments:?}: {said}");
+        said
+    };
+    does(&["s3", "mb", "s3://other"]).await;
+    does(&["s3", "cp", &file("large"), "s3://archives/dir/a large+one"]).await;
+    does(&["s3", "cp", &file("small"), "s3://archives/small"]).await;
+    let listed = does(&["s3", "ls", "--recursive", "s3://archives/"]).await;
+    assert!(listed.contains("20000000 dir/a large+one") && listed.contains("5 small"), "{listed}");
+    assert!(does(&["s3", "ls", "s3://archives/"]).await.contains("PRE dir/"));
+    does(&["s3", "cp", "s3://archives/dir/a large+one", &file("back")]).await;
+    assert!(std::fs::read(file("back")).expect("a file") == bytes, "what came back is not what was sent");
+    does(&["s3", "cp", "s3://archives/small", "s3://other/copied"]).await;
+    let put =
+        ["s3api", "put-object", "--bucket", "archives", "--if-none-match", "*", "--body", &file("small"), "--key"];
+    does(&[&put[..], &["once", "--checksum-algorithm", "SHA256"]].concat()).await;
+    let (again, said) = aws(&[&put[..], &["once"]].concat()).await.expect("installed");
+    assert!(!again && said.contains("PreconditionFailed"), "{said}");
+    let url = does(&["s3", "presign", "s3://archives/small", "--expires-in", "60"]).await;
+    let request = Request::get(url.trim()).body(RequestBody::Empty).expect("a request");
+    let transport = NetworkTransport::builder().build().expect("a transport");
+    assert_eq!(transport.send(request).await.expect("an answer").status(), 200);
+    does(&["s3", "rm", "--recursive", "s3://archives/"]).await;
+    assert_eq!(does(&["s3", "ls", "s3://archives/"]).await, "");
+    let bucket = Bucket::s3(transport, s3().with_endpoint(endpoint.clone()), runtime).expect("valid settings");
+    assert_eq!(bucket.list("", None, 10).await.expect("listed"), []);
 }

@@ -8,6 +8,8 @@ use chalk_deploy_core::model::{DeploymentTag, IdempotencyKey, Promotion, Strateg
 use chalk_deploy_core::{Error, ErrorCode, Result, text};
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, ValueEnum};
 
+use super::target::TargetArguments;
+
 const EXAMPLES: &str = "\
 Examples:
   apply examples/projects/fraud                        deploy into the environment `default` and wait for the end
@@ -15,6 +17,7 @@ Examples:
   apply . --environment prod --resume                  go on with what was interrupted
   apply . --no-promote --deployment-tag green          leave the new version ready, without traffic
   apply . --json --force | jq .event                   one JSON object a line
+  apply . --force --serve                              and then ask the gateway who answers
 
 Exit codes:
   0 SUCCESS, or detached with --no-await    1 any other end    2 bad input, nothing created
@@ -24,8 +27,9 @@ The environment variables CHALK_DEPLOY_LOG and RUST_LOG switch the log on, on st
 
 /// Deploys a Chalk project: upload, build, archive, push, rollout.
 ///
-/// Runs on embedded stand-ins for the cloud, which live in the state folder and outlive this process: kill it at any
-/// moment, and `--resume` goes on where it stood.
+/// Runs on simulated servers (registry, Kubernetes, gateway, bucket) in this process, whose state lies in the state
+/// folder and outlives it: kill it at any moment, and `--resume` goes on where it stood. With `--kubeconfig` and its
+/// companions it runs on real ones.
 #[derive(Debug, Parser)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 #[command(name = "apply", version, after_help = EXAMPLES, max_term_width = 120)]
@@ -81,6 +85,13 @@ pub(super) struct Arguments {
     /// A key under which the same request may be repeated without starting a second deployment
     #[arg(long, value_name = "KEY", value_parser = key)]
     pub(super) idempotency_key: Option<IdempotencyKey>,
+
+    /// When it has ended, keep the simulated gateway up until Ctrl-C, and print where it answers
+    #[arg(long, conflicts_with_all = ["no_await", "kubeconfig"])]
+    pub(super) serve: bool,
+
+    #[command(flatten)]
+    pub(super) target: TargetArguments,
 }
 
 /// The names of the strategies on the command line.
@@ -96,7 +107,7 @@ pub(super) enum StrategyName {
 #[derive(Debug)]
 pub(super) enum Asked {
     /// A deployment.
-    Run(Arguments),
+    Run(Box<Arguments>),
     /// A text to be shown: the help.
     Show(String),
 }
@@ -127,7 +138,8 @@ impl Arguments {
                 .on(format!("--deployment-tag {twice}"))
                 .with_hint("give each tag once"));
         }
-        Ok(Asked::Run(arguments))
+        arguments.target.check()?;
+        Ok(Asked::Run(Box::new(arguments)))
     }
 
     pub(super) const fn promotion(&self) -> Promotion {

@@ -2,18 +2,21 @@
 //!
 //! - [`arguments`]: the command line.
 //! - [`input`]: from the project's directory to a request.
+//! - [`target`] and [`data_plane`]: where it goes.
 //! - [`session`]: one run, on [`follow`] (events, Ctrl-C) and [`confirm`] (the question).
 //! - [`view`]: what is shown.
 //! - [`exit`]: how the process ends.
 
 mod arguments;
 mod confirm;
+mod data_plane;
 mod exit;
 mod follow;
 mod input;
 mod interrupt;
 mod logging;
 mod session;
+mod target;
 mod view;
 
 use std::process::ExitCode;

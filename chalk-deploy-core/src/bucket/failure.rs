@@ -12,23 +12,27 @@ use crate::{Error, ErrorCode};
 
 /// The error for a person and for the driver. What our own transport or the parsed refusal of S3 says comes first;
 /// object_store's own words hold URLs and whole answers.
-pub(super) fn mapped(error: StoreError, subject: &str) -> Error {
-    if let Some(refusal) = found::<Refusal>(&error) {
+pub(super) fn mapped(error: &StoreError, subject: &str) -> Error {
+    if let Some(refusal) = found::<Refusal>(error) {
         return refusal.error(subject);
     }
-    if let Some(failure) = found::<TransportError>(&error) {
+    if let Some(failure) = found::<TransportError>(error) {
         // The sources of a borrowed error cannot be taken; what they say is in the record.
         return match failure.source.as_ref().and_then(|source| source.downcast_ref::<Error>()) {
             Some(exact) => Error::from(exact.record()).on(subject),
             None => Error::new(ErrorCode::CloudUnavailable, text::line(&failure.message, 300)).on(subject),
         };
     }
-    if let Some(own) = found::<Error>(&error) {
-        return Error::from(own.record());
+    if let Some(own) = found::<Error>(error) {
+        return if own.subject().is_empty() {
+            Error::from(own.record()).on(subject)
+        } else {
+            Error::from(own.record())
+        };
     }
     // The file system says as an I/O error what object_store has understood already.
     let understood = matches!(error, StoreError::NotFound { .. } | StoreError::AlreadyExists { .. });
-    if let Some(failure) = found::<io::Error>(&error).filter(|_| !understood) {
+    if let Some(failure) = found::<io::Error>(error).filter(|_| !understood) {
         let error = match failure.kind() {
             io::ErrorKind::PermissionDenied => Error::new(ErrorCode::PermissionDenied, "the file system refuses it")
                 .with_hint("give this process the right to read and write the directory of the bucket"),
@@ -39,8 +43,8 @@ pub(super) fn mapped(error: StoreError, subject: &str) -> Error {
         };
         return error.on(subject).caused_by(io::Error::other(text::line(&failure.to_string(), 300)));
     }
-    let cause = text::line(&last(&error).to_string(), 300);
-    let (code, message) = match &error {
+    let cause = text::line(&last(error).to_string(), 300);
+    let (code, message) = match error {
         StoreError::NotFound { .. } => (ErrorCode::ObjectMissing, "there is no such object"),
         StoreError::AlreadyExists { .. } | StoreError::Precondition { .. } => {
             (ErrorCode::ObjectExists, "the key holds something already")

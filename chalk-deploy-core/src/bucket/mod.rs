@@ -23,8 +23,6 @@ mod local;
 mod object;
 mod s3;
 mod upload;
-#[cfg(test)]
-mod tests;
 
 use std::fmt;
 use std::path::Path as FilePath;
@@ -133,7 +131,7 @@ impl Bucket {
     pub fn local(directory: impl AsRef<FilePath>) -> Result<Self> {
         let directory = directory.as_ref();
         let failed =
-            |error: object_store::Error| failure::mapped(error, &format!("directory `{}`", directory.display()));
+            |error: object_store::Error| failure::mapped(&error, &format!("directory `{}`", directory.display()));
         std::fs::create_dir_all(directory).map_err(|error| {
             let code = match error.kind() {
                 std::io::ErrorKind::PermissionDenied => ErrorCode::PermissionDenied,

@@ -52,7 +52,7 @@ impl ObjectStore for Bucket {
             Err(StoreError::AlreadyExists { .. } | StoreError::Precondition { .. }) if conditional => {
                 self.accept_equal(key, payload.sha256(), payload.size()).await
             }
-            Err(error) => Err(failure::mapped(error, &self.subject(key))),
+            Err(error) => Err(failure::mapped(&error, &self.subject(key))),
         }
     }
 
@@ -62,12 +62,12 @@ impl ObjectStore for Bucket {
 
     async fn get(&self, key: &ObjectKey) -> Result<ObjectDownload> {
         let found = self.store.get_opts(&self.path(key)?, GetOptions::default()).await;
-        let result = found.map_err(|error| failure::mapped(error, &self.subject(key)))?;
+        let result = found.map_err(|error| failure::mapped(&error, &self.subject(key)))?;
         let size = result.meta.size;
         let metadata = ObjectMetadata { key: key.clone(), size, sha256: self.digest_in(&result.attributes) };
         let subject = self.subject(key);
         let pieces =
-            result.into_stream().map_err(move |error| io::Error::other(failure::mapped(error, &subject))).boxed();
+            result.into_stream().map_err(move |error| io::Error::other(failure::mapped(&error, &subject))).boxed();
         Ok(ObjectDownload { metadata, body: whole(pieces, size) })
     }
 
@@ -80,6 +80,13 @@ impl ObjectStore for Bucket {
         let write_once = mode == PutMode::WriteOnce;
         let conditional = write_once && self.settings.capabilities.conditional_put;
         let taken = write_once && !conditional && self.stored(to).await?.is_some();
+        if self.naming == Naming::Files && !write_once {
+            // A copy in a directory is a hard link, and moving one over another of the same file leaves both
+            // (rename, POSIX.1-2017): where there is nothing to do, nothing is done.
+            if self.holds_equal(from, to, origin.size).await? {
+                return Ok(ObjectMetadata { key: to.clone(), ..origin });
+            }
+        }
         let copied = if taken {
             None
         } else {
@@ -98,14 +105,14 @@ impl ObjectStore for Bucket {
                 self.accept_equal(to, sha256, origin.size).await
             }
             Some(Err(StoreError::NotFound { .. })) => Err(missing()),
-            Some(Err(error)) => Err(failure::mapped(error, &self.subject(to))),
+            Some(Err(error)) => Err(failure::mapped(&error, &self.subject(to))),
         }
     }
 
     async fn delete(&self, key: &ObjectKey) -> Result<()> {
         match self.store.delete(&self.path(key)?).await {
             Ok(()) | Err(StoreError::NotFound { .. }) => Ok(()),
-            Err(error) => Err(failure::mapped(error, &self.subject(key))),
+            Err(error) => Err(failure::mapped(&error, &self.subject(key))),
         }
     }
 
@@ -114,7 +121,7 @@ impl ObjectStore for Bucket {
             Some(_) => self.list_pages(prefix, after, most).await,
             None => self.list_folder(prefix, after, most).await,
         };
-        found.map_err(|error| failure::mapped(error, &format!("the list of {}", self.name)))
+        found.map_err(|error| failure::mapped(&error, &format!("the list of {}", self.name)))
     }
 }
 
@@ -128,7 +135,7 @@ impl Bucket {
                 Ok(Some(ObjectMetadata { key: key.clone(), size, sha256 }))
             }
             Err(StoreError::NotFound { .. }) => Ok(None),
-            Err(error) => Err(failure::mapped(error, &self.subject(key))),
+            Err(error) => Err(failure::mapped(&error, &self.subject(key))),
         }
     }
 
@@ -169,6 +176,13 @@ impl Bucket {
             return None;
         }
         Digest::from_hex(attributes.get(&Attribute::Metadata(STORED_DIGEST.into()))?).ok()
+    }
+
+    async fn holds_equal(&self, from: &ObjectKey, to: &ObjectKey, size: u64) -> Result<bool> {
+        match self.stored(to).await? {
+            Some(there) if there.size == size => Ok(self.read_digest(to).await? == self.read_digest(from).await?),
+            _ => Ok(false),
+        }
     }
 
     async fn read_digest(&self, key: &ObjectKey) -> Result<Digest> {

@@ -1,6 +1,9 @@
 //! Objects that are too large to hold in memory: in parts, compared before they become visible.
 
-use bytes::BytesMut;
+use std::io;
+
+use bytes::{Bytes, BytesMut};
+use futures::future::Either;
 use futures::stream::FuturesUnordered;
 use futures::{StreamExt as _, TryStreamExt as _};
 use object_store::path::Path;
@@ -70,15 +73,16 @@ impl Bucket {
         let options = CopyOptions::new().with_mode(CopyMode::Create);
         match self.store.copy_opts(staged, &self.path(key)?, options).await {
             Ok(()) => Ok(self.metadata(key, payload.sha256(), payload.size())),
-            Err(StoreError::AlreadyExists { .. } | StoreError::Precondition { .. }) => {
+            // Not found: another writer of the same bytes was faster, and has tidied up.
+            Err(StoreError::AlreadyExists { .. } | StoreError::Precondition { .. } | StoreError::NotFound { .. }) => {
                 self.accept_equal(key, payload.sha256(), payload.size()).await
             }
-            Err(error) => Err(failure::mapped(error, &self.subject(key))),
+            Err(error) => Err(failure::mapped(&error, &self.subject(key))),
         }
     }
 
     async fn send_parts(&self, key: &ObjectKey, place: &Path, payload: &Payload, write_once: bool) -> Result<()> {
-        let failed = |error| failure::mapped(error, &self.subject(key));
+        let failed = |error| failure::mapped(&error, &self.subject(key));
         let stream = payload.open().await?;
         let mut options = PutMultipartOptions::default();
         if self.settings.capabilities.stored_digest {
@@ -108,13 +112,16 @@ impl Bucket {
         mut stream: ByteStream,
         payload: &Payload,
     ) -> Result<()> {
-        let failed = |error| failure::mapped(error, &self.subject(key));
+        let failed = |error| failure::mapped(&error, &self.subject(key));
         let least = usize::try_from(payload.size().div_ceil(PARTS_MOST)).unwrap_or(usize::MAX);
         let length = self.settings.part_length.max(least).max(1);
         let mut comparison = Comparison::new(payload);
         let mut under_way: FuturesUnordered<UploadPart> = FuturesUnordered::new();
         let mut part = BytesMut::with_capacity(length);
-        while let Some(mut piece) = stream.try_next().await.map_err(torn)? {
+        while let Some(mut piece) = next(&mut stream, &mut under_way).await.map_err(|error| match error {
+            Either::Left(error) => torn(error),
+            Either::Right(error) => failed(error),
+        })? {
             comparison.take(&piece)?;
             while !piece.is_empty() {
                 let room = length - part.len();
@@ -133,6 +140,20 @@ impl Bucket {
             under_way.push(upload.put_part(part.freeze().into()));
         }
         under_way.try_collect::<()>().await.map_err(failed)
+    }
+}
+
+/// The next piece, while the parts that are under way go on.
+async fn next(
+    stream: &mut ByteStream,
+    under_way: &mut FuturesUnordered<UploadPart>,
+) -> Result<Option<Bytes>, Either<io::Error, StoreError>> {
+    loop {
+        tokio::select! {
+            biased;
+            Some(part) = under_way.next(), if !under_way.is_empty() => part.map_err(Either::Right)?,
+            piece = stream.try_next() => return piece.map_err(Either::Left),
+        }
     }
 }
 
@@ -159,7 +180,11 @@ impl<'payload> Comparison<'payload> {
 
     fn take(&mut self, piece: &[u8]) -> Result<()> {
         self.length += piece.len() as u64;
-        if self.length > self.payload.size() { Err(self.mismatch()) } else { Ok(self.sha256.update(piece)) }
+        if self.length > self.payload.size() {
+            return Err(self.mismatch());
+        }
+        self.sha256.update(piece);
+        Ok(())
     }
 
     fn finish(self) -> Result<()> {

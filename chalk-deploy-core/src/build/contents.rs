@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::Read as _;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
@@ -72,6 +72,19 @@ fn lost(digest: &Digest) -> Error {
     Error::new(ErrorCode::BuildLost, "the builder no longer holds this content").on(digest)
 }
 
+impl InProcessBuilder {
+    /// The repository of the base image that a layer is of, as the builds say. What they have said once is remembered.
+    fn origin_of(&self, digest: &Digest) -> Result<Option<Repository>> {
+        let mut origins = self.origins.lock().unwrap_or_else(PoisonError::into_inner);
+        if !origins.contains_key(digest) {
+            for made in self.workshop.folder.records()?.iter().flat_map(|record| &record.images) {
+                origins.extend(made.of_base().iter().map(|layer| (layer.digest, made.base.clone())));
+            }
+        }
+        Ok(origins.get(digest).cloned())
+    }
+}
+
 #[async_trait]
 impl ImageContents for InProcessBuilder {
     async fn blob(&self, descriptor: &Descriptor) -> Result<Payload> {
@@ -84,9 +97,7 @@ impl ImageContents for InProcessBuilder {
                 Err(lost(&digest))
             };
         }
-        let images = folder.records()?.into_iter().flat_map(|record| record.images);
-        let base = images.into_iter().find(|made| made.of_base().iter().any(|layer| layer.digest == digest));
-        let base = base.ok_or_else(|| lost(&digest))?.base;
+        let base = self.origin_of(&digest)?.ok_or_else(|| lost(&digest))?;
         let blob = RegistryBlob::new(self.workshop.registry.clone(), base.clone(), digest);
         Ok(Payload::new(digest, descriptor.size, Arc::new(blob)).with_origin(Some(base)))
     }

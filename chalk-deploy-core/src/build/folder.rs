@@ -23,11 +23,15 @@ use crate::error::{RecordedError, Retry};
 use crate::model::{BuiltImage, DeploymentId, Descriptor, Digest, Repository};
 use crate::{Error, ErrorCode, Result};
 
-/// A directory in which a builder keeps its builds and what they made. Clones are the same folder.
+/// How many builds are kept, unless it is set.
+const KEPT: usize = 100;
+
+/// A directory in which a builder keeps its builds and what they made, as many of the newest as are to be kept. Clones are the same folder.
 #[derive(Debug, Clone)]
 pub struct BuildFolder {
     root: PathBuf,
     work: Arc<Work>,
+    kept: usize,
     /// Removes a temporary one with its last clone.
     _temporary: Option<Arc<TempDir>>,
 }
@@ -55,13 +59,20 @@ impl BuildFolder {
         Self::at(directory.path().to_owned(), Some(Arc::new(directory)))
     }
 
+    /// How many builds are kept, those that have not ended always among them. A hundred unless set.
+    #[must_use]
+    pub const fn keeping(mut self, builds: usize) -> Self {
+        self.kept = builds;
+        self
+    }
+
     fn at(root: PathBuf, temporary: Option<Arc<TempDir>>) -> Result<Self> {
         for name in ["builds", "contents", "work"] {
             let path = root.join(name);
             fs::create_dir_all(&path).map_err(failed("make", &path))?;
         }
         let work = exclusively(&root, || Work::begin(&root.join("work")))?;
-        Ok(Self { root, work: Arc::new(work), _temporary: temporary })
+        Ok(Self { root, work: Arc::new(work), kept: KEPT, _temporary: temporary })
     }
 
     /// A file to work in, which goes when it is dropped.
@@ -148,8 +159,32 @@ impl BuildFolder {
                 let target = self.content(digest);
                 fs::rename(file.path(), &target).map_err(failed("write", &target))?;
             }
-            self.write(&record)
+            self.write(&record)?;
+            self.prune()
         })
+    }
+
+    /// Lets the oldest builds that have ended go. Nobody takes them away else, and whoever still asks for one is told
+    /// that it is lost, and has it built again.
+    fn prune(&self) -> Result<()> {
+        let folder = self.root.join("builds");
+        let entries = fs::read_dir(&folder).and_then(Iterator::collect::<io::Result<Vec<_>>>);
+        let entries = entries.map_err(failed("list", &folder))?;
+        if entries.len() <= self.kept {
+            return Ok(());
+        }
+        let mut ended = Vec::new();
+        for record in self.records()?.into_iter().filter(Record::has_ended) {
+            let deployment = record.request.deployment;
+            let written = fs::metadata(self.record_of(&deployment)).and_then(|metadata| metadata.modified()).ok();
+            ended.push((written, deployment));
+        }
+        ended.sort_unstable();
+        for (_, deployment) in ended.iter().take(entries.len() - self.kept) {
+            let path = self.record_of(deployment);
+            absent(fs::remove_file(&path)).map_err(failed("remove", &path))?;
+        }
+        self.sweep()
     }
 
     /// Forgets a build, and what only it had made.

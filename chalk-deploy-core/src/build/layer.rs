@@ -6,11 +6,11 @@
 use std::fs::File;
 use std::io::{self, Read as _, Seek as _, Write};
 
-use super::SOURCE_DIRECTORY;
-use super::folder::{BuildFolder, failed};
+use super::folder::failed;
 use super::progress::breathe;
+use super::{SOURCE_DIRECTORY, Workshop};
 use crate::model::{Descriptor, Digest, DigestHasher};
-use crate::source::{ArchiveEntry, ArchiveLimits, ArchiveReader, BLOCK, EntryKind, gzip, headers, padding};
+use crate::source::{ArchiveEntry, ArchiveReader, BLOCK, EntryKind, gzip, headers, padding};
 use crate::{Error, ErrorCode, Result, text};
 
 const MEDIA_TYPE: &str = "application/vnd.oci.image.layer.v1.tar+gzip";
@@ -31,11 +31,11 @@ pub(super) struct Layer {
 }
 
 /// Makes the layer of an archive, whose digest is compared.
-pub(super) async fn make(folder: &BuildFolder, archive: &File, sha256: &Digest) -> Result<Layer> {
+pub(super) async fn make(workshop: &Workshop, archive: &File, sha256: &Digest) -> Result<Layer> {
     let mut archive = archive.try_clone().map_err(reading)?;
     archive.rewind().map_err(reading)?;
-    let mut reader = ArchiveReader::new(archive, ArchiveLimits::default())?;
-    let file = folder.work_file()?;
+    let mut reader = ArchiveReader::new(archive, workshop.limits.clone())?;
+    let file = workshop.folder.work_file()?;
     let path = file.path().to_owned();
     let writing = |error: io::Error| failed("write", &path)(error);
     let mut writer = Writer {

@@ -28,17 +28,18 @@ mod progress;
 mod requirements;
 mod work;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
 
 use crate::cloud::{BuildRequest, BuildState, Builder, ImageContents, ObjectStore, Registry};
 use crate::error::Retry;
-use crate::model::{BuildPlace, DeploymentId};
+use crate::model::{BuildPlace, DeploymentId, Digest, Repository};
 use crate::runtime::{Runtime, RuntimeExt as _};
+use crate::source::ArchiveLimits;
 use crate::{Error, ErrorCode, Result};
 
 pub use folder::BuildFolder;
@@ -58,6 +59,7 @@ const MOMENT: Duration = Duration::from_millis(500);
 pub struct InProcessBuilder {
     workshop: Arc<Workshop>,
     table: Arc<Table>,
+    origins: Arc<Mutex<BTreeMap<Digest, Repository>>>,
 }
 
 /// What a build works with.
@@ -66,6 +68,7 @@ struct Workshop {
     registry: Arc<dyn Registry>,
     folder: BuildFolder,
     runtime: Arc<dyn Runtime>,
+    limits: ArchiveLimits,
 }
 
 impl InProcessBuilder {
@@ -76,8 +79,18 @@ impl InProcessBuilder {
         folder: BuildFolder,
         runtime: Arc<dyn Runtime>,
     ) -> Self {
-        let workshop = Workshop { bucket: object_store, registry: base_registry, folder, runtime };
-        Self { workshop: Arc::new(workshop), table: Arc::default() }
+        let limits = ArchiveLimits::default();
+        let workshop = Workshop { bucket: object_store, registry: base_registry, folder, runtime, limits };
+        Self { workshop: Arc::new(workshop), table: Arc::default(), origins: Arc::default() }
+    }
+
+    /// What a source archive may be at most, where projects are collected with other limits than the default ones.
+    #[must_use]
+    pub fn with_limits(self, limits: ArchiveLimits) -> Self {
+        let Workshop { bucket, registry, folder, runtime, .. } = &*self.workshop;
+        let (bucket, registry, folder, runtime) = (bucket.clone(), registry.clone(), folder.clone(), runtime.clone());
+        let workshop = Workshop { bucket, registry, folder, runtime, limits };
+        Self { workshop: Arc::new(workshop), ..self }
     }
 
     /// Begins to build, unless this process does already.

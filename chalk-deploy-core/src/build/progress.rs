@@ -7,10 +7,10 @@ use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 
 use super::folder::{Built, Made};
-use crate::Result;
 use crate::cloud::{BuildEvent, BuildState};
 use crate::error::{RecordedError, Retry};
 use crate::model::DeploymentId;
+use crate::{Error, ErrorCode, Result};
 
 /// The builds of this process.
 #[derive(Default)]
@@ -131,6 +131,10 @@ impl Running {
                 Some(BuildState::Succeeded { events, images: made.iter().map(|made| made.image.clone()).collect() })
             }
             Some(Err(error)) => Some(BuildState::Failed { events, error: error.clone() }),
+            None if state.task.as_ref().is_some_and(AbortHandle::is_finished) => {
+                let error = Error::new(ErrorCode::Internal, "the build panicked, or its runtime has ended").record();
+                Some(BuildState::Failed { events, error })
+            }
             None if events.is_empty() => None,
             None => Some(BuildState::Running { events }),
         }
@@ -168,4 +172,28 @@ impl Running {
 /// Gives others their turn.
 pub(super) async fn breathe() {
     tokio::task::yield_now().await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_build_that_was_stopped_records_nothing_however_far_it_was() {
+        let (table, deployment) = (Table::default(), DeploymentId::new(format!("c{}", "0".repeat(24))).expect("an id"));
+        let running = table.start(&deployment, |_| tokio::spawn(std::future::pending()));
+        table.remove(&deployment);
+        running.end(Ok(Built::default()), |_, _| panic!("what was stopped records itself"));
+        assert!(running.is_stopped() && running.outcome().is_none());
+        assert!(running.news(0).await.is_none());
+    }
+
+    #[tokio::test]
+    async fn an_end_that_cannot_be_recorded_is_a_failure() {
+        let running = Running::default();
+        running.end(Ok(Built::default()), |_, _| Err(Error::new(ErrorCode::CloudUnavailable, "the disk is full")));
+        let error = running.outcome().expect("it has ended").expect_err("it failed");
+        assert_eq!(error.code, ErrorCode::CloudUnavailable);
+        assert!(!running.is_recorded());
+    }
 }

@@ -22,7 +22,7 @@ pub(super) async fn build(workshop: &Workshop, request: &BuildRequest, running: 
     let archive = fetch(workshop, &request.source).await?;
     running
         .say("fetch", format!("the source archive is {}, {}", text::bytes(request.source.size), request.source.sha256));
-    let mut layer = layer::make(&workshop.folder, archive.as_file(), &request.source.sha256).await?;
+    let mut layer = layer::make(workshop, archive.as_file(), &request.source.sha256).await?;
     drop(archive);
     running.say(
         "layer",

@@ -385,7 +385,8 @@ impl Client {
             before = now;
         };
         let response = response.map_err(|error| {
-            Error::new(ErrorCode::CloudUnavailable, "the registry did not answer").on(&host).caused_by(error)
+            let error = Error::from(error);
+            if error.subject().is_empty() { error.on(&host) } else { error }
         })?;
         let (parts, body) = response.into_parts();
         Ok(Answer { status: parts.status, headers: parts.headers, body, secrets, host, is_registrys })

@@ -96,6 +96,9 @@ pub(super) async fn put(
         return Ok(digest);
     }
     let refusal = answer.refusal(client).await;
+    if refusal.is_temporary() && is_at(client, &endpoint, &reference, manifest).await.unwrap_or(false) {
+        return Ok(digest);
+    }
     if refusal.names_missing_content() {
         return Err(Error::new(
             ErrorCode::ObjectMissing,

@@ -12,7 +12,7 @@ use super::seam::SIMULATED_ENGINE;
 
 const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 const CONFIG: &str = "application/vnd.oci.image.config.v1+json";
-const LAYER: &str = "application/vnd.oci.image.layer.v1.tar";
+const LAYER: &str = "application/vnd.oci.image.layer.v1.tar+gzip";
 const CREATED: &str = "1970-01-01T00:00:00Z";
 
 /// The distributions that the image declares to bring.
@@ -25,14 +25,18 @@ pub struct SimulatedBaseImage {
     pub manifest: ImageManifest,
     /// The config.
     pub config: Vec<u8>,
-    /// The one layer, a plain tar.
+    /// The one layer, a tar in gzip: some clients take no other.
     pub layer: Vec<u8>,
+    /// The digest of the tar inside, as the config lists it.
+    pub diff: Digest,
 }
 
 impl SimulatedBaseImage {
     /// The image.
     pub fn new() -> Self {
-        let layer = layer();
+        let tar = tar();
+        let diff = Digest::of(&tar);
+        let layer = gzip(&tar);
         let config = json!({
             "created": CREATED,
             "architecture": "amd64",
@@ -44,7 +48,7 @@ impl SimulatedBaseImage {
                 "WorkingDir": "/chalk",
                 "Labels": {PROVIDES: PROVIDED, "org.opencontainers.image.title": "simulated engine"},
             },
-            "rootfs": {"type": "layers", "diff_ids": [Digest::of(&layer)]},
+            "rootfs": {"type": "layers", "diff_ids": [diff]},
             "history": [{"created": CREATED, "created_by": "chalk-deploy-testkit"}],
         });
         let config = ordered(&config).to_string().into_bytes();
@@ -55,7 +59,7 @@ impl SimulatedBaseImage {
             "layers": [described(LAYER, &layer)],
         }));
         let manifest = ImageManifest { media_type: MANIFEST.to_owned(), bytes: manifest.to_string().into() };
-        Self { manifest, config, layer }
+        Self { manifest, config, layer, diff }
     }
 
     /// The digest by which it is known.
@@ -97,7 +101,7 @@ pub async fn install(registry: &dyn Registry, repository: &Repository, component
 }
 
 /// One file where the command would be, so that a person who looks into the image learns what it is.
-fn layer() -> Vec<u8> {
+fn tar() -> Vec<u8> {
     const TEXT: &[u8] =
         b"The simulated kubelet of chalk-deploy-testkit answers for this command. No node can run it.\n";
     let mut blocks = Vec::new();
@@ -119,6 +123,16 @@ fn layer() -> Vec<u8> {
     append(tar::EntryType::Regular, SIMULATED_ENGINE.trim_start_matches('/'), 0o644, TEXT);
     blocks.resize(blocks.len() + 1024, 0);
     blocks
+}
+
+/// Wrapped and not packed, so that no other version of the compressor changes the digest.
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    use std::io::Write as _;
+    let builder = flate2::GzBuilder::new().mtime(0).operating_system(255);
+    let mut encoder = builder.write(Vec::new(), flate2::Compression::none());
+    // Writing into memory cannot fail.
+    let _ = encoder.write_all(bytes);
+    encoder.finish().unwrap_or_default()
 }
 
 fn described(media_type: &str, bytes: &[u8]) -> Value {
@@ -156,14 +170,14 @@ mod tests {
         let held = registry.manifest(&repository, &ManifestLocator::Digest(first.digest)).await.expect("answered");
         assert_eq!(held, Some(SimulatedBaseImage::new().manifest));
         // Images that were built on it are known by digests that follow from this one.
-        let golden = "sha256:b85bba1ecf54bd2b625384305e565a9af8f72699c6913e2c70880882979ef016";
+        let golden = "sha256:836ff3d603ba7233e55ab38edc30dd7445a5833799a7d591099f157181719871";
         assert_eq!(first.digest.to_string(), golden);
     }
 
     #[test]
     fn its_layer_is_a_tar_with_the_command_in_it() {
         let image = SimulatedBaseImage::new();
-        let mut archive = tar::Archive::new(image.layer.as_slice());
+        let mut archive = tar::Archive::new(flate2::read::GzDecoder::new(image.layer.as_slice()));
         let paths: Vec<_> = archive
             .entries()
             .expect("a tar")

@@ -21,6 +21,7 @@ pub mod fault;
 pub mod gateway;
 pub mod http;
 pub mod kubernetes;
+pub mod plane;
 pub mod registry;
 pub mod seam;
 pub mod share;

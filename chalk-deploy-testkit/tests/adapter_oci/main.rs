@@ -5,7 +5,9 @@
 
 mod builds;
 mod contract;
+mod foreign;
 mod hostile;
+mod pipeline;
 mod requests;
 mod small_registry;
 mod tags;

@@ -28,6 +28,8 @@ pub(crate) struct Options {
     pub(crate) immutable: Option<(u16, &'static str)>,
     /// A session takes at most so many bytes of each piece.
     pub(crate) takes_of_a_piece: Option<usize>,
+    /// Answers a piece with this status.
+    pub(crate) piece_status: Option<u16>,
     /// Answers a POST with the whole blob with a session.
     pub(crate) ignores_one_request: bool,
     /// Never mounts.
@@ -46,6 +48,8 @@ pub(crate) enum TagDeletion {
     ClaimsNotFound,
     /// 405 for everything.
     Never,
+    /// 404 for everything, as ECR answers.
+    ClaimsNotFoundAlways,
     /// The manifest goes, the tag stays.
     KeepsTags,
 }
@@ -184,6 +188,9 @@ impl SmallRegistry {
                 body,
             );
         }
+        if rest.is_empty() {
+            return answer(200, &[], "{}");
+        }
         let mut state = self.state();
         if let Some((repository, digest)) = rest.split_once("/blobs/") {
             let Some(bytes) = state.blobs.get(&(repository.to_owned(), digest.to_owned())) else {
@@ -192,8 +199,9 @@ impl SmallRegistry {
             if let Some(host) = &self.options.blobs_at {
                 return answer(307, &[("location", format!("https://{host}/{digest}?signature=secret"))], "");
             }
+            let length = [("content-length", bytes.len().to_string()), ("docker-content-digest", digest.to_owned())];
             let body = if method == Method::HEAD { Vec::new() } else { bytes.clone() };
-            return bytes_of(200, &[("docker-content-digest", digest.to_owned())], body);
+            return bytes_of(200, &length, body);
         }
         if let Some((repository, reference)) = rest.split_once("/manifests/") {
             let key = |reference: &str| (repository.to_owned(), reference.to_owned());
@@ -203,7 +211,11 @@ impl SmallRegistry {
                     let Some((media_type, bytes)) = state.manifests.get(&key(&digest)) else {
                         return error(404, "MANIFEST_UNKNOWN", "manifest unknown");
                     };
-                    let headers = [("content-type", media_type.clone()), ("docker-content-digest", digest)];
+                    let headers = [
+                        ("content-type", media_type.clone()),
+                        ("content-length", bytes.len().to_string()),
+                        ("docker-content-digest", digest),
+                    ];
                     return bytes_of(200, &headers, if method == Method::HEAD { Vec::new() } else { bytes.clone() });
                 }
                 "PUT" => {
@@ -234,7 +246,9 @@ impl SmallRegistry {
                         (TagDeletion::Never, _) | (TagDeletion::ByDigestOnly | TagDeletion::KeepsTags, true) => {
                             error(405, "UNSUPPORTED", "the operation is unsupported")
                         }
-                        (TagDeletion::ClaimsNotFound, true) => answer(404, &[], ""),
+                        (TagDeletion::ClaimsNotFound, true) | (TagDeletion::ClaimsNotFoundAlways, _) => {
+                            answer(404, &[], "")
+                        }
                         (_, true) if state.tags.remove(&key(reference)).is_none() => error(404, "MANIFEST_UNKNOWN", ""),
                         (_, true) => answer(202, &[], ""),
                         (deletion, false) => {
@@ -303,7 +317,7 @@ impl SmallRegistry {
                 let most = self.options.takes_of_a_piece.unwrap_or(usize::MAX).min(body.len());
                 kept.extend_from_slice(&body[..most]);
                 let range = range(kept);
-                answer(202, &[("location", at(session)), range], "")
+                answer(self.options.piece_status.unwrap_or(202), &[("location", at(session)), range], "")
             }
             "DELETE" => {
                 state.sessions.remove(session);

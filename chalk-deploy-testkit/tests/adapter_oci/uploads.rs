@@ -88,6 +88,28 @@ async fn a_chunked_upload_goes_on_after_every_interruption_within_one_call() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_answer_that_is_lost_after_the_effect_is_found_out_within_the_call() {
+    let (repository, layer) = (repository("a"), blob(100_000));
+    let after = ProtocolFault::AnswerAfter { status: 500, headers: Vec::new(), body: String::new() };
+    for fault in [ProtocolFault::SeverAfter, after] {
+        for (upload, method) in [(UploadMode::TwoRequests, "PUT"), (UploadMode::OneRequest, "POST"), (CHUNKED, "PUT")] {
+            let server = SmallRegistry::new(Options::default());
+            let faults = Arc::new(ProtocolFaults::new());
+            let registry = faulty_adapter(&server, &faults, OciSettings::default().with_upload(upload));
+            faults.next(Requests::any().method(method), fault.clone());
+            registry.push_blob(&repository, &layer).await.expect("it is there");
+            let config = Payload::from_bytes("config");
+            registry.push_blob(&repository, &config).await.expect("pushed");
+            faults.next(Requests::any().method("PUT"), fault.clone());
+            registry.put_manifest(&repository, &manifest_of(&config), Some(tag("t"))).await.expect("it is there");
+            assert!(faults.unmet().is_empty(), "{upload:?}, {fault:?}");
+            let bodies: usize = server.state().seen.iter().map(|seen| seen.body.len()).sum();
+            assert!(bodies < 110_000, "{upload:?}, {fault:?}: the blob is sent once");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_registry_that_takes_a_part_of_each_piece_is_sent_the_rest() {
     let server = SmallRegistry::new(Options { takes_of_a_piece: Some(50_000), ..Options::default() });
     let settings = OciSettings::default().with_upload(CHUNKED).with_resumptions(20);

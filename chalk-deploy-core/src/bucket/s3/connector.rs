@@ -29,6 +29,7 @@ use crate::cloud::ByteStream;
 use crate::model::Digest;
 use crate::runtime::Runtime;
 use crate::transport::{RequestBody, RetryPolicy, Transport};
+use crate::{Error, ErrorCode};
 
 /// The longest answer that is read as a whole: one that holds XML.
 const XML_MOST: usize = 4 << 20;
@@ -75,20 +76,25 @@ impl HttpService for Connector {
             parts.headers.insert(IF_NONE_MATCH, HeaderValue::from_static("*"));
         }
         let ends = upload.filter(|_| matches!(parts.method, Method::POST | Method::DELETE));
-        let reads_all = parts.method == Method::POST || parts.headers.contains_key("x-amz-copy-source");
+        let expected = expected_document(&parts);
         let response = self.send(parts, body).await?;
         if let Some(upload) = ends {
             self.uploads().remove(&upload);
         }
-        if !reads_all {
+        let Some(expected) = expected.filter(|_| response.status().is_success()) else {
             return Ok(response.map(|body| HttpResponseBody::new(Answer(Mutex::new(body)))));
-        }
+        };
         let (parts, body) = response.into_parts();
         let body = read(body).await?;
         if let Some(refusal) = Refusal::within(&body) {
             return Err(failed(refusal));
         }
-        if onto_free_key && let Some(upload) = element(&String::from_utf8_lossy(&body), "UploadId") {
+        let text = String::from_utf8_lossy(&body);
+        if !text.contains(&format!("<{expected}")) {
+            let message = format!("the server answered with something else than a {expected}");
+            return Err(failed(Error::new(ErrorCode::CloudAnswerInvalid, message)));
+        }
+        if onto_free_key && let Some(upload) = element(&text, "UploadId") {
             self.uploads().insert(upload);
         }
         Ok(Response::from_parts(parts, body.into()))
@@ -138,6 +144,18 @@ fn queried(parts: &Parts, name: &str) -> Option<String> {
     let mut pairs = parts.uri.query()?.split('&').map(|pair| pair.split_once('=').unwrap_or((pair, "")));
     let (_, value) = pairs.find(|(found, _)| *found == name)?;
     decoded(&value.replace('+', " "))
+}
+
+/// The document that answers a request, where it is answered with one. object_store takes any other XML for an empty
+/// list, and the body of a copy for nothing.
+fn expected_document(parts: &Parts) -> Option<&'static str> {
+    match parts.method {
+        Method::POST if queried(parts, "uploads").is_some() => Some("InitiateMultipartUploadResult"),
+        Method::POST => Some("CompleteMultipartUploadResult"),
+        Method::PUT if parts.headers.contains_key("x-amz-copy-source") => Some("CopyObjectResult"),
+        Method::GET if queried(parts, "list-type").is_some() => Some("ListBucketResult"),
+        _ => None,
+    }
 }
 
 /// Never of a kind that object_store repeats.

@@ -53,7 +53,7 @@ impl S3Credentials {
 /// Credentials that stay the same.
 #[async_trait]
 impl S3CredentialSource for S3Credentials {
-    async fn credentials(&self) -> Result<S3Credentials> {
+    async fn credentials(&self) -> Result<Self> {
         Ok(self.clone())
     }
 }

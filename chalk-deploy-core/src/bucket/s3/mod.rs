@@ -142,14 +142,14 @@ impl S3Settings {
 
 pub(super) fn open(transport: Transport, settings: S3Settings, runtime: Arc<dyn Runtime>) -> Result<Bucket> {
     let (base, host) = settings.base()?;
-    let signer = Arc::new(Signer::new(settings.region.clone(), settings.credentials.clone(), runtime.clone()));
-    let endpoint =
-        if settings.path_style { base.rsplit_once('/').map_or(base.as_str(), |(end, _)| end) } else { &base };
+    let S3Settings { bucket, region, credentials, path_style, conditional_writes, checksums, .. } = settings;
+    let signer = Arc::new(Signer::new(region.clone(), credentials, runtime.clone()));
+    let endpoint = if path_style { base.rsplit_once('/').map_or(base.as_str(), |(end, _)| end) } else { &base };
     let mut builder = AmazonS3Builder::new()
         .with_endpoint(endpoint)
-        .with_bucket_name(&settings.bucket)
-        .with_region(&settings.region)
-        .with_virtual_hosted_style_request(!settings.path_style)
+        .with_bucket_name(&bucket)
+        .with_region(&region)
+        .with_virtual_hosted_style_request(!path_style)
         // Which hosts may be asked over plain HTTP is the transport's to say.
         .with_allow_http(true)
         .with_skip_signature(true)
@@ -157,10 +157,10 @@ pub(super) fn open(transport: Transport, settings: S3Settings, runtime: Arc<dyn 
         .with_disable_tagging(true)
         .with_disable_bulk_delete(true)
         .with_http_connector(Connector::new(transport, signer.clone(), runtime));
-    if settings.checksums {
+    if checksums {
         builder = builder.with_checksum_algorithm(Checksum::SHA256);
     }
-    builder = if settings.conditional_writes {
+    builder = if conditional_writes {
         builder
             .with_conditional_put(S3ConditionalPut::ETagMatch)
             .with_copy_if_not_exists(S3CopyIfNotExists::Header("if-none-match".to_owned(), "*".to_owned()))
@@ -169,19 +169,19 @@ pub(super) fn open(transport: Transport, settings: S3Settings, runtime: Arc<dyn 
     };
     let store = Arc::new(builder.build().map_err(|error| {
         Error::new(ErrorCode::ValueInvalid, "the settings of the bucket are not usable")
-            .on(format!("bucket `{}`", settings.bucket))
+            .on(format!("bucket `{bucket}`"))
             .caused_by(crate::text::line(&error.to_string(), 300))
     })?);
     let capabilities =
-        ObjectStoreCapabilities::none().with_conditional_put(settings.conditional_writes).with_stored_digest(true);
+        ObjectStoreCapabilities::none().with_conditional_put(conditional_writes).with_stored_digest(true);
     Ok(Bucket {
-        name: format!("bucket `{}` at {host}", settings.bucket).into(),
+        name: format!("bucket `{bucket}` at {host}").into(),
         pages: Some(store.clone()),
         store,
         presigned: Some(Arc::new(Presigner::new(base, signer))),
         naming: Naming::Plain,
         settings: BucketSettings::new(capabilities),
-        conditional_parts: settings.conditional_writes,
+        conditional_parts: conditional_writes,
     })
 }
 

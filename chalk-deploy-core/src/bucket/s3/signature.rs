@@ -1,6 +1,6 @@
 //! AWS Signature Version 4, in headers and in a query, as "Authenticating Requests" of the S3 API reference lays it out.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -86,7 +86,8 @@ fn sign(
     };
     let mut names: Vec<_> = headers.keys().filter(|name| is_signed(name)).map(HeaderName::as_str).collect();
     names.sort_unstable();
-    let lines: String = names.iter().map(|name| format!("{name}:{}\n", value_of(headers, name))).collect();
+    let lines: Vec<_> = names.iter().map(|name| format!("{name}:{}\n", value_of(headers, name))).collect();
+    let lines = lines.concat();
     let names = names.join(";");
     let query = canonical_query(uri.query().unwrap_or_default());
     let canonical = format!("{method}\n{}\n{query}\n{lines}\n{names}\n{}", uri.path(), body.hex());
@@ -162,7 +163,10 @@ impl Moment {
         for part in [self.day(), region, "s3", "aws4_request"] {
             key = keyed(&key, part).as_ref().to_vec();
         }
-        keyed(&key, &signed).as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+        keyed(&key, &signed).as_ref().iter().fold(String::with_capacity(64), |mut hex, byte| {
+            let _ = write!(hex, "{byte:02x}");
+            hex
+        })
     }
 }
 

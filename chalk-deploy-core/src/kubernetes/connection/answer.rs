@@ -11,8 +11,6 @@ use kube::client::Body;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use super::Answer;
-use crate::error::Retry;
 use crate::kubernetes::asked::Asked;
 use crate::kubernetes::refusal::Refusal;
 use crate::{Error, ErrorCode, text};
@@ -49,18 +47,18 @@ impl Failure {
         match self {
             Self::Refused(refusal) => refusal.error(asked),
             Self::Credentials(error) => error,
-            Self::NotReached { source, server } if is_untrusted(&*source) => Error::new(
-                ErrorCode::CloudUnavailable,
-                format!("the certificate of the API server at {server} is not trusted"),
-            )
-            .on(&asked.subject)
-            .with_hint("name the cluster's own certificate authority, as `certificate-authority` of the kubeconfig")
-            .with_retry(Retry::Permanent)
-            .caused_by(source),
-            Self::NotReached { source, .. } => Error::new(ErrorCode::CloudUnavailable, message)
-                .on(&asked.subject)
-                .with_hint("check the address, the network and the firewall, then resume")
-                .caused_by(source),
+            Self::NotReached { source, .. } => match reason(&*source) {
+                // The transport knows that trying again is no use: a certificate that is not trusted, for one.
+                Some(reason) => Error::new(reason.code(), format!("{message}: {}", reason.message()))
+                    .on(&asked.subject)
+                    .with_hint(reason.hint())
+                    .with_retry(reason.retry())
+                    .caused_by(source),
+                None => Error::new(ErrorCode::CloudUnavailable, message)
+                    .on(&asked.subject)
+                    .with_hint("check the address, the network and the firewall, then resume")
+                    .caused_by(source),
+            },
             Self::TimedOut { .. } | Self::BrokeOff(_) => {
                 Error::new(ErrorCode::CloudUnavailable, message).on(&asked.subject)
             }
@@ -101,28 +99,15 @@ impl Failure {
     }
 }
 
-/// rustls and what stands on it say so in words only, by the time that the error has come this far.
-fn is_untrusted(error: &(dyn std::error::Error + 'static)) -> bool {
-    let mut next = Some(error);
-    while let Some(error) = next {
-        let words = error.to_string();
-        if words.contains("invalid peer certificate")
-            || words.contains("UnknownIssuer")
-            || words.contains("not trusted")
-        {
-            return true;
-        }
-        next = error.source();
-    }
-    false
+/// The error of this library behind a request that got no answer.
+fn reason<'error>(error: &'error (dyn std::error::Error + 'static)) -> Option<&'error Error> {
+    std::iter::successors(Some(error), |error| error.source()).find_map(|error| error.downcast_ref())
 }
 
 /// Reads the whole answer; a refusal becomes one.
-pub(super) async fn read(response: Response<Body>, most: usize) -> Result<Answer, Failure> {
+pub(super) async fn read(response: Response<Body>, most: usize) -> Result<Bytes, Failure> {
     let response = accepted(response).await?;
-    let status = response.status();
-    let body = collect(response.into_body(), most).await?;
-    Ok(Answer { status, body })
+    collect(response.into_body(), most).await
 }
 
 /// The answer's bytes as they come, in pieces of at most `most` bytes.

@@ -365,3 +365,6 @@ impl ClusterAccess {
         Ok(access)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures::stream::BoxStream;
-use http::{Request, StatusCode};
+use http::Request;
 use serde::de::DeserializeOwned;
 
 pub use self::access::{ClusterAccess, Trust};
@@ -60,12 +60,8 @@ impl Default for ConnectionLimits {
     }
 }
 
-/// An answer with a success status.
-#[derive(Debug)]
-pub(crate) struct Answer {
-    pub(crate) status: StatusCode,
-    pub(crate) body: Bytes,
-}
+/// A request as kube builds it.
+type BuiltRequest = Result<Request<Vec<u8>>, kube::core::request::Error>;
 
 impl Connection {
     /// A connection over a transport that is there already: a simulation's, or one that trusts what the access asks for.
@@ -76,6 +72,35 @@ impl Connection {
             limits: ConnectionLimits::default(),
         };
         Self(Arc::new(inner))
+    }
+
+    /// A connection over sockets, that trusts and shows what the access says.
+    ///
+    /// # Errors
+    /// [`ErrorCode::ValueInvalid`](crate::ErrorCode::ValueInvalid) for certificates that are none;
+    /// [`ErrorCode::PermissionDenied`](crate::ErrorCode::PermissionDenied) for access that trusts anyone: our own
+    /// transport always checks certificates.
+    #[cfg(feature = "network")]
+    pub fn open(access: ClusterAccess, runtime: Arc<dyn Runtime>) -> crate::Result<Self> {
+        if access.trust.insecure {
+            let refused = crate::Error::new(
+                crate::ErrorCode::PermissionDenied,
+                "it asks for any certificate to be trusted, and this connection always checks them",
+            );
+            return Err(refused
+                .on(format!("API server {}", access.server()))
+                .with_hint("name the cluster's certificate authority instead"));
+        }
+        let mut settings = crate::transport::NetworkTransport::builder().runtime(runtime.clone());
+        if let Some(authority) = &access.trust.authority {
+            // As kubectl does: the cluster's own authority instead of everyone's.
+            settings = settings.trust_only(authority.as_bytes());
+        }
+        if let Some(identity) = &access.trust.identity {
+            settings = settings.identity(identity.expose());
+        }
+        let transport = settings.build().map_err(|error| error.on(format!("API server {}", access.server())))?;
+        Ok(Self::new(transport, access, runtime))
     }
 
     /// The same connection under other limits.
@@ -100,43 +125,40 @@ impl Connection {
     }
 
     /// Sends a request and reads the whole answer.
-    pub(crate) async fn ask(
-        &self,
-        request: Result<Request<Vec<u8>>, kube::core::request::Error>,
-    ) -> Result<Answer, Failure> {
+    pub(crate) async fn ask(&self, request: BuiltRequest) -> Result<Bytes, Failure> {
         let request = request.map_err(|error| Failure::Unsendable(error.to_string()))?;
-        let limits = self.0.limits;
-        let call = async {
-            let response =
-                self.client().send(request.map(kube::client::Body::from)).await.map_err(|error| self.failure(error))?;
-            answer::read(response, limits.answer).await
-        };
-        let answered = self.runtime().within(limits.call, call).await;
-        answered.unwrap_or_else(|| Err(Failure::TimedOut { server: self.server().to_owned(), limit: limits.call }))
+        let most = self.0.limits.answer;
+        self.in_time(async { answer::read(self.send(request).await?, most).await }).await
     }
 
     /// Sends a request and reads the answer as JSON.
-    pub(crate) async fn json<T: DeserializeOwned>(
-        &self,
-        request: Result<Request<Vec<u8>>, kube::core::request::Error>,
-    ) -> Result<T, Failure> {
-        answer::parse(&self.ask(request).await?.body)
+    pub(crate) async fn json<T: DeserializeOwned>(&self, request: BuiltRequest) -> Result<T, Failure> {
+        answer::parse(&self.ask(request).await?)
     }
 
     /// Sends a request whose answer never ends by itself. The limit is for its beginning.
     pub(crate) async fn stream(
         &self,
-        request: Result<Request<Vec<u8>>, kube::core::request::Error>,
+        request: BuiltRequest,
     ) -> Result<BoxStream<'static, Result<Bytes, Failure>>, Failure> {
-        let request = request.map_err(|error| Failure::Unsendable(error.to_string()))?;
+        let mut request = request.map_err(|error| Failure::Unsendable(error.to_string()))?;
         let limits = self.0.limits;
-        let call = async {
-            let response =
-                self.client().send(request.map(kube::client::Body::from)).await.map_err(|error| self.failure(error))?;
-            answer::stream(response, limits.answer).await
-        };
-        let answered = self.runtime().within(limits.call, call).await;
-        answered.unwrap_or_else(|| Err(Failure::TimedOut { server: self.server().to_owned(), limit: limits.call }))
+        // A watch is silent for as long as nothing happens.
+        #[cfg(feature = "network")]
+        request.extensions_mut().insert(crate::transport::IdleTimeout(limits.watch + limits.call));
+        #[cfg(not(feature = "network"))]
+        let _ = &mut request;
+        self.in_time(async { answer::stream(self.send(request).await?, limits.answer).await }).await
+    }
+
+    async fn send(&self, request: Request<Vec<u8>>) -> Result<http::Response<kube::client::Body>, Failure> {
+        self.client().send(request.map(kube::client::Body::from)).await.map_err(|error| self.failure(error))
+    }
+
+    async fn in_time<T: Send>(&self, call: impl Future<Output = Result<T, Failure>> + Send) -> Result<T, Failure> {
+        let limit = self.0.limits.call;
+        let answered = self.runtime().within(limit, call).await;
+        answered.unwrap_or_else(|| Err(Failure::TimedOut { server: self.server().to_owned(), limit }))
     }
 
     fn client(&self) -> &kube::Client {

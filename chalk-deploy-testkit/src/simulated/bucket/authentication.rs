@@ -4,6 +4,7 @@
 //! our own adapter, which it tests.
 
 use std::collections::BTreeSet;
+use std::fmt::Write as _;
 use std::time::Duration;
 
 use aws_lc_rs::hmac::{HMAC_SHA256, Key, sign};
@@ -248,7 +249,7 @@ impl Claim {
                     values.map(|value| collapsed(&String::from_utf8_lossy(value.as_bytes()))).collect();
                 values.join(",")
             };
-            lines.push_str(&format!("{name}:{value}\n"));
+            lines.extend([name, ":", &value, "\n"]);
         }
         let names = self.signed_headers.join(";");
         Ok(format!("{}\n{path}\n{}\n{lines}\n{names}\n{content}", parts.method, pairs.join("&")))
@@ -271,8 +272,12 @@ fn keyed(key: &[u8], text: &str) -> Vec<u8> {
     sign(&Key::new(HMAC_SHA256, key), text.as_bytes()).as_ref().to_vec()
 }
 
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+/// In small digits.
+pub(super) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut hex, byte| {
+        let _ = write!(hex, "{byte:02x}");
+        hex
+    })
 }
 
 fn header<'headers>(headers: &'headers HeaderMap, name: &str) -> Option<&'headers str> {
@@ -289,4 +294,37 @@ fn value<'query>(query: &'query [(String, String)], name: &str) -> Result<&'quer
 
 fn malformed(message: &str) -> S3Error {
     S3Error::new(StatusCode::BAD_REQUEST, "AuthorizationHeaderMalformed", message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_published_chunks_have_the_published_signatures() {
+        // "Signature Calculations for the Authorization Header: Transferring Payload in Multiple Chunks", the example.
+        let claim = Claim::new(
+            "AKIAIOSFODNN7EXAMPLE/20130524/us-east-1/s3/aws4_request",
+            "host",
+            "4f232c4386841ef735655705268965c44a0e4690baa4adea153f7db9fa80a0a9",
+            "20130524T000000Z",
+        )
+        .expect("a claim");
+        let key = AccessKey::new("AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY");
+        let mut chunks = ChunkKey {
+            key: claim.signing_key(&key),
+            time: claim.time.clone(),
+            scope: claim.scope(),
+            previous: claim.signature.clone(),
+        };
+        let a = vec![b'a'; 65536];
+        for (chunk, signature) in [
+            (&a[..], "ad80c730a21e5b8d04586a2213dd63b9a0e99e0e2307b0ade35a65485a288648"),
+            (&a[..1024], "0055627c9e194cb4542bae2aa5492e3c1575bbb81b612b7d234b86a503ef5497"),
+            (&[], "b6c6ea8a5354eaf15b3cb7646744f4275b71ea724fed81ceb9323e279d449df9"),
+        ] {
+            assert!(chunks.verify(chunk, signature), "{signature}");
+        }
+        assert!(!chunks.verify(b"more", &claim.signature));
+    }
 }

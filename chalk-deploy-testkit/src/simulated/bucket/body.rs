@@ -6,11 +6,14 @@ use bytes::Bytes;
 use chalk_deploy_core::cloud::ByteStream;
 use chalk_deploy_core::model::Digest;
 use futures::StreamExt as _;
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, HeaderValue, StatusCode};
 use md5::{Digest as _, Md5};
 
-use super::authentication::SignedBody;
+use super::authentication::{SignedBody, hex};
 use super::error::S3Error;
+
+/// What makes a checksum of bytes.
+type Checksum = fn(&[u8]) -> Vec<u8>;
 
 /// The longest body of one request. S3 takes 5 GiB, but whoever sends that much sends it in parts.
 pub(super) const BODY_MOST: usize = 128 << 20;
@@ -30,13 +33,14 @@ pub(super) async fn read(stream: ByteStream, headers: &HeaderMap, signed: &Signe
             "the provided x-amz-content-sha256 does not match what was computed",
         ));
     }
-    let declared = |name: &str| headers.get(name).or_else(|| trailers.get(name)).map(|value| value.as_bytes());
-    for (name, actual) in [
-        ("content-md5", &Md5::digest(&body)[..]),
-        ("x-amz-checksum-sha256", &Digest::of(&body).as_bytes()[..]),
-        ("x-amz-checksum-crc32", &crc32(&body).to_be_bytes()[..]),
-    ] {
-        if declared(name).is_some_and(|declared| declared != STANDARD.encode(actual).as_bytes()) {
+    let declared = |name: &str| headers.get(name).or_else(|| trailers.get(name)).map(HeaderValue::as_bytes);
+    let checks: [(&str, Checksum); 3] = [
+        ("content-md5", |bytes| Md5::digest(bytes).to_vec()),
+        ("x-amz-checksum-sha256", |bytes| Digest::of(bytes).as_bytes().to_vec()),
+        ("x-amz-checksum-crc32", |bytes| crc32(bytes).to_be_bytes().to_vec()),
+    ];
+    for (name, actual) in checks {
+        if declared(name).is_some_and(|declared| declared != STANDARD.encode(actual(&body)).as_bytes()) {
             return Err(S3Error::bad_digest(name));
         }
     }
@@ -117,7 +121,7 @@ fn split_line(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
 
 /// The MD5 in hex, which S3 uses as the entity tag.
 pub(super) fn md5_hex(bytes: impl AsRef<[u8]>) -> String {
-    Md5::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+    hex(&Md5::digest(bytes))
 }
 
 const CRC32: [u32; 256] = crc32_table();
@@ -140,7 +144,7 @@ const fn crc32_table() -> [u32; 256] {
     table
 }
 
-fn crc32(bytes: &[u8]) -> u32 {
+pub(super) fn crc32(bytes: &[u8]) -> u32 {
     let step = |value: u32, byte: &u8| CRC32[usize::from(value.to_le_bytes()[0] ^ byte)] ^ (value >> 8);
     !bytes.iter().fold(u32::MAX, step)
 }

@@ -32,6 +32,7 @@ use chalk_deploy_core::{Error, Result};
 use http::header::{CONTENT_LENGTH, RETRY_AFTER};
 use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode};
 
+use self::authentication::hex;
 use self::error::S3Error;
 use self::request::Call;
 use self::store::Store;
@@ -191,7 +192,7 @@ fn done(status: StatusCode, headers: &[(&'static str, String)]) -> Response<Byte
 fn request_id(runtime: &dyn Runtime) -> String {
     let mut random = [0; 8];
     runtime.fill_random(&mut random);
-    random.iter().map(|byte| format!("{byte:02X}")).collect()
+    hex(&random).to_uppercase()
 }
 
 /// How long a client is asked to wait.

@@ -5,6 +5,7 @@ use chalk_deploy_core::model::Digest;
 use futures::StreamExt as _;
 use http::StatusCode;
 
+use super::authentication::hex;
 use super::body::md5_hex;
 use super::error::S3Error;
 use super::object::{about, checksum_back, quoted};
@@ -21,7 +22,7 @@ impl BucketServer {
     pub(super) fn begin_upload(&self, bucket: &str, key: &str, call: &Call) -> Answer {
         let mut random = [0; 16];
         self.runtime.fill_random(&mut random);
-        let id: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
+        let id = hex(&random);
         let upload = Upload { key: key.to_owned(), begun: self.runtime.now(), about: about(call)? };
         self.store.begin_upload(bucket, &id, &upload)?;
         let content = text("Bucket", bucket) + &text("Key", key) + &text("UploadId", id);

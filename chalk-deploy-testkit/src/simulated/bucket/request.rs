@@ -111,12 +111,11 @@ fn place(uri: &Uri, headers: &HeaderMap) -> Result<(Option<String>, Option<Strin
     let path = uri.path().strip_prefix('/').unwrap_or_default();
     let host = host(uri, headers);
     let in_host = host.split_once(".s3.").filter(|(_, rest)| rest.contains("amazonaws.com")).map(|(bucket, _)| bucket);
-    let (bucket, key) = match in_host {
-        Some(bucket) => (bucket.to_owned(), path),
-        None => {
-            let (bucket, key) = path.split_once('/').unwrap_or((path, ""));
-            (decoded(bucket)?, key)
-        }
+    let (bucket, key) = if let Some(bucket) = in_host {
+        (bucket.to_owned(), path)
+    } else {
+        let (bucket, key) = path.split_once('/').unwrap_or((path, ""));
+        (decoded(bucket)?, key)
     };
     let bucket = Some(bucket).filter(|bucket| !bucket.is_empty());
     if let Some(bucket) = &bucket

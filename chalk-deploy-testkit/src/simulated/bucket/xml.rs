@@ -23,7 +23,7 @@ pub(super) fn wrap(name: &str, content: &str) -> String {
 
 /// A successful answer.
 pub(super) fn document(name: &str, content: &str) -> Response<ByteStream> {
-    answer(StatusCode::OK, format!("<{name} xmlns=\"{NAMESPACE}\">{content}</{name}>"))
+    answer(StatusCode::OK, &format!("<{name} xmlns=\"{NAMESPACE}\">{content}</{name}>"))
 }
 
 pub(super) fn empty(name: &str) -> Response<ByteStream> {
@@ -37,10 +37,10 @@ pub(super) fn location(region: &str) -> Response<ByteStream> {
 
 pub(super) fn error(error: &S3Error, resource: &str) -> Response<ByteStream> {
     let content = text("Code", error.code) + &text("Message", &error.message) + &text("Resource", resource);
-    answer(error.status, wrap("Error", &content))
+    answer(error.status, &wrap("Error", &content))
 }
 
-fn answer(status: StatusCode, content: String) -> Response<ByteStream> {
+fn answer(status: StatusCode, content: &str) -> Response<ByteStream> {
     let content = format!("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n{content}");
     let length = content.len();
     let mut response = Response::new(full(content));

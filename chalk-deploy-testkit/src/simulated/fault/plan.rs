@@ -160,7 +160,12 @@ impl ProtocolFaults {
 
     /// Puts a fault at the next of these requests, while the servers run.
     pub fn next(&self, requests: Requests, fault: ProtocolFault) {
-        self.add(requests, 1, 1, fault);
+        self.nth(requests, 1, fault);
+    }
+
+    /// Puts a fault at the n-th of these requests from now on, while the servers run.
+    pub fn nth(&self, requests: Requests, nth: u64, fault: ProtocolFault) {
+        self.add(requests, nth, nth, fault);
     }
 
     /// No more faults; the log goes on.

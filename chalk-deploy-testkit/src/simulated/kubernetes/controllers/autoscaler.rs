@@ -106,7 +106,7 @@ fn horizontal(pass: &Pass<'_>, autoscaler: &Value) {
     let mut status = json!({"observedGeneration": autoscaler["metadata"]["generation"], "desiredReplicas": 0});
     match &target {
         None => {
-            set("AbleToScale", "False", "FailedGetScale", "the HPA controller was unable to get the target's scale")
+            set("AbleToScale", "False", "FailedGetScale", "the HPA controller was unable to get the target's scale");
         }
         Some(target) => {
             let now = target.replicas();

@@ -25,6 +25,9 @@ pub(super) struct EndpointSlices {
     behind: Moments,
 }
 
+/// A slice, and the endpoints that it is to list.
+type Slice = (Arc<Value>, Vec<Value>);
+
 /// The endpoints of a service by the ports that they serve on, each by its pod's uid.
 type Wanted = BTreeMap<String, (Value, BTreeMap<String, Value>)>;
 
@@ -56,7 +59,7 @@ impl EndpointSlices {
 /// What is to be written for one service.
 #[derive(Debug, Default)]
 struct Plan {
-    changed: Vec<(Arc<Value>, Vec<Value>)>,
+    changed: Vec<Slice>,
     removed: Vec<Arc<Value>>,
     new: Vec<(Value, Vec<Value>)>,
 }
@@ -75,7 +78,7 @@ impl Plan {
             let ports = slices.first().map_or_else(|| json!([]), |slice| slice["ports"].clone());
             wanted.insert(ports.to_string(), (ports, BTreeMap::new()));
         }
-        let mut room: BTreeMap<String, Vec<(Arc<Value>, Vec<Value>)>> = BTreeMap::new();
+        let mut room: BTreeMap<String, Vec<Slice>> = BTreeMap::new();
         // What is listed stays in its slice.
         for slice in slices {
             let ports = slice["ports"].to_string();
@@ -129,7 +132,7 @@ impl Plan {
             labels.insert(MANAGED_BY.to_owned(), MANAGER.to_owned());
             let prefix = format!("{}-", view::name(service));
             let key: Key = pass.new_name(ENDPOINT_SLICE, view::namespace(service), &prefix, view::uid(service));
-            let mut metadata = owned(SERVICE, service, json!(labels));
+            let mut metadata = owned(SERVICE, service, &labels);
             metadata["generateName"] = prefix.into();
             let slice = json!({"addressType": "IPv4", "ports": ports, "endpoints": endpoints});
             // A service whose namespace is going away needs none.

@@ -175,7 +175,7 @@ fn fill(pass: &Pass<'_>, job: &Value, missing: u32) -> u32 {
         labels.insert(format!("{prefix}controller-uid"), view::uid(job).to_owned());
     }
     let prefix = format!("{}-", view::name(job));
-    let mut metadata = owned(JOB, job, json!(labels));
+    let mut metadata = owned(JOB, job, &labels);
     metadata["generateName"] = prefix.clone().into();
     if let Some(annotations) = template.pointer("/metadata/annotations").filter(|annotations| annotations.is_object()) {
         metadata["annotations"] = annotations.clone();

@@ -85,7 +85,7 @@ fn fill(pass: &Pass<'_>, set: &Value, pods: &mut Vec<Arc<Value>>, wanted: usize)
 
 fn new_pod(set: &Value) -> Value {
     let template = &set["spec"]["template"];
-    let mut metadata = owned(REPLICA_SET, set, json!(view::labels(template)));
+    let mut metadata = owned(REPLICA_SET, set, &view::labels(template));
     metadata["generateName"] = format!("{}-", view::name(set)).into();
     if let Some(annotations) = template.pointer("/metadata/annotations").filter(|annotations| annotations.is_object()) {
         metadata["annotations"] = annotations.clone();

@@ -1,5 +1,6 @@
 //! The one place through which controllers and kubelet write.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -209,7 +210,7 @@ pub(crate) fn document(metadata: Value, rest: Value) -> Value {
 }
 
 /// An owner's reference and labels, as metadata.
-pub(crate) fn owned(resource: Resource, owner: &Value, labels: Value) -> Value {
+pub(crate) fn owned(resource: Resource, owner: &Value, labels: &BTreeMap<String, String>) -> Value {
     json!({"labels": labels, "ownerReferences": [view::controller_reference(resource, owner)]})
 }
 

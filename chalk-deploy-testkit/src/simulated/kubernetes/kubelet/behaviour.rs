@@ -92,7 +92,9 @@ impl PodBehaviour {
         };
         match (self, question) {
             (Self::NeverReady, Question::Ready) => Answer { good: false, since: Duration::ZERO, until: None },
-            (Self::Flapping { period }, Question::Ready) if at >= begins => flapping(at - begins, *period, begins),
+            (Self::Flapping { period }, Question::Ready) if at >= begins => {
+                flapping(at.saturating_sub(begins), *period, begins)
+            }
             (Self::Hang { after }, _) if at >= *after => Answer { good: false, since: *after, until: None },
             (Self::Hang { after }, Question::Alive) => {
                 Answer { good: true, since: Duration::ZERO, until: Some(*after) }

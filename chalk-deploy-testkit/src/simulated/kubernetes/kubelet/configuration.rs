@@ -98,15 +98,12 @@ fn expanded(value: &str, known: &BTreeMap<String, String>) -> String {
         let (before, from) = rest.split_at(start);
         expanded.push_str(before);
         let name = from[2..].split_once(')').map(|(name, _)| name);
-        match name.and_then(|name| Some((name, known.get(name)?))) {
-            Some((name, value)) => {
-                expanded.push_str(value);
-                rest = &from[name.len() + 3..];
-            }
-            None => {
-                expanded.push_str("$(");
-                rest = &from[2..];
-            }
+        if let Some((name, value)) = name.and_then(|name| Some((name, known.get(name)?))) {
+            expanded.push_str(value);
+            rest = &from[name.len() + 3..];
+        } else {
+            expanded.push_str("$(");
+            rest = &from[2..];
         }
     }
     expanded.push_str(rest);

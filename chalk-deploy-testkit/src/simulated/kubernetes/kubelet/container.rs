@@ -98,11 +98,11 @@ impl Subject<'_> {
         if let Some(message) = message {
             waiting["message"] = message.into();
         }
-        self.status(before, json!({"waiting": waiting}), before["lastState"].clone(), false, false)
+        self.status(before, &json!({"waiting": waiting}), &before["lastState"], false, false)
     }
 
-    fn status(&self, before: &Value, state: Value, last: Value, started: bool, ready: bool) -> Value {
-        let last = if last.is_object() { last } else { json!({}) };
+    fn status(&self, before: &Value, state: &Value, last: &Value, started: bool, ready: bool) -> Value {
+        let last = if last.is_object() { last.clone() } else { json!({}) };
         let known = |field: &str, default: &str| match before.get(field) {
             Some(value) if value.is_string() => value.clone(),
             _ => default.into(),
@@ -188,7 +188,7 @@ impl Kubelet {
         subject.tell(Tone::Warning, "BackOff", &format!("Back-off restarting failed container {name} in pod {of}"));
         let message = format!("back-off {} restarting failed container={name} pod={of}", time::print_duration(wait));
         let waiting = json!({"waiting": {"reason": "CrashLoopBackOff", "message": message}});
-        subject.status(before, waiting, json!({"terminated": ended}), false, false)
+        subject.status(before, &waiting, &json!({"terminated": ended}), false, false)
     }
 
     /// Gets the image, then starts the container as the run of this number.
@@ -225,7 +225,7 @@ impl Kubelet {
         };
         let running = json!({"running": {"startedAt": subject.pass.stamp()}});
         let begun = Probe::of(subject.container, "startupProbe", None).is_none();
-        let mut status = subject.status(before, running, last, begun, false);
+        let mut status = subject.status(before, &running, &last, begun, false);
         let identity = format!("{}/{}/{number}", view::uid(subject.pod), subject.name());
         status["containerID"] = format!("simulated://{}", Digest::of(identity).hex()).into();
         status["restartCount"] = number.into();
@@ -389,7 +389,7 @@ fn run(subject: &Subject<'_>, before: &Value, memory: &mut Memory) -> Value {
     };
     match exit {
         Some((exit, code, reason)) if at >= exit => return terminated(subject, before, memory, code, reason),
-        Some((exit, ..)) => pass.look_again(exit - at),
+        Some((exit, ..)) => pass.look_again(exit.saturating_sub(at)),
         None => {}
     }
     let period = pass.settings.probe_period;
@@ -489,5 +489,5 @@ fn terminated(subject: &Subject<'_>, before: &Value, memory: &mut Memory, code: 
         "finishedAt": subject.pass.stamp(),
         "containerID": before["containerID"],
     }});
-    subject.status(before, state, before["lastState"].clone(), false, false)
+    subject.status(before, &state, &before["lastState"], false, false)
 }

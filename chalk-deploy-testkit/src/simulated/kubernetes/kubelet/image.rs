@@ -115,7 +115,7 @@ impl Policy {
             "Always" => Self::Always,
             "Never" => Self::Never,
             "IfNotPresent" => Self::IfNotPresent,
-            _ if parts(reference).is_some_and(|parts| parts.floats()) => Self::Always,
+            _ if parts(reference).is_some_and(Parts::floats) => Self::Always,
             _ => Self::IfNotPresent,
         }
     }

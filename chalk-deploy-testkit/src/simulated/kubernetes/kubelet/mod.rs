@@ -104,7 +104,7 @@ impl Kubelet {
         }
         next.insert("qosClass".to_owned(), status::quality(pod).into());
         if view::text(pod, "/status/podIP").is_empty() {
-            let address = self.free_address(pass, pods);
+            let address = free_address(pass, pods);
             next.insert("podIPs".to_owned(), json!([{"ip": address}]));
             next.insert("podIP".to_owned(), address.into());
         }
@@ -173,19 +173,19 @@ impl Kubelet {
             pod["status"] = status;
         });
     }
+}
 
-    /// An address that no pod has. It comes from the newest version, so that a pod that is gone does not hand its
-    /// address to the next one while somebody may still ask there.
-    fn free_address(&self, pass: &Pass<'_>, pods: &[Arc<Value>]) -> String {
-        let mut number = pass.objects.version();
-        loop {
-            let candidate = address(128, 22, number);
-            let stored = pods.iter().any(|pod| view::text(pod, "/status/podIP") == candidate);
-            if !stored {
-                return candidate;
-            }
-            number += 1;
+/// An address that no pod has. It comes from the newest version, so that a pod that is gone does not hand its
+/// address to the next one while somebody may still ask there.
+fn free_address(pass: &Pass<'_>, pods: &[Arc<Value>]) -> String {
+    let mut number = pass.objects.version();
+    loop {
+        let candidate = address(128, 22, number);
+        let stored = pods.iter().any(|pod| view::text(pod, "/status/podIP") == candidate);
+        if !stored {
+            return candidate;
         }
+        number += 1;
     }
 }
 

@@ -24,7 +24,7 @@ use serde_json::Value;
 
 pub use self::defaults::fill_defaults;
 pub use self::duplicates::duplicate_fields;
-pub use self::openapi::{openapi_v2, openapi_v3, openapi_v3_index};
+pub use self::openapi::{openapi_v2, openapi_v2_protobuf, openapi_v3, openapi_v3_index};
 pub(super) use self::problem::shown;
 pub use self::problem::{Problem, ProblemKind, invalid, unreadable};
 use super::resource::Resource;

@@ -29,7 +29,7 @@ async fn discovery_says_the_same_in_the_old_form_and_in_the_aggregated_one() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn every_document_of_the_index_of_schemas_is_there_and_protobuf_is_not() {
+async fn every_document_of_the_index_of_schemas_is_there_and_version_2_in_protobuf_too() {
     let client = client();
     let (_, index) = client.get("/openapi/v3").await;
     let paths = index["paths"].as_object().expect("paths");
@@ -42,7 +42,10 @@ async fn every_document_of_the_index_of_schemas_is_there_and_protobuf_is_not() {
     }
     assert_eq!(client.get("/openapi/v2").await.1["swagger"], "2.0");
     let protobuf = [("accept", "application/com.github.proto-openapi.spec.v2@v1.0+protobuf")];
-    assert_eq!(client.ask(Method::GET, "/openapi/v2", &protobuf, "").await.0, 406);
+    let answer = client.send(Method::GET, "/openapi/v2", &protobuf, "").await;
+    let form = answer.headers()["content-type"].to_str().expect("a form").to_owned();
+    assert_eq!((answer.status().as_u16(), form.contains("protobuf")), (200, true));
+    assert_eq!(client.ask(Method::GET, "/openapi/v3/apis/apps/v1", &protobuf, "").await.0, 406);
 }
 
 #[tokio::test(start_paused = true)]

@@ -263,7 +263,7 @@ async fn what_is_not_an_object_of_the_path_is_refused() {
     }
     let answer = client.ask(Method::POST, MAPS, &[("content-type", "text/plain")], "{}").await;
     assert_eq!(answer.0, 415);
-    let long = format!("{:>1$}", "{}", LARGEST_BODY + 1);
+    let long = " ".repeat(LARGEST_BODY + 1);
     assert_eq!(client.ask(Method::POST, MAPS, &headers, &long).await.0, 413);
     let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
     assert_eq!(client.ask(Method::POST, MAPS, &headers, &deep).await.0, 400);

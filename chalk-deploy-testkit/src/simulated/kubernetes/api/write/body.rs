@@ -26,6 +26,9 @@ impl Body {
         match call.media_type().as_str() {
             "" | "application/json" => Self::json(bytes),
             "application/yaml" => Self::yaml(bytes),
+            "application/vnd.kubernetes.protobuf" if let Some(value) = super::protobuf::read(bytes) => {
+                Ok(Self { value, duplicates: Vec::new() })
+            }
             other => Err(unsupported(other, "application/json, application/yaml")),
         }
     }

@@ -7,6 +7,7 @@ mod evict;
 mod fields;
 mod identity;
 mod patch;
+mod protobuf;
 mod replace;
 mod scale;
 

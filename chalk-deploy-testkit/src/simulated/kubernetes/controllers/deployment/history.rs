@@ -148,7 +148,7 @@ pub(super) fn create(pass: &Pass<'_>, seen: &Seen) -> Created {
     view::map(&mut hashed["metadata"], "labels").insert(TEMPLATE_HASH.to_owned(), hash.clone().into());
     let mut selector = deployment["spec"]["selector"].clone();
     view::map(&mut selector, "matchLabels").insert(TEMPLATE_HASH.to_owned(), hash.into());
-    let mut metadata = owned(DEPLOYMENT, deployment, json!(labels));
+    let mut metadata = owned(DEPLOYMENT, deployment, &labels);
     let mut annotations = inherited(deployment, &Value::Null);
     let number = seen.old.iter().map(|set| revision(set)).max().unwrap_or(0) + 1;
     annotations.insert(REVISION.to_owned(), number.to_string().into());

@@ -227,7 +227,7 @@ mod tests {
 
     use super::*;
 
-    fn plan(replicas: u32, surge: Value, unavailable: Value) -> (u32, u32) {
+    fn plan(replicas: u32, surge: &Value, unavailable: &Value) -> (u32, u32) {
         let deployment = json!({"spec": {"replicas": replicas, "strategy": {
             "rollingUpdate": {"maxSurge": surge, "maxUnavailable": unavailable}
         }}});
@@ -237,10 +237,10 @@ mod tests {
 
     #[test]
     fn surge_is_rounded_up_and_unavailability_down_and_one_of_them_always_lets_something_move() {
-        assert_eq!(plan(10, json!("25%"), json!("25%")), (3, 2));
-        assert_eq!(plan(1, json!(null), json!(null)), (1, 0));
-        assert_eq!(plan(3, json!(0), json!("10%")), (0, 1));
-        assert_eq!(plan(3, json!("100%"), json!(7)), (3, 3));
-        assert_eq!(plan(3, json!("many"), json!(-1)), (0, 1));
+        assert_eq!(plan(10, &json!("25%"), &json!("25%")), (3, 2));
+        assert_eq!(plan(1, &json!(null), &json!(null)), (1, 0));
+        assert_eq!(plan(3, &json!(0), &json!("10%")), (0, 1));
+        assert_eq!(plan(3, &json!("100%"), &json!(7)), (3, 3));
+        assert_eq!(plan(3, &json!("many"), &json!(-1)), (0, 1));
     }
 }

@@ -2,6 +2,7 @@
 
 mod endpoints;
 mod jobs;
+mod kubectl;
 mod ownership;
 mod pods;
 mod restart;

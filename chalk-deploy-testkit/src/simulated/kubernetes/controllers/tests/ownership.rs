@@ -68,12 +68,12 @@ async fn an_object_stays_while_one_owner_is_there_and_while_an_owner_is_of_an_un
     let stage = Stage::new(ClusterSettings::default());
     let there = stage.create(CONFIG_MAP, "there", json!({}));
     let owner = |name: &str, uid: &str, kind: &str| json!({"apiVersion": "v1", "kind": kind, "name": name, "uid": uid});
-    let owned = |owners: Value| json!({"metadata": {"ownerReferences": owners}});
+    let dependent = |owners: Value| json!({"metadata": {"ownerReferences": owners}});
     let gone = owner("gone", "1", "ConfigMap");
-    stage.create(CONFIG_MAP, "both", owned(json!([owner("there", view::uid(&there), "ConfigMap"), gone])));
-    stage.create(CONFIG_MAP, "unknown", owned(json!([owner("x", "2", "Unknown")])));
-    stage.create(CONFIG_MAP, "orphan", owned(json!([gone])));
-    stage.create(CONFIG_MAP, "mistaken", owned(json!([owner("there", "another uid", "ConfigMap")])));
+    stage.create(CONFIG_MAP, "both", dependent(json!([owner("there", view::uid(&there), "ConfigMap"), gone])));
+    stage.create(CONFIG_MAP, "unknown", dependent(json!([owner("x", "2", "Unknown")])));
+    stage.create(CONFIG_MAP, "orphan", dependent(json!([gone])));
+    stage.create(CONFIG_MAP, "mistaken", dependent(json!([owner("there", "another uid", "ConfigMap")])));
     stage.seconds(1).await;
     let names: Vec<_> = stage.list(CONFIG_MAP).iter().map(|map| view::name(map).to_owned()).collect();
     assert_eq!(names, ["both", "there", "unknown"]);

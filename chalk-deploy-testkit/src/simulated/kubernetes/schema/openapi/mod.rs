@@ -5,6 +5,7 @@
 
 mod definitions;
 mod paths;
+mod protobuf;
 
 use serde_json::{Map, Value, json};
 
@@ -35,6 +36,11 @@ pub fn openapi_v2() -> Value {
         "paths": paths::of(Dialect::Two, resources()),
         "definitions": definitions::of(Dialect::Two, resources()),
     })
+}
+
+/// `GET /openapi/v2` for who accepts protobuf, as client-go does.
+pub fn openapi_v2_protobuf() -> Vec<u8> {
+    protobuf::document(&openapi_v2())
 }
 
 /// `GET /openapi/v3/api/v1` and `GET /openapi/v3/apis/{group}/{version}`; none if nothing is served there.

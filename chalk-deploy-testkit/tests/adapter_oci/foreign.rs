@@ -1,0 +1,89 @@
+//! What foreign clients make of the images that we build and push.
+
+use std::path::Path;
+use std::process::Command;
+use std::sync::Arc;
+
+use chalk_deploy_core::cloud::{Builder as _, ImageManifest, Registry as _};
+use chalk_deploy_core::model::Repository;
+use chalk_deploy_core::oci::{OciRegistry, OciSettings, UploadMode};
+use chalk_deploy_core::runtime::SystemRuntime;
+use chalk_deploy_core::transport::NetworkTransport;
+use chalk_deploy_testkit::World;
+use chalk_deploy_testkit::simulated::http::serve;
+
+use super::builds::{Shop, archive, temporary};
+use super::small_registry::{Options, SmallRegistry};
+
+/// Whether a program is installed. Says so where it is not, because the test then claims nothing.
+#[expect(clippy::print_stderr, reason = "a test that was skipped must not pass for one that was run")]
+fn installed(program: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let found = std::env::split_paths(&path).any(|folder| folder.join(program).is_file());
+    if !found {
+        eprintln!("skipped: {program} is not installed");
+    }
+    found
+}
+
+/// Runs a client, away from this thread, which serves it.
+async fn run(program: &'static str, arguments: Vec<String>, home: &Path) -> (bool, String) {
+    let home = home.to_owned();
+    let run = tokio::task::spawn_blocking(move || {
+        // No configuration of the person's own, and no credentials.
+        Command::new(program).args(arguments).env("HOME", &home).env("DOCKER_CONFIG", &home).output()
+    });
+    let output = run.await.expect("it ran").expect("it could be started");
+    let text = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).concat();
+    (output.status.success(), text)
+}
+
+#[tokio::test]
+async fn crane_validates_and_skopeo_copies_an_image_that_we_built_and_pushed() {
+    let (crane, skopeo) = (installed("crane"), installed("skopeo"));
+    if !crane && !skopeo {
+        return;
+    }
+    let listening = serve(Arc::new(SmallRegistry::new(Options::default())), 0).await.expect("it listens");
+    let host = listening.address().to_string();
+    let transport = NetworkTransport::builder().build().expect("a transport");
+    let settings = OciSettings::default().with_upload(UploadMode::Chunked { chunk: 65_536 });
+    let registry = Arc::new(OciRegistry::new(transport, SystemRuntime::new(), settings));
+    let shop = Shop::with(&World::memory(), temporary(), registry.clone(), &host).await;
+    let source =
+        archive(&[("chalk.yaml", "project: a\n"), (&format!("{}a.py", "deep/".repeat(30)), &"x".repeat(300_000))]);
+    let images = shop.build(&shop.request('a', source).await).await.1.expect("built");
+
+    let target = Repository::new(format!("{host}/chalk/target")).expect("a valid repository");
+    let contents = shop.builder.contents().expect("held");
+    for blob in &images[0].blobs {
+        registry.push_blob(&target, &contents.blob(blob).await.expect("held")).await.expect("pushed");
+    }
+    let bytes = contents.manifest(&images[0].manifest).await.expect("held");
+    let manifest = ImageManifest { media_type: images[0].manifest.media_type.clone(), bytes };
+    let digest = registry.put_manifest(&target, &manifest, Some(super::tag("t"))).await.expect("stored");
+
+    let home = tempfile::tempdir().expect("a temporary folder");
+    if crane {
+        // It unpacks every layer and compares it with the config.
+        let (good, said) =
+            run("crane", vec!["validate".into(), "--remote".into(), format!("{target}:t")], home.path()).await;
+        assert!(good && said.contains("PASS"), "{said}");
+        let (good, said) = run("crane", vec!["digest".into(), format!("{target}:t")], home.path()).await;
+        assert!(good && said.trim() == digest.to_string(), "{said}");
+    }
+    if skopeo {
+        let folder = home.path().join("image");
+        let arguments = [
+            "--insecure-policy",
+            "copy",
+            "--src-tls-verify=false",
+            &format!("docker://{target}@{digest}"),
+            &format!("dir:{}", folder.display()),
+        ];
+        let (good, said) = run("skopeo", arguments.map(str::to_owned).into(), home.path()).await;
+        assert!(good, "{said}");
+        let copied = std::fs::read(folder.join("manifest.json")).expect("copied");
+        assert_eq!(chalk_deploy_core::model::Digest::of(copied), digest);
+    }
+}

@@ -1,0 +1,285 @@
+//! Where a deployment goes: the simulated servers of the state folder, or the real ones that the flags name.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use chalk_deploy_core::bucket::{Bucket, S3CredentialSource, S3Credentials};
+use chalk_deploy_core::build::{BuildFolder, InProcessBuilder};
+use chalk_deploy_core::checkpoint::Checkpoints;
+use chalk_deploy_core::cloud::{Cloud, ManifestLocator, Registry};
+use chalk_deploy_core::kubernetes::{
+    ClusterAccess, Connection, ExecPolicy, Kubeconfig, KubeconfigPolicy, KubernetesCluster,
+};
+use chalk_deploy_core::model::{
+    BaseImage, Boundary, Buckets, ClusterName, DataPlane, DeploymentPolicy, EnvironmentId, Environments, Identities,
+    Namespace,
+};
+use chalk_deploy_core::oci::{Credential, OciRegistry, OciSettings, Secret, StaticCredentials};
+use chalk_deploy_core::runtime::Runtime;
+use chalk_deploy_core::traffic::{GatewayProbe, GatewayReference, GatewayTraffic, RouteSettings};
+use chalk_deploy_core::transport::{NetworkTransport, Transport};
+use chalk_deploy_core::{Error, ErrorCode, Result, text};
+use chalk_deploy_testkit::simulated::plane::{PlaneSettings, SharedPlane, SimulatedEnvironments};
+
+use super::target::{BaseImageReference, GatewayName, ImageVersion, RegistryUrl, TargetArguments};
+
+/// The variables that hold who we are at the registry.
+pub(super) const REGISTRY_USERNAME: &str = "CHALK_DEPLOY_REGISTRY_USERNAME";
+/// Its password or token.
+pub(super) const REGISTRY_PASSWORD: &str = "CHALK_DEPLOY_REGISTRY_PASSWORD";
+
+/// The Gateway that a real cluster is expected to have.
+const GATEWAY: (&str, &str) = ("chalk-system", "chalk");
+
+/// What a credential plugin may see of our environment: what those of the three clouds need.
+const PLUGIN_SEES: [&str; 9] = [
+    "PATH",
+    "HOME",
+    "AWS_PROFILE",
+    "AWS_REGION",
+    "AWS_CONFIG_FILE",
+    "AWS_SHARED_CREDENTIALS_FILE",
+    "CLOUDSDK_CONFIG",
+    "GOOGLE_APPLICATION_CREDENTIALS",
+    "AZURE_CONFIG_DIR",
+];
+
+/// The data planes of a command line.
+#[derive(Debug)]
+pub(super) enum DataPlanes {
+    /// The simulated servers.
+    Simulated(SharedPlane),
+    /// The one that the flags name.
+    Named(Box<Named>),
+}
+
+impl DataPlanes {
+    /// The data planes that the flags ask for; what is simulated lies in the state folder.
+    ///
+    /// # Errors
+    /// What is wrong with the flags, or with a file that they name.
+    pub(super) fn open(
+        target: &TargetArguments,
+        state: &Path,
+        runtime: &Arc<dyn Runtime>,
+        checkpoints: &Arc<dyn Checkpoints>,
+    ) -> Result<Self> {
+        if let (Some(kubeconfig), Some(registry), Some(bucket)) = (&target.kubeconfig, &target.registry, &target.bucket)
+        {
+            let named = Named::open(target, kubeconfig, registry, bucket, state, runtime)?;
+            return Ok(Self::Named(Box::new(named)));
+        }
+        let checkpoints = checkpoints.clone();
+        let plane = SharedPlane::open(state, runtime, move |secrets| {
+            PlaneSettings { checkpoints: checkpoints.clone(), ..PlaneSettings::default() }.guarded_by(secrets)
+        })?;
+        Ok(Self::Simulated(plane))
+    }
+
+    /// The environments of a project in these data planes.
+    pub(super) fn environments(&self, known: Vec<EnvironmentId>) -> Arc<dyn Environments> {
+        match self {
+            Self::Simulated(plane) => Arc::new(SimulatedEnvironments::any(plane.adapters().clone()).listed(known)),
+            Self::Named(named) => {
+                Arc::new(NamedEnvironments { named: named.as_ref().clone(), known: known.into_iter().collect() })
+            }
+        }
+    }
+
+    /// The simulated servers, if it is them.
+    pub(super) const fn simulated(&self) -> Option<&SharedPlane> {
+        match self {
+            Self::Simulated(plane) => Some(plane),
+            Self::Named(_) => None,
+        }
+    }
+}
+
+/// A real data plane.
+#[derive(Debug, Clone)]
+pub(super) struct Named {
+    cloud: Cloud,
+    registry: Arc<OciRegistry>,
+    cluster: ClusterName,
+    registry_url: RegistryUrl,
+    bucket: String,
+    namespace: Option<Namespace>,
+    base_images: Vec<BaseImageReference>,
+}
+
+impl Named {
+    fn open(
+        target: &TargetArguments,
+        kubeconfig: &Path,
+        registry_url: &RegistryUrl,
+        bucket_url: &str,
+        state: &Path,
+        runtime: &Arc<dyn Runtime>,
+    ) -> Result<Self> {
+        let access = access(target, kubeconfig)?;
+        let connection = Connection::new(way_to(&access, runtime)?, access.clone(), runtime.clone());
+        let mut network = NetworkTransport::builder().runtime(runtime.clone());
+        if registry_url.is_plain {
+            network = network.allow_plain_http(without_port(&registry_url.host));
+        }
+        let network = network.build()?;
+        let registry = Arc::new(registry(registry_url, network.clone(), runtime)?);
+        let bucket: Arc<Bucket> =
+            Arc::new(Bucket::from_url(bucket_url, network.clone(), bucket_credentials(), runtime.clone())?);
+        let builds = BuildFolder::open(state.join("builds"))?;
+        let builder = InProcessBuilder::new(bucket.clone(), registry.clone(), builds, runtime.clone());
+        let cloud = Cloud {
+            object_store: bucket,
+            registry: registry.clone(),
+            cluster: Arc::new(KubernetesCluster::new(connection.clone())),
+            builder: Arc::new(builder),
+            traffic: Arc::new(traffic(target, connection, network, runtime)?),
+        };
+        Ok(Self {
+            cloud,
+            registry,
+            cluster: ClusterName::new(access.server())?,
+            registry_url: registry_url.clone(),
+            bucket: bucket_url.split(['?', '@']).next().unwrap_or_default().to_owned(),
+            namespace: target.namespace.clone().or_else(|| access.namespace().cloned()),
+            base_images: target.base_images.clone(),
+        })
+    }
+
+    async fn pinned(&self, base: &BaseImageReference) -> Result<BaseImage> {
+        let digest = match &base.version {
+            ImageVersion::Digest(digest) => *digest,
+            ImageVersion::Tag(tag) => {
+                let found = self.registry.manifest(&base.repository, &ManifestLocator::Tag(tag.clone())).await?;
+                let found = found.ok_or_else(|| {
+                    Error::new(ErrorCode::RequestInvalid, "there is no such base image")
+                        .on(format!("--base-image {}={}:{tag}", base.component, base.repository))
+                        .with_hint("push it, or name another one")
+                })?;
+                found.digest()
+            }
+        };
+        Ok(BaseImage { component: base.component, repository: base.repository.clone(), digest })
+    }
+}
+
+/// Finds the one data plane for every environment of the project.
+#[derive(Debug)]
+struct NamedEnvironments {
+    named: Named,
+    known: BTreeSet<EnvironmentId>,
+}
+
+#[async_trait]
+impl Environments for NamedEnvironments {
+    async fn resolve(&self, environment: &EnvironmentId) -> Result<Arc<DataPlane>> {
+        if !self.known.contains(environment) {
+            let known: Vec<_> = self.known.iter().map(|known| format!("`{known}`")).collect();
+            return Err(Error::new(ErrorCode::EnvironmentUnknown, "there is no such environment")
+                .on(format!("environment `{environment}`"))
+                .with_hint(format!("the environments are {}", known.join(", "))));
+        }
+        let named = &self.named;
+        let mut base_images = Vec::new();
+        for base in &named.base_images {
+            base_images.push(named.pinned(base).await?);
+        }
+        let namespace = match &named.namespace {
+            Some(namespace) => namespace.clone(),
+            None => Namespace::new(format!("ns-{environment}"))?,
+        };
+        Ok(Arc::new(DataPlane {
+            environment: environment.clone(),
+            cluster: named.cluster.clone(),
+            namespace,
+            registry: named.registry_url.repository.clone(),
+            buckets: Buckets { source: named.bucket.clone() },
+            identities: Identities { workload: "default".to_owned(), ..Identities::default() },
+            // Whoever runs this script with their own credentials is inside.
+            boundary: Boundary { metadata_inside: true },
+            base_images,
+            policy: DeploymentPolicy::default(),
+            cloud: named.cloud.clone(),
+        }))
+    }
+}
+
+fn access(target: &TargetArguments, kubeconfig: &Path) -> Result<ClusterAccess> {
+    let mut exec = ExecPolicy::none();
+    for plugin in &target.allowed_plugins {
+        exec = exec.allow(plugin)?;
+    }
+    exec = PLUGIN_SEES.iter().fold(exec, |exec, variable| exec.with_variable(*variable));
+    let policy = KubeconfigPolicy { exec, insecure: false };
+    Kubeconfig::read(kubeconfig)?.access(target.context.as_deref(), &policy)
+}
+
+/// The cluster has an authority of its own, and so a transport of its own.
+fn way_to(access: &ClusterAccess, runtime: &Arc<dyn Runtime>) -> Result<Transport> {
+    let mut network = NetworkTransport::builder().runtime(runtime.clone());
+    if let Some(authority) = &access.trust().authority {
+        network = network.trust_only(authority.clone());
+    }
+    if let Some(identity) = &access.trust().identity {
+        network = network.identity(identity.expose().to_owned());
+    }
+    network.build()
+}
+
+fn registry(url: &RegistryUrl, network: Transport, runtime: &Arc<dyn Runtime>) -> Result<OciRegistry> {
+    let mut settings = OciSettings::default();
+    if url.is_plain {
+        settings = settings.with_plain_http(url.host.clone());
+    }
+    match (variable(REGISTRY_USERNAME), variable(REGISTRY_PASSWORD)) {
+        (Some(username), Some(password)) => {
+            let credential = Credential::Basic { username, secret: Secret::new(password) };
+            settings = settings.with_credentials(Arc::new(StaticCredentials::new().with(url.host.clone(), credential)));
+        }
+        (None, None) => {}
+        _ => {
+            return Err(Error::new(ErrorCode::RequestInvalid, "a user without a password, or the other way round")
+                .on(format!("{REGISTRY_USERNAME} and {REGISTRY_PASSWORD}"))
+                .with_hint("set both or neither"));
+        }
+    }
+    Ok(OciRegistry::new(network, runtime.clone(), settings))
+}
+
+/// The variables that every client of S3 reads.
+fn bucket_credentials() -> Option<Arc<dyn S3CredentialSource>> {
+    let credentials = S3Credentials::new(variable("AWS_ACCESS_KEY_ID")?, variable("AWS_SECRET_ACCESS_KEY")?);
+    Some(Arc::new(match variable("AWS_SESSION_TOKEN") {
+        Some(token) => credentials.with_session_token(token),
+        None => credentials,
+    }))
+}
+
+fn traffic(
+    target: &TargetArguments,
+    connection: Connection,
+    network: Transport,
+    runtime: &Arc<dyn Runtime>,
+) -> Result<GatewayTraffic> {
+    let gateway = match &target.gateway {
+        Some(GatewayName { namespace, name }) => {
+            GatewayReference { namespace: namespace.to_string(), name: name.clone(), section: None }
+        }
+        None => GatewayReference { namespace: GATEWAY.0.to_owned(), name: GATEWAY.1.to_owned(), section: None },
+    };
+    let traffic = GatewayTraffic::new(connection, RouteSettings::engine_behind(gateway));
+    match &target.gateway_address {
+        Some(address) => Ok(traffic.with_probe(GatewayProbe::new(network, address, runtime.clone())?)),
+        None => Ok(traffic),
+    }
+}
+
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+fn without_port(host: &str) -> &str {
+    host.rsplit_once(':').map_or(host, |(host, _)| host)
+}
