@@ -1,6 +1,6 @@
 //! A gateway that routes requests to simulated pods, as Envoy Gateway 1.6 does.
 //!
-//! A controller reads GatewayClass, Gateway, `HTTPRoute`, Service and `EndpointSlice` objects, writes their status, and
+//! A controller reads `GatewayClass`, Gateway, `HTTPRoute`, Service and `EndpointSlice` objects, writes their status, and
 //! hands a configuration to a data plane, where it arrives after a delay, routes and endpoints each on their own (RDS
 //! and EDS of Envoy). The delay can be changed, and what travels can be stopped, so that a test can be in the middle of
 //! a propagation for as long as it likes.
@@ -278,13 +278,10 @@ impl Shared {
 
     /// Notes every generation of every route, those between two looks included.
     fn note_generations(&self, watch: &mut Option<Watch>) {
-        let changes = match watch.as_mut().map(Watch::now) {
-            Some(Ok(changes)) => changes,
+        let Some(Ok(changes)) = watch.as_mut().map(Watch::now) else {
             // Too far behind: what was missed cannot be noted.
-            _ => {
-                *watch = self.objects.watch(HTTP_ROUTE, None, self.objects.version()).ok();
-                return;
-            }
+            *watch = self.objects.watch(HTTP_ROUTE, None, self.objects.version()).ok();
+            return;
         };
         for change in changes {
             let before = change.before.as_deref().map(generation);
