@@ -119,7 +119,8 @@ struct Container {
 #[serde(rename_all = "camelCase")]
 struct ContainerPort {
     name: &'static str,
-    container_port: u16,
+    #[serde(rename = "containerPort")]
+    number: u16,
     protocol: &'static str,
 }
 
@@ -273,7 +274,7 @@ fn container(
         image: image.to_string(),
         // The image is named by its digest: what a node has is what would be pulled.
         image_pull_policy: "IfNotPresent",
-        ports: vec![ContainerPort { name: PORT_NAME, container_port: CONTAINER_PORT, protocol: "TCP" }],
+        ports: vec![ContainerPort { name: PORT_NAME, number: CONTAINER_PORT, protocol: "TCP" }],
         env: vec![
             EnvironmentVariable { name: "CHALK_DEPLOYMENT_ID", value: plan.id.to_string() },
             EnvironmentVariable { name: "CHALK_ENVIRONMENT", value: plan.environment.to_string() },

@@ -12,7 +12,7 @@ use chalk_deploy_testkit::World;
 use chalk_deploy_testkit::fake::{PodBehaviour, PodScope};
 use futures::FutureExt as _;
 
-use crate::house::{House, Plan, assert_success, request};
+use crate::house::{House, OBJECTS, Plan, assert_success, request};
 
 /// Stops the driver at the n-th checkpoint by unwinding it, without a word on stderr. What was on its way to the journal
 /// is lost, as in a real stop; the real SIGKILL is sent in the tests of the examples.
@@ -155,7 +155,7 @@ async fn an_undo_stopped_at_any_checkpoint_is_resumed_and_leaves_production_as_i
             production.objects.iter().all(|object| !object.identity.reference.name.contains(id.as_str())),
             "{name}"
         );
-        assert_eq!(production.objects.len(), 2, "{name}");
+        assert_eq!(production.objects.len(), OBJECTS, "{name}");
     }
 }
 

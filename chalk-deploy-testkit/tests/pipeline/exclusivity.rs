@@ -17,7 +17,7 @@ use chalk_deploy_testkit::fake::{BuildBehaviour, PodBehaviour, PodScope};
 use chalk_deploy_testkit::{EmbeddedEnvironments, EmbeddedWorld, VirtualRuntime};
 use futures::FutureExt as _;
 
-use crate::house::{House, Plan, assert_success, environment, request};
+use crate::house::{House, OBJECTS, Plan, assert_success, environment, request};
 
 #[tokio::test(start_paused = true)]
 async fn deployments_of_one_environment_are_rolled_out_one_after_the_other() {
@@ -160,7 +160,7 @@ async fn traffic_that_someone_else_moved_during_the_rollout_is_left_as_they_move
     assert_eq!(outcome.status, DeploymentStatus::Failure);
     assert_eq!(outcome.error.expect("a reason").code, ErrorCode::ObjectConflict);
     assert_eq!(house.split().await, TrafficSplit::all_to(held));
-    assert_eq!(house.production().await.objects.len(), 4, "the new version is removed, the two others stay");
+    assert_eq!(house.production().await.objects.len(), 2 * OBJECTS, "the new version is removed, the two others stay");
 }
 
 #[tokio::test(start_paused = true)]
@@ -178,7 +178,7 @@ async fn a_new_version_that_someone_else_gave_traffic_to_is_not_removed_under_it
     assert_eq!(outcome.error.expect("a reason").code, ErrorCode::UndoFailed);
     assert!(!outcome.residue.is_empty());
     assert_eq!(house.split().await.weight_of(&held).percent(), 50, "as they left it");
-    assert_eq!(house.production().await.objects.len(), 6, "all three versions are there");
+    assert_eq!(house.production().await.objects.len(), 3 * OBJECTS, "all three versions are there");
 }
 
 /// A gateway whose probe sees the traffic move in the middle of its questions, and gets right answers all the same, as
@@ -254,5 +254,5 @@ async fn nothing_is_retired_when_someone_else_moved_the_traffic_after_the_verifi
     assert_eq!(outcome.status, DeploymentStatus::Success, "it was verified before");
     assert_eq!(outcome.residue.len(), 1, "{:?}", outcome.residue);
     assert_eq!(house.split().await, TrafficSplit::all_to(held));
-    assert_eq!(house.production().await.objects.len(), 6, "all three versions are there");
+    assert_eq!(house.production().await.objects.len(), 3 * OBJECTS, "all three versions are there");
 }

@@ -115,6 +115,9 @@ impl House {
     }
 }
 
+/// The objects of one version: its settings, the Service, the Deployment and the budget for disruptions.
+pub(crate) const OBJECTS: usize = 4;
+
 #[derive(Debug, PartialEq)]
 pub(crate) struct Production {
     pub(crate) split: TrafficSplit,

@@ -278,13 +278,10 @@ impl Shared {
 
     /// Notes every generation of every route, those between two looks included.
     fn note_generations(&self, watch: &mut Option<Watch>) {
-        let changes = match watch.as_mut().map(Watch::now) {
-            Some(Ok(changes)) => changes,
+        let Some(Ok(changes)) = watch.as_mut().map(Watch::now) else {
             // Too far behind: what was missed cannot be noted.
-            _ => {
-                *watch = self.objects.watch(HTTP_ROUTE, None, self.objects.version()).ok();
-                return;
-            }
+            *watch = self.objects.watch(HTTP_ROUTE, None, self.objects.version()).ok();
+            return;
         };
         for change in changes {
             let before = change.before.as_deref().map(generation);

@@ -3,6 +3,7 @@
 use super::*;
 
 /// Requests every 7 ms while `change` runs, and a second longer.
+#[expect(clippy::future_not_send, reason = "both halves run in one task")]
 async fn under_load(fixture: &Fixture, change: impl Future<Output = ()>) -> Vec<RequestOutcome> {
     let done = std::cell::Cell::new(false);
     let load = async {

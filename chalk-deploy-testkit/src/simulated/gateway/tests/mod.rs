@@ -120,10 +120,10 @@ impl Fixture {
         let objects = Objects::open(&world, runtime.clone()).expect("a new world");
         ensure_gateway(&objects, "chalk-envoy", "chalk-gw").expect("a new world");
         let pods = Arc::new(Pods::default());
-        let seen = Arc::default();
-        let network = Network { pods: pods.clone(), runtime: runtime.clone(), seen: Arc::clone(&seen) };
+        let got = Arc::default();
+        let network = Network { pods: pods.clone(), runtime: runtime.clone(), seen: Arc::clone(&got) };
         let gateway = SimulatedGateway::start(objects.clone(), Arc::new(network), settings);
-        Self { world, objects, gateway, pods, seen, runtime }
+        Self { world, objects, gateway, pods, seen: got, runtime }
     }
 
     /// A service with a pod behind each of these addresses.
