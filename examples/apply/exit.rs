@@ -95,7 +95,7 @@ mod tests {
     use super::*;
 
     /// Written from the other side than the code: what is not the fault of the input.
-    const NOT_THE_INPUT: [&str; 28] = [
+    const NOT_THE_INPUT: [&str; 29] = [
         "SOURCE_MISSING",
         "ARCHIVE_CORRUPT",
         "DIGEST_MISMATCH",
@@ -114,6 +114,7 @@ mod tests {
         "BUILD_FAILED",
         "BUILD_LOST",
         "IMAGE_MISMATCH",
+        "REGISTRY_UNTRUSTED",
         "OBJECT_REFUSED",
         "OBJECT_CONFLICT",
         "IMAGE_PULL_FAILED",

@@ -109,7 +109,9 @@ pub fn write_division(
     settings: &RouteSettings,
     split: &TrafficSplit,
 ) -> Result<()> {
-    let place = if let Some(place) = our_rule(route, reference)? { place } else {
+    let place = if let Some(place) = our_rule(route, reference)? {
+        place
+    } else {
         route.spec.rules.push(new_rule(&reference.environment));
         route.spec.rules.len() - 1
     };

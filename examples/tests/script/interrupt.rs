@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 use rustix::process::Signal;
 
 use crate::program::{Running, Sandbox};
-use crate::world::files;
+use crate::world::{files, serving};
 
 const STATE: &str = ".chalk-deploy";
 
 /// A project that is large enough for its upload to last until a signal arrives, over one that is deployed.
-fn deployed_then_large() -> (Sandbox, BTreeMap<String, Vec<u8>>) {
+fn deployed_then_large() -> (Sandbox, BTreeMap<String, String>) {
     let sandbox = Sandbox::new();
     sandbox.apply().run().expect(0);
     // Cannot be packed: a linear congruential generator, and no more of it than makes the upload last.
@@ -25,11 +25,9 @@ fn deployed_then_large() -> (Sandbox, BTreeMap<String, Vec<u8>>) {
     (sandbox, production)
 }
 
-/// What serves: the objects, the pods and the route.
-fn production(sandbox: &Sandbox) -> BTreeMap<String, Vec<u8>> {
-    let world = files(&sandbox.path(STATE).join("world"));
-    let serves = |path: &String| path.starts_with("cluster/objects") || path.starts_with("gateway/routes");
-    world.into_iter().filter(|(path, _)| serves(path)).collect()
+/// What serves: the objects and the route.
+fn production(sandbox: &Sandbox) -> BTreeMap<String, String> {
+    serving(&sandbox.path(STATE))
 }
 
 fn start(sandbox: &Sandbox) -> Running {
