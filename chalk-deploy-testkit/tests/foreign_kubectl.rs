@@ -12,7 +12,7 @@ use chalk_deploy_testkit::simulated::http::{Listening, serve};
 use chalk_deploy_testkit::simulated::kubernetes::api::{Anonymous, ApiServer, ApiSettings};
 use chalk_deploy_testkit::simulated::kubernetes::objects::Objects;
 
-const DEPLOYMENT: &str = r#"
+const DEPLOYMENT: &str = r"
 apiVersion: apps/v1
 kind: Deployment
 metadata:
@@ -48,7 +48,7 @@ metadata:
 spec:
   rules:
     - backendRefs: [{name: engine, port: 80}]
-"#;
+";
 
 /// kubectl and a server for it.
 struct Terminal {

@@ -20,7 +20,7 @@ use chalk_deploy_core::oci::{Credential, OciRegistry, OciSettings, Secret, Stati
 use chalk_deploy_core::runtime::Runtime;
 use chalk_deploy_core::traffic::{GatewayProbe, GatewayReference, GatewayTraffic, RouteSettings};
 use chalk_deploy_core::transport::{NetworkTransport, Transport};
-use chalk_deploy_core::{Error, ErrorCode, Result, text};
+use chalk_deploy_core::{Error, ErrorCode, Result};
 use chalk_deploy_testkit::simulated::plane::{PlaneSettings, SharedPlane, SimulatedEnvironments};
 
 use super::target::{BaseImageReference, GatewayName, ImageVersion, RegistryUrl, TargetArguments};
@@ -119,7 +119,7 @@ impl Named {
         runtime: &Arc<dyn Runtime>,
     ) -> Result<Self> {
         let access = access(target, kubeconfig)?;
-        let connection = Connection::new(way_to(&access, runtime)?, access.clone(), runtime.clone());
+        let connection = Connection::open(access.clone(), runtime.clone())?;
         let mut network = NetworkTransport::builder().runtime(runtime.clone());
         if registry_url.is_plain {
             network = network.allow_plain_http(without_port(&registry_url.host));
@@ -214,18 +214,6 @@ fn access(target: &TargetArguments, kubeconfig: &Path) -> Result<ClusterAccess> 
     exec = PLUGIN_SEES.iter().fold(exec, |exec, variable| exec.with_variable(*variable));
     let policy = KubeconfigPolicy { exec, insecure: false };
     Kubeconfig::read(kubeconfig)?.access(target.context.as_deref(), &policy)
-}
-
-/// The cluster has an authority of its own, and so a transport of its own.
-fn way_to(access: &ClusterAccess, runtime: &Arc<dyn Runtime>) -> Result<Transport> {
-    let mut network = NetworkTransport::builder().runtime(runtime.clone());
-    if let Some(authority) = &access.trust().authority {
-        network = network.trust_only(authority.clone());
-    }
-    if let Some(identity) = &access.trust().identity {
-        network = network.identity(identity.expose().to_owned());
-    }
-    network.build()
 }
 
 fn registry(url: &RegistryUrl, network: Transport, runtime: &Arc<dyn Runtime>) -> Result<OciRegistry> {

@@ -1,6 +1,5 @@
 //! One run: from the command line to the code that the process ends with.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use chalk_deploy_core::checkpoint::Checkpoints;
@@ -9,11 +8,14 @@ use chalk_deploy_core::model::{DeploymentStatus, EnvironmentId};
 use chalk_deploy_core::runtime::Runtime;
 use chalk_deploy_core::store::{DeploymentRecord, DeploymentStore, HistoryQuery, STATE_MARKER, SqliteStore};
 use chalk_deploy_core::{ApplyRequest, Deployer, DeploymentHandle, Result};
-use chalk_deploy_testkit::{CrashSwitch, EmbeddedEnvironments, EmbeddedWorld};
+use chalk_deploy_testkit::CrashSwitch;
+use chalk_deploy_testkit::simulated::http;
+use chalk_deploy_testkit::simulated::plane::EnvironmentFront;
 use futures::StreamExt as _;
 
 use super::arguments::Arguments;
 use super::confirm::confirm;
+use super::data_plane::DataPlanes;
 use super::exit::{self, Stop};
 use super::follow::{Following, Wish, patiently};
 use super::input::{Input, Prepared};
@@ -37,9 +39,9 @@ impl Session<'_> {
         let checkpoints: Arc<dyn Checkpoints> = Arc::new(CrashSwitch::from_environment()?);
         let input = Input::open(self.arguments, self.view)?;
         if self.arguments.resume && self.arguments.state.join(STATE_MARKER).exists() {
-            let deployer = self.open(&input, &checkpoints).await?;
+            let (deployer, planes) = self.open(&input, &checkpoints).await?;
             if let Some(code) = self.resume(&input, &deployer).await? {
-                return Ok(code);
+                return self.serve(&planes, input.environment(), code).await;
             }
             // Nothing was ever deployed here.
         }
@@ -47,7 +49,7 @@ impl Session<'_> {
             prepared = input.request(self.arguments, &self.runtime, self.view) => prepared?,
             () = self.interrupts.next() => return Err(Stop::Interrupted),
         };
-        let deployer = self.open(&input, &checkpoints).await?;
+        let (deployer, planes) = self.open(&input, &checkpoints).await?;
         // Only now, so that bad input is one sentence.
         for remark in remarks {
             self.view.note(&remark);
@@ -62,19 +64,33 @@ impl Session<'_> {
             confirm(input.environment(), self.interrupts).await?;
         }
         if self.arguments.no_await {
-            self.submit(&deployer, request).await
-        } else {
-            self.apply(&deployer, request).await
+            return self.submit(&deployer, request).await;
         }
+        let code = self.apply(&deployer, request).await?;
+        self.serve(&planes, input.environment(), code).await
     }
 
-    fn open(
-        &self,
-        input: &Input,
-        checkpoints: &Arc<dyn Checkpoints>,
-    ) -> impl Future<Output = Result<Deployer>> + use<> {
-        let (state, runtime) = (self.arguments.state.clone(), Arc::clone(&self.runtime));
-        open(state, input.environments(), runtime, Arc::clone(checkpoints))
+    /// Keeps the simulated gateway up after a deployment that serves, if that was asked for, until someone wants it to
+    /// end.
+    async fn serve(&mut self, planes: &DataPlanes, environment: &EnvironmentId, code: u8) -> Result<u8, Stop> {
+        let (true, exit::DONE, Some(plane)) = (self.arguments.serve, code, planes.simulated()) else { return Ok(code) };
+        let front = EnvironmentFront::new(plane.adapters(), environment);
+        let listening = http::serve(Arc::new(front), 0).await.map_err(Stop::Broken)?;
+        self.view.serving(&format!("http://{}/", listening.address()));
+        self.interrupts.next().await;
+        Ok(code)
+    }
+
+    /// The store in the state folder, the data planes, and the deployer on both.
+    async fn open(&self, input: &Input, checkpoints: &Arc<dyn Checkpoints>) -> Result<(Deployer, DataPlanes)> {
+        let (state, runtime) = (&self.arguments.state, &self.runtime);
+        let store: Arc<dyn DeploymentStore> = SqliteStore::open(state).await?;
+        let planes = DataPlanes::open(&self.arguments.target, state, runtime, checkpoints)?;
+        let deployer = Deployer::builder(planes.environments(input.environments()), store)
+            .with_runtime(Arc::clone(runtime))
+            .with_checkpoints(Arc::clone(checkpoints))
+            .build()?;
+        Ok((deployer, planes))
     }
 
     async fn apply(&mut self, deployer: &Deployer, request: ApplyRequest) -> Result<u8, Stop> {
@@ -153,22 +169,6 @@ impl Session<'_> {
         }
         exit::ended(outcome)
     }
-}
-
-/// The store and the embedded world in the state folder, and the deployer on both.
-async fn open(
-    state: PathBuf,
-    environments: Vec<EnvironmentId>,
-    runtime: Arc<dyn Runtime>,
-    checkpoints: Arc<dyn Checkpoints>,
-) -> Result<Deployer> {
-    let store = SqliteStore::open(&state).await?;
-    let world = EmbeddedWorld::open(state.join("world"), Arc::clone(&checkpoints))?;
-    let environments = EmbeddedEnvironments::listed(world, environments);
-    Deployer::builder(Arc::new(environments), store as Arc<dyn DeploymentStore>)
-        .with_runtime(runtime)
-        .with_checkpoints(checkpoints)
-        .build()
 }
 
 /// Which of the deployments of an environment, newest first, `--resume` is about: the newest that has not ended, else

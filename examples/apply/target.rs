@@ -19,7 +19,7 @@ pub(super) struct TargetArguments {
     #[arg(long, value_name = "URL", requires = "kubeconfig")]
     pub(super) registry: Option<RegistryUrl>,
 
-    /// The bucket of the source: s3://NAME?endpoint=URL&region=R, http(s)://HOST/NAME, or file://DIR
+    /// The bucket of the source: <s3://NAME?endpoint=URL&region=R>, http(s)://HOST/NAME, or <file://DIR>
     #[arg(long, value_name = "URL", requires = "kubeconfig")]
     pub(super) bucket: Option<String>,
 

@@ -122,7 +122,7 @@ mod tests {
             ("a new field", |_, wanted| wanted["metadata"]["labels"]["theirs"] = json!("2")),
             ("a field no longer named", |_, wanted| wanted["metadata"] = json!({"name": "a"})),
             ("a list that has grown", |_, wanted| {
-                wanted["spec"]["ports"] = json!([{"port": 80, "protocol": "TCP"}, {"port": 81}])
+                wanted["spec"]["ports"] = json!([{"port": 80, "protocol": "TCP"}, {"port": 81}]);
             }),
             ("a list that is another", |_, wanted| wanted["spec"]["ports"] = json!([{"port": 81, "protocol": "TCP"}])),
             ("an atomic map that is another", |live, _| live["spec"]["selector"]["more"] = json!("x")),

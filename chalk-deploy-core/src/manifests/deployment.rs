@@ -5,6 +5,7 @@
 //! has the rest of its grace period for the requests under way.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use serde::Serialize;
 
@@ -22,6 +23,8 @@ const CHECKSUM: &str = "chalk.ai/settings-checksum";
 const LEAVE_SECONDS: u32 = 10;
 /// From there to the end: Envoy gives up a request after 15 s by default; twice that leaves room.
 const GRACE_SECONDS: u32 = LEAVE_SECONDS + 30;
+/// How often a container that begins is asked whether it has begun.
+const STARTUP_PERIOD_SECONDS: u32 = 2;
 /// No user of the image's own: a name in an image's configuration cannot be checked to be another than root.
 const USER: u32 = 65532;
 
@@ -243,11 +246,22 @@ fn pod(
         },
         termination_grace_period_seconds: GRACE_SECONDS,
         topology_spread_constraints: vec![spread("topology.kubernetes.io/zone"), spread("kubernetes.io/hostname")],
-        containers: vec![container(plan, component, image)],
+        containers: vec![container(plan, component, image, settings)],
     }
 }
 
-fn container(plan: &DeploymentPlan, component: Component, image: &ImageReference) -> Container {
+/// How many failures of the startup probe fill the time that the rollout waits; five minutes where that is not told.
+fn startup_failures(ready_within: Duration) -> u32 {
+    let seconds = if ready_within.is_zero() { 300 } else { ready_within.as_secs() };
+    u32::try_from(seconds.div_ceil(u64::from(STARTUP_PERIOD_SECONDS))).unwrap_or(u32::MAX).max(1)
+}
+
+fn container(
+    plan: &DeploymentPlan,
+    component: Component,
+    image: &ImageReference,
+    settings: &WorkloadSettings,
+) -> Container {
     let probe = |path, period_seconds, failure_threshold| Probe {
         http_get: HttpGet { path, port: PORT_NAME },
         period_seconds,
@@ -270,8 +284,9 @@ fn container(plan: &DeploymentPlan, component: Component, image: &ImageReference
             requests: BTreeMap::from([("cpu", "250m"), ("memory", "512Mi")]),
             limits: BTreeMap::from([("memory", "2Gi")]),
         },
-        // Imports of large projects take minutes; until the first success no other probe counts.
-        startup_probe: probe("/healthz", 2, 150),
+        // Imports of large projects take minutes; until the first success no other probe counts. For as long as the
+        // rollout waits, nothing restarts what only takes its time.
+        startup_probe: probe("/healthz", STARTUP_PERIOD_SECONDS, startup_failures(settings.ready_within)),
         readiness_probe: probe("/ready", 2, 2),
         // Slow to give up: a restart helps a process that hangs, and only harms one that is busy.
         liveness_probe: probe("/healthz", 10, 6),

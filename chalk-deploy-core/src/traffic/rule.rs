@@ -109,12 +109,9 @@ pub fn write_division(
     settings: &RouteSettings,
     split: &TrafficSplit,
 ) -> Result<()> {
-    let place = match our_rule(route, reference)? {
-        Some(place) => place,
-        None => {
-            route.spec.rules.push(new_rule(&reference.environment));
-            route.spec.rules.len() - 1
-        }
+    let place = if let Some(place) = our_rule(route, reference)? { place } else {
+        route.spec.rules.push(new_rule(&reference.environment));
+        route.spec.rules.len() - 1
     };
     let rule = &mut route.spec.rules[place];
     for backend in &rule.backend_refs {

@@ -85,7 +85,7 @@ async fn unfinished(outside: &Outside) -> DeploymentId {
 
 /// What is left in the world, whoever made it.
 async fn left(house: &House) -> (Production, Vec<String>, Vec<String>) {
-    (house.production().await, house.keys().await, house.tags().into_iter().collect())
+    (house.composition().await, house.keys().await, house.tags().into_iter().collect())
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,9 +1,12 @@
 //! A fault at each request of a deployment: answers lost, connections cut, statuses.
 
+use chalk_deploy_core::cloud::Payload;
+use chalk_deploy_core::error::Retry;
 use chalk_deploy_core::model::{DeploymentStatus, TrafficSplit};
+use chalk_deploy_core::store::HistoryQuery;
 use chalk_deploy_testkit::simulated::fault::{LoggedRequest, ProtocolFault, Requests};
 
-use crate::house::{House, assert_success};
+use crate::house::{House, archive, assert_success, request};
 
 /// A request in the terms of a rule: which one, and the how many-th of its kind.
 struct Place {
@@ -36,6 +39,10 @@ async fn places() -> Vec<Place> {
     places
 }
 
+fn source() -> Payload {
+    Payload::from_bytes(archive("two"))
+}
+
 /// A house in which one version serves, whose next deployment meets a fault there.
 async fn meeting(place: &Place, fault: ProtocolFault) -> House {
     let house = House::new();
@@ -48,7 +55,26 @@ async fn bridged(faults: impl Fn(&Place) -> Option<ProtocolFault>) {
     for place in places().await {
         let Some(fault) = faults(&place) else { continue };
         let house = meeting(&place, fault.clone()).await;
-        let (id, outcome) = house.apply("two").await;
+        let handle = match house.deployer.apply(request("two")).await {
+            Ok(handle) => handle,
+            // The data plane is provided while the request is admitted. Nothing was created, and who asked asks again.
+            Err(refused) => {
+                assert_eq!(refused.retry(), Retry::Temporary, "{fault:?} at {}: {refused:?}", place.name);
+                let history = house.store.history(&HistoryQuery::default()).await.expect("readable");
+                assert_eq!(history.len(), 1, "{fault:?} at {}", place.name);
+                house.deployer.apply(request("two")).await.expect("admitted")
+            }
+        };
+        let id = handle.id().clone();
+        let outcome = match handle.wait().await {
+            Ok(outcome) => outcome,
+            // The data plane could not be resolved, so nobody drove the deployment. Whoever resumes it does.
+            Err(error) => {
+                assert_eq!(error.retry(), Retry::Temporary, "{fault:?} at {}: {error:?}", place.name);
+                let resumed = house.deployer.resume(&id, Some(source())).await.expect("resumed");
+                resumed.wait().await.expect("it ends")
+            }
+        };
         assert_eq!(outcome.status, DeploymentStatus::Success, "{fault:?} at {}: {:?}", place.name, outcome.error);
         assert!(outcome.residue.is_empty(), "{fault:?} at {}: {:?}", place.name, outcome.residue);
         assert_eq!(house.split().await, TrafficSplit::all_to(id.clone()), "{fault:?} at {}", place.name);
@@ -91,7 +117,15 @@ async fn garbage_at_any_request_is_bridged_or_ends_in_failure_with_production_as
     for place in places().await {
         let house = meeting(&place, garbage()).await;
         let production = house.production().await;
-        let (id, outcome) = house.apply("two").await;
+        let Ok(handle) = house.deployer.apply(request("two")).await else {
+            assert_eq!(house.production().await, production, "{}", place.name);
+            continue;
+        };
+        let Ok(outcome) = handle.wait().await else {
+            assert_eq!(house.production().await, production, "{}", place.name);
+            continue;
+        };
+        let id = handle.id().clone();
         match outcome.status {
             DeploymentStatus::Success => assert_eq!(house.split().await, TrafficSplit::all_to(id), "{}", place.name),
             DeploymentStatus::Failure => assert_eq!(house.production().await, production, "{}", place.name),

@@ -126,6 +126,14 @@ impl House {
         Production { split: self.split().await, objects }
     }
 
+    /// What production consists of, without the uids, which depend on how many changes there were before.
+    pub(crate) async fn composition(&self) -> Production {
+        let Production { split, objects } = self.production().await;
+        let without_uid = |identity: String| identity.split(" (uid").next().map(str::to_owned).unwrap_or(identity);
+        let objects = objects.into_iter().map(|(identity, generation)| (without_uid(identity), generation)).collect();
+        Production { split, objects }
+    }
+
     /// The requests through the gateway that met no ready backend, or were answered with an error.
     pub(crate) fn lost_requests(&self) -> usize {
         let lost = |outcome: &RequestOutcome| outcome.went_to_no_ready_backend() || outcome.status >= 500;

@@ -39,13 +39,13 @@ async fn a_process_that_exits_is_a_boot_error() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn pods_that_are_never_ready_are_a_boot_error() {
-    ends(PodBehaviour::NeverReady, DeploymentStatus::BootErrors, ErrorCode::NeverReady).await;
+async fn pods_that_are_never_ready_run_out_of_time() {
+    ends(PodBehaviour::NeverReady, DeploymentStatus::Timeout, ErrorCode::NeverReady).await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn pods_that_no_node_takes_are_a_boot_error() {
-    ends(PodBehaviour::Unschedulable, DeploymentStatus::BootErrors, ErrorCode::Unschedulable).await;
+async fn pods_that_no_node_takes_run_out_of_time() {
+    ends(PodBehaviour::Unschedulable, DeploymentStatus::Timeout, ErrorCode::Unschedulable).await;
 }
 
 #[tokio::test(start_paused = true)]

@@ -28,6 +28,10 @@ impl View for Json {
         let line = serde_json::json!({ "event": "detached", "deployment_id": deployment });
         self.output.line(&line.to_string());
     }
+
+    fn serving(&mut self, address: &str) {
+        self.output.line(&serde_json::json!({ "event": "serving", "address": address }).to_string());
+    }
 }
 
 #[cfg(test)]

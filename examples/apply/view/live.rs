@@ -159,6 +159,11 @@ impl View for Live {
         self.output.line(&plain::detached(deployment, self.paint));
     }
 
+    fn serving(&mut self, address: &str) {
+        self.rest();
+        self.output.line(&plain::serving(address, self.paint));
+    }
+
     fn note(&mut self, line: &str) {
         // Both streams may be the same terminal.
         self.bars.suspend(|| say(line));

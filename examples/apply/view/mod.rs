@@ -32,6 +32,9 @@ pub(super) trait View: Send {
     /// The deployment was left to someone else.
     fn detached(&mut self, deployment: &DeploymentId);
 
+    /// The simulated gateway stays up at this address.
+    fn serving(&mut self, address: &str);
+
     /// A remark for a person, on stderr.
     fn note(&mut self, line: &str) {
         say(line);

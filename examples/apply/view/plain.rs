@@ -70,6 +70,10 @@ impl View for Plain {
     fn detached(&mut self, deployment: &DeploymentId) {
         self.output.line(&detached(deployment, self.paint));
     }
+
+    fn serving(&mut self, address: &str) {
+        self.output.line(&serving(address, self.paint));
+    }
 }
 
 /// The first line.
@@ -91,6 +95,11 @@ pub(super) fn verdict(status: DeploymentStatus, elapsed: Option<Duration>, paint
 pub(super) fn detached(deployment: &DeploymentId, paint: Paint) -> String {
     let deployment = paint.bold(deployment.as_str());
     format!("detached: deployment {deployment} goes on with --resume, or when a service runs on this state")
+}
+
+/// Where the deployment answers, until someone ends it.
+pub(super) fn serving(address: &str, paint: Paint) -> String {
+    format!("serving: {} answers with the id of the deployment; Ctrl-C ends it", paint.bold(address))
 }
 
 #[cfg(test)]

@@ -20,7 +20,7 @@ use crate::{Error, ErrorCode, Result, text};
 /// What a plugin may write.
 const OUTPUT_MOST: u64 = 256 << 10;
 /// A credential is renewed this long before it expires.
-const EARLY: Duration = Duration::from_secs(60);
+const EARLY: Duration = Duration::from_mins(1);
 
 /// Which programs a kubeconfig may have run. By default none.
 #[derive(Debug, Clone, Default)]

@@ -1,6 +1,6 @@
 //! A gateway that routes requests to simulated pods, as Envoy Gateway 1.6 does.
 //!
-//! A controller reads GatewayClass, Gateway, `HTTPRoute`, Service and `EndpointSlice` objects, writes their status, and
+//! A controller reads `GatewayClass`, Gateway, `HTTPRoute`, Service and `EndpointSlice` objects, writes their status, and
 //! hands a configuration to a data plane, where it arrives after a delay, routes and endpoints each on their own (RDS
 //! and EDS of Envoy). The delay can be changed, and what travels can be stopped, so that a test can be in the middle of
 //! a propagation for as long as it likes.

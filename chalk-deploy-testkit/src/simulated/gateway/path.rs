@@ -43,15 +43,12 @@ fn replace_escaped(path: &str, escapes: &[(&str, &str)]) -> String {
     while let Some(at) = rest.find('%') {
         replaced.push_str(&rest[..at]);
         let code = rest.get(at + 1..at + 3).map(str::to_ascii_lowercase);
-        match code.and_then(|code| escapes.iter().find(|(escape, _)| *escape == code)) {
-            Some((_, meaning)) => {
-                replaced.push_str(meaning);
-                rest = &rest[at + 3..];
-            }
-            None => {
-                replaced.push('%');
-                rest = &rest[at + 1..];
-            }
+        if let Some((_, meaning)) = code.and_then(|code| escapes.iter().find(|(escape, _)| *escape == code)) {
+            replaced.push_str(meaning);
+            rest = &rest[at + 3..];
+        } else {
+            replaced.push('%');
+            rest = &rest[at + 1..];
         }
     }
     replaced.push_str(rest);

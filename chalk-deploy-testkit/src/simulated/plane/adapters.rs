@@ -55,6 +55,7 @@ pub struct Adapters {
     cloud: Cloud,
     registry: Arc<OciRegistry>,
     kubernetes: Transport,
+    gateway: Transport,
     secrets: Option<Secrets>,
     runtime: Arc<dyn Runtime>,
 }
@@ -79,12 +80,24 @@ impl Adapters {
             builder: Arc::new(builder),
             traffic: Arc::new(traffic),
         };
-        Ok(Self { cloud, registry, kubernetes: ways.kubernetes.clone(), secrets, runtime: runtime.clone() })
+        Ok(Self {
+            cloud,
+            registry,
+            kubernetes: ways.kubernetes.clone(),
+            gateway: ways.gateway.clone(),
+            secrets,
+            runtime: runtime.clone(),
+        })
     }
 
     /// The five traits.
     pub const fn cloud(&self) -> &Cloud {
         &self.cloud
+    }
+
+    /// The way to the gateway.
+    pub const fn gateway(&self) -> &Transport {
+        &self.gateway
     }
 
     /// Provides what a customer's cloud has before anything is deployed: the environment's namespace, and the base image

@@ -14,6 +14,7 @@
 
 mod adapters;
 mod environments;
+mod front;
 mod shared;
 
 use std::collections::BTreeMap;
@@ -27,6 +28,7 @@ use chalk_deploy_core::transport::Transport;
 
 pub use self::adapters::{Adapters, Ways, base_repository};
 pub use self::environments::SimulatedEnvironments;
+pub use self::front::EnvironmentFront;
 pub use self::shared::SharedPlane;
 use super::bucket::{AccessKey, BucketServer, BucketSettings};
 use super::checkpointed::checkpointed;

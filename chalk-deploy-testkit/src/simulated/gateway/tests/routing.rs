@@ -141,7 +141,7 @@ async fn an_answer_that_takes_too_long_is_504_after_the_time_of_its_rule() {
         fixture.settled().await;
         let before = fixture.runtime.monotonic();
         assert_eq!(fixture.get("/").await.status, status);
-        assert_eq!((fixture.runtime.monotonic() - before).as_secs(), seconds);
+        assert_eq!(fixture.runtime.monotonic().checked_sub(before).unwrap().as_secs(), seconds);
     }
 }
 
@@ -157,7 +157,7 @@ async fn an_answer_that_stalls_is_cut_when_the_time_of_its_request_is_up() {
     assert_eq!(response.status(), 200);
     let before = fixture.runtime.monotonic();
     let pieces: Vec<_> = response.into_body().collect().await;
-    assert_eq!(fixture.runtime.monotonic() - before, Duration::from_secs(15));
+    assert_eq!(fixture.runtime.monotonic().checked_sub(before).unwrap(), Duration::from_secs(15));
     assert_eq!(pieces.len(), 2);
     assert_eq!(pieces[1].as_ref().expect_err("cut").kind(), std::io::ErrorKind::TimedOut);
 }

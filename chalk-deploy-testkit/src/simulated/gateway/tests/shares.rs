@@ -159,16 +159,13 @@ proptest! {
                 let (weight, ready) = &backends[index];
                 prop_assert!(*weight > 0);
                 prop_assert_eq!(outcome.ready_in_cluster, Some(ready.iter().filter(|ready| **ready).count()));
-                match &outcome.endpoint {
-                    Some((address, _)) => {
-                        let at: usize = address.rsplit('.').next().expect("an octet").parse().expect("a number");
-                        prop_assert!(ready[at]);
-                        prop_assert_eq!(outcome.status, 200);
-                    }
-                    None => {
-                        prop_assert!(!ready.contains(&true));
-                        prop_assert_eq!(outcome.status, 503);
-                    }
+                if let Some((address, _)) = &outcome.endpoint {
+                    let at: usize = address.rsplit('.').next().expect("an octet").parse().expect("a number");
+                    prop_assert!(ready[at]);
+                    prop_assert_eq!(outcome.status, 200);
+                } else {
+                    prop_assert!(!ready.contains(&true));
+                    prop_assert_eq!(outcome.status, 503);
                 }
             }
             for (index, (weight, _)) in backends.iter().enumerate().filter(|_| total > 0) {

@@ -1,5 +1,5 @@
 //! The token service: `GET` with a name and a password (Docker's "Token Authentication Specification"), `POST` with an
-//! OAuth2 form, and the exchange of a cloud's token for a refresh token, as ACR does.
+//! `OAuth2` form, and the exchange of a cloud's token for a refresh token, as ACR does.
 
 use chalk_deploy_core::cloud::ByteStream;
 use http::header::{AUTHORIZATION, WWW_AUTHENTICATE};

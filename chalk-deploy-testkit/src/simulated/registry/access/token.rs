@@ -153,11 +153,11 @@ mod tests {
     fn a_token_of_another_key_kind_or_time_is_refused() {
         let (signer, other) = (Signer::new([1; 32]), Signer::new([2; 32]));
         let now = Timestamp::from_millis(1_000_000);
-        let token = signer.access("a", "s", Vec::new(), now, Duration::from_secs(60));
+        let token = signer.access("a", "s", Vec::new(), now, Duration::from_mins(1));
         assert!(signer.verify_access(&token, now).is_some());
         assert!(other.verify_access(&token, now).is_none());
         assert!(signer.verify_refresh(&token, now).is_none());
-        assert!(signer.verify_access(&token, now.plus(Duration::from_secs(60))).is_none());
+        assert!(signer.verify_access(&token, now.plus(Duration::from_mins(1))).is_none());
         assert!(signer.verify_access(&signer.refresh("a", "s", now), now).is_none());
         for damaged in ["", ".", "..", "a.b.c", &token.replacen('.', "x.", 1)] {
             assert!(signer.verify_access(damaged, now).is_none(), "{damaged}");

@@ -131,12 +131,9 @@ impl RegistryServer {
         let known = arrived.hasher.filter(|_| digest.algorithm() == Algorithm::Sha256);
         let actual = match known {
             Some(hasher) => hasher.finish(),
-            None => match session.open(&self.storage.room, id)? {
-                Some(bytes) => digest_of(bytes, digest.algorithm()).await.map_err(unreadable)?,
-                None => {
-                    self.forget(id)?;
-                    return Err(unknown());
-                }
+            None => if let Some(bytes) = session.open(&self.storage.room, id)? { digest_of(bytes, digest.algorithm()).await.map_err(unreadable)? } else {
+                self.forget(id)?;
+                return Err(unknown());
             },
         };
         if actual != *digest {

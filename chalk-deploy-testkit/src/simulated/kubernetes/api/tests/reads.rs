@@ -19,8 +19,8 @@ async fn discovery_says_the_same_in_the_old_form_and_in_the_aggregated_one() {
     let mut old = names.clone();
     let mut new: Vec<_> =
         aggregated["items"].as_array().expect("groups").iter().map(|group| &group["metadata"]["name"]).collect();
-    old.sort_by_key(|name| name.to_string());
-    new.sort_by_key(|name| name.to_string());
+    old.sort_by_key(std::string::ToString::to_string);
+    new.sort_by_key(std::string::ToString::to_string);
     assert_eq!(old, new);
     assert_eq!(client.get("/apis/nonsense").await.0, 404);
     assert_eq!(client.get("/version").await.1["major"], "1");

@@ -13,7 +13,7 @@ enum Kind {
     Texts,
     /// Texts by texts.
     Map,
-    Message(&'static [(u64, &'static str, Kind)]),
+    Message(&'static [(u64, &'static str, Self)]),
     /// The server sets it itself.
     Ignored,
 }

@@ -217,7 +217,7 @@ mod tests {
         found
     }
 
-    fn all<'b>(bytes: &'b [u8], number: u64) -> Vec<&'b [u8]> {
+    fn all(bytes: &[u8], number: u64) -> Vec<&[u8]> {
         fields(bytes).into_iter().filter(|(found, _)| *found == number).map(|(_, bytes)| bytes).collect()
     }
 
