@@ -19,7 +19,8 @@ impl RegistryServer {
         let size = self.held_blob(repository, digest)?;
         match &self.settings.downloads {
             Downloads::Storage { host } if request.method == Method::GET => {
-                let origin = host.as_ref().map_or_else(|| request.origin.clone(), |host| format!("http://{host}"));
+                let scheme = request.origin.split("://").next().unwrap_or("http");
+                let origin = host.as_ref().map_or_else(|| request.origin.clone(), |host| format!("{scheme}://{host}"));
                 let expires = self.runtime.now().as_millis() / 1000 + REDIRECT_LIFETIME;
                 let signature = self.signer.sign(&permit(repository, digest, expires));
                 let place = format!("{origin}/{STORAGE}/{repository}/{digest}?expires={expires}&signature={signature}");
