@@ -127,8 +127,9 @@ fn killed_at_every_moment_of_a_replacement_it_ends_in_the_world_of_an_unkilled_r
 fn killed_again_and_again_at_every_step_it_still_ends_in_the_same_world() {
     let scene = Scene::set(true);
     copy(&scene.sandbox.path("prepared"), &scene.sandbox.path("state"));
-    let is_of_a_step = |moment: &&String| Step::FORWARD.iter().any(|step| **moment == format!("{step}/after-effect#1"));
-    let steps: Vec<_> = scene.moments.iter().filter(is_of_a_step).collect();
+    // The build runs beside the archive and may be done and recorded when that is killed; the tests above kill it.
+    let steps = Step::FORWARD.iter().map(|step| format!("{step}/after-effect#1"));
+    let steps: Vec<_> = steps.filter(|moment| !moment.starts_with("build.")).collect();
     let mut first = None;
     for moment in &steps {
         let how: &[&str] = if first.is_none() { &[] } else { &["--resume"] };
