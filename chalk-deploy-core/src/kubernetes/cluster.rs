@@ -1,5 +1,7 @@
 //! [`ClusterApi`] on an API server.
 
+use std::collections::BTreeMap;
+
 use async_trait::async_trait;
 use kube::api::{ApiResource, DeleteParams, GetParams, ListParams, Patch, PatchParams, Preconditions};
 use serde::Deserialize;
@@ -125,7 +127,7 @@ impl ClusterApi for KubernetesCluster {
         let mut labels =
             format!("{}={FIELD_MANAGER},{}={}", label::MANAGED_BY, label::ENVIRONMENT, selector.environment);
         if let Some(deployment) = &selector.deployment {
-            labels.push_str(&format!(",{}={deployment}", label::DEPLOYMENT));
+            labels = format!("{labels},{}={deployment}", label::DEPLOYMENT);
         }
         let mut found = Vec::new();
         for kind in APPLIED {
@@ -259,7 +261,7 @@ fn live_object(document: Value, namespace: &Namespace) -> Result<LiveObject, Fai
         return Err(Failure::Nonsense("an object of another namespace".to_owned()));
     }
     let labels = match &document["metadata"]["labels"] {
-        Value::Null => Default::default(),
+        Value::Null => BTreeMap::default(),
         labels => serde_json::from_value(labels.clone())
             .map_err(|_| Failure::Nonsense("an object's labels are no texts".to_owned()))?,
     };

@@ -8,6 +8,7 @@ use crate::model::Namespace;
 
 /// A kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(clippy::struct_field_names, reason = "the words of Kubernetes")]
 pub(crate) struct Kind {
     pub(crate) group: &'static str,
     pub(crate) version: &'static str,

@@ -44,8 +44,8 @@ fn is_same(wanted: &Value, live: &Value, owned: &Value) -> bool {
     match (wanted, live) {
         (Value::Object(wanted), Value::Object(live)) => {
             let names = owned.keys().filter(|key| *key != ".");
-            let named = |key: &String| key.strip_prefix("f:").is_some_and(|name| wanted.contains_key(name));
-            names.into_iter().all(named)
+            let is_wanted = |key: &String| key.strip_prefix("f:").is_some_and(|name| wanted.contains_key(name));
+            names.into_iter().all(is_wanted)
                 && wanted.iter().all(|(name, wanted)| match (live.get(name), owned.get(&format!("f:{name}"))) {
                     (Some(live), Some(owned)) => is_same(wanted, live, owned),
                     _ => false,
@@ -116,7 +116,8 @@ mod tests {
 
     #[test]
     fn every_difference_in_either_direction_is_seen() {
-        let changes: [(&str, fn(&mut Value, &mut Value)); 9] = [
+        type Change = fn(&mut Value, &mut Value);
+        let changes: [(&str, Change); 9] = [
             ("another value wanted", |_, wanted| wanted["metadata"]["labels"]["x"] = json!("2")),
             ("another value stored", |live, _| live["metadata"]["labels"]["x"] = json!("2")),
             ("a new field", |_, wanted| wanted["metadata"]["labels"]["theirs"] = json!("2")),

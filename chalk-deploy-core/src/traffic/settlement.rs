@@ -53,6 +53,7 @@ mod tests {
 
     use super::*;
 
+    #[expect(clippy::needless_pass_by_value, reason = "a test writes the value where it calls")]
     fn judged(parents: Value, controller: Option<&str>) -> Settlement {
         let route = json!({
             "apiVersion": "x", "kind": "HTTPRoute", "metadata": {"name": "r", "namespace": "ns", "generation": 3},

@@ -159,11 +159,13 @@ mod tests {
 
     use super::*;
 
+    #[expect(clippy::needless_pass_by_value, reason = "a test writes the value where it calls")]
     fn seen(status: Value) -> ObservedPod {
         let pod = json!({"metadata": {"name": "p"}, "spec": {"nodeName": "n", "containers": []}, "status": status});
         observed(serde_json::from_value(pod).expect("a pod"))
     }
 
+    #[expect(clippy::needless_pass_by_value, reason = "a test writes the value where it calls")]
     fn container(state: Value) -> Value {
         json!({"name": "engine", "image": "i", "imageID": "", "ready": false, "restartCount": 2, "state": state})
     }

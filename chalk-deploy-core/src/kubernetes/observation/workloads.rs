@@ -80,6 +80,7 @@ mod tests {
 
     use super::*;
 
+    #[expect(clippy::needless_pass_by_value, reason = "a test writes the value where it calls")]
     fn workload(status: Value) -> ObservedWorkload {
         let document = json!({
             "metadata": {"name": "a", "uid": "1", "generation": 2},

@@ -207,6 +207,7 @@ impl Plugin {
     }
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "the type that a connection is asked with")]
 fn get() -> Result<Request<Vec<u8>>, kube::core::request::Error> {
     Ok(Request::get("/api").body(Vec::new()).expect("a request"))
 }
