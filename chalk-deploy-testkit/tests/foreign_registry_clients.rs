@@ -145,8 +145,11 @@ fn layers(seed: u8) -> Vec<Vec<u8>> {
     vec![large.take(700_000).collect(), vec![seed; 100]]
 }
 
+/// A name and a password.
+type Credentials = (&'static str, &'static str);
+
 /// The registries that the clients must get on with, each with a name and a password where it wants them.
-fn registries() -> Vec<(&'static str, RegistrySettings, Option<(&'static str, &'static str)>)> {
+fn registries() -> Vec<(&'static str, RegistrySettings, Option<Credentials>)> {
     let plain = RegistrySettings::plain;
     let at = |location| {
         let mut settings = plain();

@@ -50,7 +50,7 @@ const PLUGIN_SEES: [&str; 9] = [
 #[derive(Debug)]
 pub(super) enum DataPlanes {
     /// The simulated servers.
-    Simulated(SharedPlane),
+    Simulated(Box<SharedPlane>),
     /// The one that the flags name.
     Named(Box<Named>),
 }
@@ -75,7 +75,7 @@ impl DataPlanes {
         let plane = SharedPlane::open(state, runtime, move |secrets| {
             PlaneSettings { checkpoints: checkpoints.clone(), ..PlaneSettings::default() }.guarded_by(secrets)
         })?;
-        Ok(Self::Simulated(plane))
+        Ok(Self::Simulated(Box::new(plane)))
     }
 
     /// The environments of a project in these data planes.
@@ -89,7 +89,7 @@ impl DataPlanes {
     }
 
     /// The simulated servers, if it is them.
-    pub(super) const fn simulated(&self) -> Option<&SharedPlane> {
+    pub(super) fn simulated(&self) -> Option<&SharedPlane> {
         match self {
             Self::Simulated(plane) => Some(plane),
             Self::Named(_) => None,

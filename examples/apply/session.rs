@@ -1,5 +1,6 @@
 //! One run: from the command line to the code that the process ends with.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use chalk_deploy_core::checkpoint::Checkpoints;
@@ -20,6 +21,7 @@ use super::exit::{self, Stop};
 use super::follow::{Following, Wish, patiently};
 use super::input::{Input, Prepared};
 use super::interrupt::Interrupts;
+use super::target::TargetArguments;
 use super::view::View;
 
 /// What a run works with.
@@ -81,16 +83,13 @@ impl Session<'_> {
         Ok(code)
     }
 
-    /// The store in the state folder, the data planes, and the deployer on both.
-    async fn open(&self, input: &Input, checkpoints: &Arc<dyn Checkpoints>) -> Result<(Deployer, DataPlanes)> {
-        let (state, runtime) = (&self.arguments.state, &self.runtime);
-        let store: Arc<dyn DeploymentStore> = SqliteStore::open(state).await?;
-        let planes = DataPlanes::open(&self.arguments.target, state, runtime, checkpoints)?;
-        let deployer = Deployer::builder(planes.environments(input.environments()), store)
-            .with_runtime(Arc::clone(runtime))
-            .with_checkpoints(Arc::clone(checkpoints))
-            .build()?;
-        Ok((deployer, planes))
+    fn open(
+        &self,
+        input: &Input,
+        checkpoints: &Arc<dyn Checkpoints>,
+    ) -> impl Future<Output = Result<(Deployer, DataPlanes)>> + Send + use<> {
+        let (target, state) = (self.arguments.target.clone(), self.arguments.state.clone());
+        open(target, state, input.environments(), Arc::clone(&self.runtime), Arc::clone(checkpoints))
     }
 
     async fn apply(&mut self, deployer: &Deployer, request: ApplyRequest) -> Result<u8, Stop> {
@@ -169,6 +168,23 @@ impl Session<'_> {
         }
         exit::ended(outcome)
     }
+}
+
+/// The store in the state folder, the data planes, and the deployer on both.
+async fn open(
+    target: TargetArguments,
+    state: PathBuf,
+    environments: Vec<EnvironmentId>,
+    runtime: Arc<dyn Runtime>,
+    checkpoints: Arc<dyn Checkpoints>,
+) -> Result<(Deployer, DataPlanes)> {
+    let store: Arc<dyn DeploymentStore> = SqliteStore::open(&state).await?;
+    let planes = DataPlanes::open(&target, &state, &runtime, &checkpoints)?;
+    let deployer = Deployer::builder(planes.environments(environments), store)
+        .with_runtime(runtime)
+        .with_checkpoints(checkpoints)
+        .build()?;
+    Ok((deployer, planes))
 }
 
 /// Which of the deployments of an environment, newest first, `--resume` is about: the newest that has not ended, else

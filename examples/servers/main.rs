@@ -89,7 +89,7 @@ async fn serve(arguments: &Arguments) -> Result<()> {
     ];
     let mut text = String::new();
     for (name, value) in lines {
-        text.push_str(&format!("{name}={}\n", quoted(&value)));
+        text = format!("{text}{name}={}\n", quoted(&value));
     }
     // In one write, so that whoever reads it sees all or nothing.
     print!("{text}");

@@ -16,6 +16,7 @@ use super::harness::{
 };
 
 /// A cluster adapter for someone who may do what these rules say, in the namespace.
+#[expect(clippy::needless_pass_by_value, reason = "a test writes the rules where it calls")]
 fn under(plane: &Plane, rules: Value) -> KubernetesCluster {
     ensure_namespace(&plane.objects, "prod");
     plane.objects.create(&Key::new(ROLE, "prod", "deployer"), json!({"rules": rules})).expect("free");

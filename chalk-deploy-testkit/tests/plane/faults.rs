@@ -115,8 +115,10 @@ async fn an_answer_whose_body_is_cut_is_bridged_at_every_request() {
 async fn garbage_at_any_request_is_bridged_or_ends_in_failure_with_production_as_it_was() {
     let garbage = || ProtocolFault::Answer { status: 200, headers: Vec::new(), body: "\u{1b}[2J{\"kind\":".to_owned() };
     for place in places().await {
-        let house = meeting(&place, garbage()).await;
+        let house = House::new();
+        assert_success(&house.apply("one").await.1);
         let production = house.production().await;
+        house.faults().nth(place.requests.clone(), place.nth, garbage());
         let Ok(handle) = house.deployer.apply(request("two")).await else {
             assert_eq!(house.production().await, production, "{}", place.name);
             continue;

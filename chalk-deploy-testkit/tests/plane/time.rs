@@ -1,5 +1,6 @@
 //! Virtual time.
 
+use std::fmt::Write as _;
 use std::time::Duration;
 
 use chalk_deploy_core::model::DeploymentPolicy;
@@ -29,7 +30,7 @@ async fn log(seed: u64) -> String {
         }
     }
     for request in house.faults().log() {
-        log.push_str(&format!("{request:?}\n"));
+        writeln!(log, "{request:?}").expect("a text takes all");
     }
     log
 }

@@ -5,6 +5,8 @@
 //! included. Blobs are hashed and written as they arrive and are never whole in memory (but for a world that is).
 //! Nothing in it runs by itself: time passes only in [the runtime](Runtime).
 
+#![expect(clippy::result_large_err, reason = "a refusal is an answer, made once for a request")]
+
 mod access;
 mod account;
 mod blobs;

@@ -91,7 +91,6 @@ impl Default for TokenSettings {
 
 /// How blobs are uploaded.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a property that registries have or lack")]
 pub struct UploadSettings {
     /// Whether a `POST` with a digest and the bytes is a whole upload. Otherwise it begins one, which the
     /// specification allows.
@@ -156,6 +155,7 @@ pub enum TagRule {
 
 /// What can be deleted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a property that registries have or lack")]
 pub struct Deletions {
     /// Blobs.
     pub blobs: bool,

@@ -64,11 +64,10 @@ impl Call {
             (None, _, _) if reading => "list",
             // All namespaces can be read together, and not written.
             (None, _, _) if nowhere => return Err(not_allowed()),
-            (None, _, &Method::POST) => "create",
             (None, _, &Method::DELETE) => "deletecollection",
             // Subresources that only take one method.
             (Some(_), Some("log"), _) if !reading => return Err(not_allowed()),
-            (Some(_), Some("eviction"), &Method::POST) => "create",
+            (None, _, &Method::POST) | (Some(_), Some("eviction"), &Method::POST) => "create",
             (Some(_), Some("eviction"), _) => return Err(not_allowed()),
             (Some(_), Some("finalize"), method) if method != Method::PUT => return Err(not_allowed()),
             (Some(_), _, _) if reading => "get",

@@ -99,7 +99,10 @@ fn decode(segment: &str) -> Option<String> {
 mod tests {
     use super::*;
 
-    fn place(path: &str) -> Option<(&'static str, Option<String>, Option<String>, Option<String>)> {
+    /// Plural, namespace, name and subresource.
+    type Read = (&'static str, Option<String>, Option<String>, Option<String>);
+
+    fn place(path: &str) -> Option<Read> {
         match read(path)? {
             Path::Objects(place) => Some((place.resource.plural, place.namespace, place.name, place.subresource)),
             _ => None,

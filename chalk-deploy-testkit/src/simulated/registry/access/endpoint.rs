@@ -46,13 +46,13 @@ impl RegistryServer {
                 let (name, password) = credential
                     .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("basic"))
                     .and_then(|(_, credential)| basic(credential))
-                    .ok_or_else(|| self.wrong_password(request))?;
+                    .ok_or_else(|| Self::wrong_password(request))?;
                 let known = if name == REFRESH_TOKEN_NAME {
                     self.account_of_refresh_token(&password)
                 } else {
                     self.account(&name, &password)
                 };
-                Some(known.ok_or_else(|| self.wrong_password(request))?)
+                Some(known.ok_or_else(|| Self::wrong_password(request))?)
             }
         };
         let offline = request.query.get("offline_token") == Some("true");
@@ -136,7 +136,7 @@ impl RegistryServer {
         self.settings.accounts.iter().find(|account| account.name == claims.sub).cloned()
     }
 
-    fn wrong_password(&self, request: &Incoming) -> Refusal {
+    fn wrong_password(request: &Incoming) -> Refusal {
         Refusal::new(StatusCode::UNAUTHORIZED, "UNAUTHORIZED", "the name or the password is wrong")
             .header(WWW_AUTHENTICATE, &format!("Basic realm=\"{}/\"", request.origin))
     }

@@ -35,7 +35,7 @@ impl RegistryServer {
         let caller = self.caller(&request.headers).map_err(|reason| self.challenge(request, Some(reason)))?;
         let allowed = match &request.place {
             Place::Base => !matches!(caller, Caller::Anonymous),
-            Place::Catalog => self.may_list_repositories(&caller),
+            Place::Catalog => Self::may_list_repositories(&caller),
             place => match place.repository() {
                 Some(repository) => {
                     needed(&request.method, place).iter().all(|action| self.is_allowed(&caller, *action, repository))
@@ -63,7 +63,7 @@ impl RegistryServer {
         }
     }
 
-    fn may_list_repositories(&self, caller: &Caller) -> bool {
+    fn may_list_repositories(caller: &Caller) -> bool {
         match caller {
             Caller::Anyone => true,
             Caller::Anonymous => false,
@@ -111,10 +111,10 @@ impl RegistryServer {
                     tokens.service
                 );
                 if let Some(scope) = scope(&request.method, &request.place) {
-                    challenge.push_str(&format!(",scope=\"{scope}\""));
+                    challenge = format!("{challenge},scope=\"{scope}\"");
                 }
                 if let Some(error) = error {
-                    challenge.push_str(&format!(",error=\"{error}\""));
+                    challenge = format!("{challenge},error=\"{error}\"");
                 }
                 challenge
             }

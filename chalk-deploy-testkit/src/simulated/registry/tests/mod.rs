@@ -57,6 +57,7 @@ impl Reply {
     }
 
     #[track_caller]
+    #[expect(clippy::wrong_self_convention, reason = "as `is`, it hands the answer on")]
     pub(super) fn is_refused(self, status: u16, code: &str) -> Self {
         assert_eq!(self.refusal(), (status, code.to_owned()), "{self:?}");
         self

@@ -25,7 +25,7 @@ async fn a_watch_from_a_version_tells_what_came_after_it() {
     assert_eq!(lines.told().await, "ADDED b");
     let before = client.runtime().monotonic();
     assert_eq!(lines.told().await, "end");
-    assert_eq!(client.runtime().monotonic().checked_sub(before).unwrap(), Duration::from_secs(5));
+    assert_eq!(client.runtime().monotonic().saturating_sub(before), Duration::from_secs(5));
 }
 
 #[tokio::test(start_paused = true)]

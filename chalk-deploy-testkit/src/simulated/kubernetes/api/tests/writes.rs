@@ -155,11 +155,11 @@ async fn the_scale_of_a_deployment_is_its_number_of_replicas() {
     scale["spec"]["replicas"] = 4.into();
     assert_eq!(client.put(&path, &scale).await.1["spec"]["replicas"], 4);
     assert_eq!(client.put(&path, &scale).await.0, 409);
-    let patch = json!({"spec": {"replicas": 5}});
-    assert_eq!(client.patch(&path, "merge-patch+json", &patch).await.1["spec"]["replicas"], 5);
+    let more = json!({"spec": {"replicas": 5}});
+    assert_eq!(client.patch(&path, "merge-patch+json", &more).await.1["spec"]["replicas"], 5);
     assert_eq!(client.get(&format!("{DEPLOYMENTS}/a")).await.1["spec"]["replicas"], 5);
-    let patch = json!({"spec": {"replicas": -1}});
-    assert_eq!(client.patch(&path, "merge-patch+json", &patch).await.0, 422);
+    let less = json!({"spec": {"replicas": -1}});
+    assert_eq!(client.patch(&path, "merge-patch+json", &less).await.0, 422);
 }
 
 #[tokio::test(start_paused = true)]
