@@ -1,4 +1,4 @@
-//! The [`Registry`](crate::cloud::Registry) adapter on the OCI distribution protocol, one for every cloud.
+//! The [`Registry`] adapter on the OCI distribution protocol, one for every cloud.
 //!
 //! Read [`OciRegistry`] first; then `client`, which sends one call with the right credentials; then `upload`, the only
 //! part with states of its own.

@@ -1,9 +1,9 @@
 //! The API server: everything between a request and the [`Objects`], as kube-apiserver does it towards kubectl,
 //! client-go and kube.
 //!
-//! A request is read ([`call`], [`path`], [`query`], [`accept`]), its author is found ([`authentication`]) and may do it
-//! or not ([`authorization`]). Reads ([`read`], [`watch`]) are shown in the form that the client accepts
-//! ([`presentation`]). Writes ([`write`](mod@write)) are completed ([`defaults`]), held to the rules of the kind, admitted
+//! A request is read (`call`, `path`, `query`, `accept`), its author is found (`authentication`) and may do it
+//! or not (`authorization`). Reads (`read`, `watch`) are shown in the form that the client accepts
+//! (`presentation`). Writes (`write`) are completed ([`defaults`]), held to the rules of the kind, admitted
 //! ([`admission`]) and stored in one step, whatever else happens at the same time.
 //!
 //! How each of them behaves follows the API conventions and the reference of Kubernetes 1.33 (`reference/using-api`),
