@@ -4,16 +4,22 @@
 //! holds it, [`validate()`] and [`check`] say what is wrong with it, [`diff()`] compares two. All but `obtain` are
 //! plain functions over exports, so that a service can offer them too.
 
+mod catalog;
+mod dependencies;
 mod diagnostic;
 mod diff;
 mod entry;
+mod expression;
 mod feature_graph;
 mod obtain;
 mod portable;
 pub mod proto;
 mod validate;
+mod values;
 mod wire;
 
+#[cfg(test)]
+mod projects;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]
@@ -24,4 +30,4 @@ pub use diff::{Change, ChangeKind, Entity, GraphDiff, diff};
 pub use entry::{FeatureEntry, FeatureKind, GraphSummary, NamedQueryEntry, ResolverEntry, ResolverForm};
 pub use feature_graph::FeatureGraph;
 pub use obtain::{COMMITTED_EXPORT, ExportRequest, GraphOrigin, ObtainedGraph, SearchPath, obtain};
-pub use validate::{check, validate};
+pub use validate::{Validation, check, validate};

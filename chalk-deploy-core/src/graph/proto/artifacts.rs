@@ -77,9 +77,9 @@ pub struct Graph {
     /// Databases under one name, told apart by tags.
     #[prost(message, repeated, tag = "10")]
     pub database_source_groups: Vec<DatabaseSourceGroup>,
-    /// `ModelReference`, as wire bytes.
-    #[prost(bytes = "bytes", repeated, tag = "11")]
-    pub model_references: Vec<Bytes>,
+    /// Models, and which features they are fed with and make.
+    #[prost(message, repeated, tag = "11")]
+    pub model_references: Vec<ModelReference>,
     /// `OnlineStoreConfig`, as wire bytes.
     #[prost(bytes = "bytes", repeated, tag = "12")]
     pub online_store_configs: Vec<Bytes>,
@@ -168,6 +168,54 @@ pub struct CronQuery {
     /// Whether the results go to the offline store.
     #[prost(bool, tag = "12")]
     pub store_offline: bool,
+}
+
+/// `chalk.artifacts.v1.CronAggregateBackfill`: what fills the buckets of aggregations on a schedule.
+#[derive(Clone, PartialEq, Eq, prost::Message)]
+pub struct CronAggregateBackfill {
+    /// Its name.
+    #[prost(string, tag = "1")]
+    pub name: String,
+    /// When it runs.
+    #[prost(string, tag = "2")]
+    pub schedule: String,
+    /// Where it is defined.
+    #[prost(string, tag = "3")]
+    pub file_name: String,
+    /// Full names of the features that it fills.
+    #[prost(string, repeated, tag = "4")]
+    pub features: Vec<String>,
+    /// Full names of the resolvers that it runs.
+    #[prost(string, repeated, tag = "5")]
+    pub resolvers: Vec<String>,
+}
+
+/// `chalk.graph.v1.ModelReference`.
+#[derive(Clone, PartialEq, Eq, prost::Message)]
+pub struct ModelReference {
+    /// The model's name.
+    #[prost(string, tag = "1")]
+    pub name: String,
+    /// Where it is used.
+    #[prost(message, optional, tag = "5")]
+    pub source_file_reference: Option<SourceFileReference>,
+    /// What it makes of what.
+    #[prost(message, repeated, tag = "6")]
+    pub relations: Vec<ModelRelation>,
+    /// Full names of the resolvers that use it.
+    #[prost(string, repeated, tag = "7")]
+    pub resolvers: Vec<String>,
+}
+
+/// `chalk.graph.v1.ModelRelation`.
+#[derive(Clone, PartialEq, Eq, prost::Message)]
+pub struct ModelRelation {
+    /// Full names of the features that the model is fed with.
+    #[prost(string, repeated, tag = "1")]
+    pub input_features: Vec<String>,
+    /// The full name of the feature that it makes.
+    #[prost(string, tag = "2")]
+    pub output_feature: String,
 }
 
 /// `chalk.artifacts.v1.ProjectSettings`: chalk.yaml as chalkpy read it.

@@ -141,6 +141,9 @@ pub struct ScalarFeatureType {
     /// Whether offline results are loaded into the online store.
     #[prost(bool, optional, tag = "21")]
     pub etl_offline_to_online: Option<bool>,
+    /// Whether chalkpy made it for a join by nearness.
+    #[prost(bool, tag = "22")]
+    pub is_distance_pseudofeature: bool,
     /// The name in the class.
     #[prost(string, tag = "23")]
     pub attribute_name: String,

@@ -13,8 +13,8 @@ mod resolver;
 mod source;
 
 pub use artifacts::{
-    ChalkError, ChalkException, ChalkpyInfo, CronQuery, EnvironmentSettings, Export, FailedImport, Graph,
-    MetadataSettings, MetadataSettingsList, NamedQuery, ProjectSettings, ValidationLog, ValidationLogSeverity,
+    ChalkError, ChalkException, ChalkpyInfo, CronAggregateBackfill, CronQuery, EnvironmentSettings, Export, FailedImport, Graph,
+    MetadataSettings, MetadataSettingsList, ModelReference, ModelRelation, NamedQuery, ProjectSettings, ValidationLog, ValidationLogSeverity,
     ValidationSettings,
 };
 pub use feature::{
