@@ -4,6 +4,7 @@
 //! holds it, [`validate()`] and [`check`] say what is wrong with it, [`diff()`] compares two. All but `obtain` are
 //! plain functions over exports, so that a service can offer them too.
 
+pub mod dependencies;
 mod diagnostic;
 mod diff;
 mod entry;
