@@ -112,8 +112,9 @@ fn check_outline(bytes: &[u8]) -> Result<()> {
         return refused("the export is empty".to_owned());
     }
     if bytes.len() > FeatureGraph::MOST_BYTES {
-        let (is, most) = (crate::text::bytes(bytes.len() as u64), crate::text::bytes(FeatureGraph::MOST_BYTES as u64));
-        return refused(format!("the export is {is}, and the most that is read is {most}"));
+        // A reader stops behind the limit, so that how large it is may not be known.
+        let most = crate::text::bytes(FeatureGraph::MOST_BYTES as u64);
+        return refused(format!("the export is larger than {most}, the most that is read"));
     }
     let mut seen = [false; LAST_KNOWN_FIELD as usize + 1];
     for field in Fields::of(bytes) {

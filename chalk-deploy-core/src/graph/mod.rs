@@ -5,7 +5,7 @@
 //! plain functions over exports, so that a service can offer them too.
 
 mod catalog;
-mod dependencies;
+pub mod dependencies;
 mod diagnostic;
 mod diff;
 mod entry;

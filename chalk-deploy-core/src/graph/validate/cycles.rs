@@ -34,7 +34,7 @@ fn expressions(catalog: &Catalog<'_>, production: &Production, found: &mut Vec<D
                 *of = Some(number);
             }
         }
-        let cycle = from_the_first(dependencies.shortest_cycle(&component));
+        let cycle = shortest_cycle(&dependencies, &component);
         let Some(first) = cycle.first().copied() else { continue };
         let chain = cycle.iter().flat_map(|feature| {
             let name = catalog.full_name(*feature);
@@ -94,15 +94,14 @@ fn resolvers(
     }
     let dependencies = builder.build();
     let order = dependencies.topological_order();
-    for mut component in dependencies.cycles(&order) {
-        component.sort_unstable();
+    for component in dependencies.cycles(&order) {
         let is_inside = |rule: &RuleId| component.binary_search(&node(*rule)).is_ok();
         // A feature that another rule would make, were that not held up by another cycle, is that cycle's finding.
         let mut of_component = component.iter().take_while(|found| **found < features);
         if !of_component.all(|feature| production.makers(*feature).iter().all(is_inside)) {
             continue;
         }
-        let cycle = from_the_first(dependencies.shortest_cycle(&component));
+        let cycle = shortest_cycle(&dependencies, &component);
         found.extend(resolver_cycle(catalog, production, &cycle, features, severity));
     }
 }
@@ -141,9 +140,19 @@ fn rules(production: &Production) -> std::ops::Range<RuleId> {
     0..RuleId::try_from(production.rules()).unwrap_or(RuleId::MAX)
 }
 
-/// The same cycle, beginning with its smallest node, so that it is shown the same each time. Features come before rules.
-fn from_the_first(mut cycle: Vec<u32>) -> Vec<u32> {
-    let first = (0..cycle.len()).min_by_key(|place| cycle.get(*place).copied());
-    cycle.rotate_left(first.unwrap_or_default());
-    cycle
+/// The shortest cycle of a component, the smallest node first. The component becomes a graph of its own, so that a graph
+/// with very many small cycles costs no more than its size.
+fn shortest_cycle(dependencies: &Dependencies, component: &[u32]) -> Vec<u32> {
+    let mut builder = Dependencies::builder(component.len());
+    for (from, node) in (0..).zip(component) {
+        for target in dependencies.successors(*node) {
+            // Components are sorted.
+            if let Ok(to) = component.binary_search(target) {
+                builder.edge(from, u32::try_from(to).unwrap_or(u32::MAX));
+            }
+        }
+    }
+    let of_component: Vec<u32> = (0..).zip(component).map(|(number, _)| number).collect();
+    let cycle = builder.build().shortest_cycle(&of_component);
+    cycle.into_iter().filter_map(|number| component.get(number as usize).copied()).collect()
 }

@@ -40,8 +40,6 @@ use production::Production;
 
 /// So many errors are named in the sentence of [`check`].
 const MOST_NAMED: usize = 3;
-/// So many findings of one code are listed; the rest is counted. A graph with more has one cause for them.
-const MOST_OF_A_CODE: usize = 10_000;
 
 /// How a graph is validated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
