@@ -80,6 +80,8 @@ impl FeatureGraph {
             resolvers: Vec::new(),
             stream_resolvers: Vec::new(),
             sink_resolvers: Vec::new(),
+            database_sources: Vec::new(),
+            stream_sources: Vec::new(),
             named_queries: Vec::new(),
             database_sources_v2: Vec::new(),
             stream_sources_v2: Vec::new(),

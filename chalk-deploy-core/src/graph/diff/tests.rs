@@ -59,7 +59,11 @@ fn additions_and_removals_are_named() {
             graph.named_queries.clear();
             graph
                 .database_sources_v2
-                .push(DatabaseSource { source_type: "postgres".to_owned(), name: "pg".to_owned() });
+                .push(DatabaseSource {
+                    source_type: "postgres".to_owned(),
+                    name: "pg".to_owned(),
+                    ..DatabaseSource::default()
+                });
             export.crons.push(CronQuery { name: "nightly".to_owned(), ..CronQuery::default() });
         }),
         [
@@ -192,6 +196,7 @@ fn with_helpers(source: &str, line: i32) -> Export {
             ..SourceFileReference::default()
         }),
         value_ref: None,
+        ..CapturedGlobal::default()
     };
     let id = |value: &CapturedGlobal| crate::model::Digest::of(value.encode_to_vec()).hex();
     let inner = value(source, None, line);

@@ -237,3 +237,5 @@ fn text_at(message: &[u8], number: u32) -> Result<&str, WireError> {
     Ok(bytes_at(message, number)?.and_then(|text| std::str::from_utf8(text).ok()).unwrap_or_default())
 }
 
+#[cfg(test)]
+mod tests;

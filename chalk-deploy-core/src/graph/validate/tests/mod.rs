@@ -4,6 +4,10 @@ use super::super::testing::{FRAUD, decoded, graph_of, input, resolver, scalar, s
 use super::*;
 use crate::graph::proto::{Graph, ResolverOutput, SinkResolver, resolver_input, resolver_output};
 
+mod generated;
+mod hostile;
+mod planted;
+
 fn found(change: impl FnOnce(&mut Export, &mut Graph)) -> Vec<String> {
     let mut export = small();
     let mut graph = export.graph.take().expect("a graph");

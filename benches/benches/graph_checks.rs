@@ -1,0 +1,214 @@
+//! Decoding and validating the export of a large project: 100,000 features in 1,000 classes, 30,000 of them with
+//! expressions, 40,000 made by 20,000 resolvers, joins between the classes, 500 named queries. The goal is 1 s and 1 GiB;
+//! the peer is prost's decode of the same bytes, without anything done with them.
+//!
+//! It is measured in turns in one process, and prints the fastest of five turns and the most memory that the process ever
+//! held (`VmHWM` of Linux), the generated messages included.
+//!
+//! `cargo bench -p chalk-deploy-benches --bench graph_checks`
+
+#![expect(clippy::print_stdout, clippy::disallowed_methods, reason = "a benchmark reads the clock and prints what it measured")]
+
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use chalk_deploy_core::graph::proto::{
+    ChalkpyInfo, Export, FeatureInput, FeatureReference, FeatureSet, FeatureType, FunctionReference, Graph,
+    HasManyFeatureType, NamedQuery, Resolver, ResolverInput, ResolverKind, ResolverOutput, ScalarFeatureType,
+    SourceFileReference, feature_type, resolver_input, resolver_output,
+};
+use chalk_deploy_core::graph::{FeatureGraph, Severity, validate};
+use prost::Message as _;
+
+const CLASSES: usize = 1_000;
+const FEATURES: usize = 100;
+const TURNS: usize = 5;
+
+fn main() {
+    let bytes: Bytes = export().encode_to_vec().into();
+    println!("the export: {} features, {:.1} MiB", CLASSES * FEATURES, mebibytes(bytes.len()));
+    let (mut ours, mut peers) = (Duration::MAX, Duration::MAX);
+    for _ in 0..TURNS {
+        peers = peers.min(timed(|| drop(Export::decode(bytes.clone()).expect("an export"))));
+        ours = ours.min(timed(|| {
+            let graph = FeatureGraph::decode(bytes.clone(), None).expect("an export");
+            let findings = validate(&graph);
+            assert!(findings.iter().all(|finding| finding.severity != Severity::Error), "{:?}", findings.first());
+        }));
+    }
+    println!("decode and validate: {} ms", ours.as_millis());
+    println!("prost's decode alone: {} ms", peers.as_millis());
+    if let Some(kibibytes) = most_memory() {
+        println!("most memory of the process: {:.0} MiB", mebibytes(kibibytes * 1024));
+    }
+}
+
+fn timed(run: impl FnOnce()) -> Duration {
+    let began = Instant::now();
+    run();
+    began.elapsed()
+}
+
+#[expect(clippy::cast_precision_loss, reason = "for people")]
+fn mebibytes(bytes: usize) -> f64 {
+    bytes as f64 / 1_048_576.0
+}
+
+fn most_memory() -> Option<usize> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    line.trim().trim_end_matches(" kB").trim().parse().ok()
+}
+
+fn field(to: &mut Vec<u8>, number: u32, content: &[u8]) {
+    prost::encoding::bytes::encode(number, &content.to_vec(), to);
+}
+
+fn wrapped(fields: &[(u32, &[u8])]) -> Vec<u8> {
+    let mut message = Vec::new();
+    for (number, content) in fields {
+        field(&mut message, *number, content);
+    }
+    message
+}
+
+/// `_.left + _.right`
+fn sum(left: &str, right: &str) -> Vec<u8> {
+    let own = |name: &str| {
+        let identifier = wrapped(&[(35, &wrapped(&[(1, b"_")]))]);
+        wrapped(&[(36, &wrapped(&[(1, &identifier), (2, &wrapped(&[(1, name.as_bytes())]))]))])
+    };
+    let plus = wrapped(&[(35, &wrapped(&[(1, b"+")]))]);
+    wrapped(&[(38, &wrapped(&[(1, &plus), (2, &own(left)), (2, &own(right))]))])
+}
+
+fn column(class: &str, name: &str) -> Vec<u8> {
+    wrapped(&[(1, &wrapped(&[(1, name.as_bytes()), (2, &wrapped(&[(1, class.as_bytes())]))]))])
+}
+
+fn class_name(class: usize) -> String {
+    format!("class_{class}")
+}
+
+fn feature_name(feature: usize) -> String {
+    if feature == 0 { "id".to_owned() } else { format!("feature_{feature}") }
+}
+
+fn reference(class: usize, feature: usize) -> FeatureReference {
+    FeatureReference { name: feature_name(feature), namespace: class_name(class), ..FeatureReference::default() }
+}
+
+fn export() -> Export {
+    let mut graph = Graph::default();
+    for class in 0..CLASSES {
+        graph.feature_sets.push(feature_class(class));
+        for resolver in 0..20 {
+            graph.resolvers.push(resolver_of(class, resolver));
+        }
+    }
+    for query in 0..500 {
+        graph.named_queries.push(NamedQuery {
+            name: format!("query_{query}"),
+            query_version: Some("1.0.0".to_owned()),
+            input: vec![format!("{}.id", class_name(query))],
+            output: (50..60).map(|feature| format!("{}.{}", class_name(query), feature_name(feature))).collect(),
+            file_name: "queries.py".to_owned(),
+            ..NamedQuery::default()
+        });
+    }
+    Export {
+        graph: Some(graph),
+        chalkpy: Some(ChalkpyInfo { version: "2.166.1".to_owned(), python: None }),
+        ..Export::default()
+    }
+}
+
+fn feature_class(class: usize) -> FeatureSet {
+    let name = class_name(class);
+    // The key; 40 from resolvers; 30 from expressions over them; a has-many to the next class; the rest with defaults.
+    let features = (0..FEATURES).map(|feature| {
+        if feature == FEATURES - 1 && class + 1 < CLASSES {
+            let next = class_name(class + 1);
+            let compared = wrapped(&[
+                (1, &column(&next, &feature_name(FEATURES - 2))),
+                (1, &column(&name, "id")),
+                (3, b"=="),
+            ]);
+            return FeatureType {
+                kind: Some(feature_type::Kind::HasMany(HasManyFeatureType {
+                    name: feature_name(feature),
+                    namespace: name.clone(),
+                    attribute_name: feature_name(feature),
+                    foreign_namespace: next,
+                    join: Some(wrapped(&[(4, &compared)]).into()),
+                    ..HasManyFeatureType::default()
+                })),
+            };
+        }
+        let expression = (41..=70).contains(&feature).then(|| {
+            sum(&feature_name(feature - 40), &feature_name(if feature == 41 { 1 } else { feature - 1 })).into()
+        });
+        FeatureType {
+            kind: Some(feature_type::Kind::Scalar(ScalarFeatureType {
+                name: feature_name(feature),
+                namespace: name.clone(),
+                attribute_name: feature_name(feature),
+                unversioned_attribute_name: feature_name(feature),
+                is_primary: feature == 0,
+                // int64
+                arrow_type: Some(Bytes::from_static(&[0x22, 0])),
+                rich_type_info: Some(wrapped(&[(5, b"<class 'int'>")]).into()),
+                default_value: (feature > 70).then(|| Bytes::from_static(&[0x20, 7])),
+                description: Some("What it is, in some words of a person.".to_owned()),
+                owner: Some("team@example.com".to_owned()),
+                tags: vec!["team:one".to_owned()],
+                store_online: Some(true),
+                store_offline: Some(true),
+                expression,
+                ..ScalarFeatureType::default()
+            })),
+        }
+    });
+    let code: String = (0..FEATURES).map(|feature| format!("    {}: int\n", feature_name(feature))).collect();
+    FeatureSet {
+        features: features.collect(),
+        source_file_reference: Some(SourceFileReference {
+            code: Some(format!("@features\nclass Class{class}:\n{code}")),
+            file_name: format!("features/{name}.py"),
+            ..SourceFileReference::default()
+        }),
+        name,
+        ..FeatureSet::default()
+    }
+}
+
+/// Two features, of the key and of what the resolver before it made.
+fn resolver_of(class: usize, resolver: usize) -> Resolver {
+    let made = [1 + 2 * resolver, 2 + 2 * resolver];
+    let needed: Vec<usize> = if resolver == 0 { vec![0] } else { vec![0, 2 * resolver] };
+    let input = |feature| ResolverInput {
+        annotation: Some(resolver_input::Annotation::Feature(FeatureInput {
+            feature: Some(reference(class, feature)),
+            default_value: None,
+        })),
+    };
+    let output = |feature| ResolverOutput {
+        annotation: Some(resolver_output::Annotation::Feature(reference(class, feature))),
+    };
+    let name = format!("get_{class}_{resolver}");
+    Resolver {
+        fqn: format!("resolvers.{name}"),
+        kind: ResolverKind::Online.into(),
+        inputs: needed.into_iter().map(input).collect(),
+        outputs: made.map(output).to_vec(),
+        function: Some(FunctionReference {
+            function_definition: format!("def {name}(id, before):\n    \"\"\"Some words.\"\"\"\n    return before + 1, before + 2\n"),
+            name,
+            module: "resolvers".to_owned(),
+            file_name: format!("resolvers/class_{class}.py"),
+            source_line: Some(7),
+            captured_globals: Vec::new(),
+        }),
+        ..Resolver::default()
+    }
+}
