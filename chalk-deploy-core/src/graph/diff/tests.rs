@@ -1,3 +1,7 @@
+mod planted;
+mod renames;
+mod risks;
+
 use proptest::prelude::*;
 use prost::Message as _;
 
