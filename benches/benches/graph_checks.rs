@@ -7,7 +7,11 @@
 //!
 //! `cargo bench -p chalk-deploy-benches --bench graph_checks`
 
-#![expect(clippy::print_stdout, clippy::disallowed_methods, reason = "a benchmark reads the clock and prints what it measured")]
+#![expect(
+    clippy::print_stdout,
+    clippy::disallowed_methods,
+    reason = "a benchmark reads the clock and prints what it measured"
+)]
 
 use std::time::{Duration, Instant};
 
@@ -129,11 +133,8 @@ fn feature_class(class: usize) -> FeatureSet {
     let features = (0..FEATURES).map(|feature| {
         if feature == FEATURES - 1 && class + 1 < CLASSES {
             let next = class_name(class + 1);
-            let compared = wrapped(&[
-                (1, &column(&next, &feature_name(FEATURES - 2))),
-                (1, &column(&name, "id")),
-                (3, b"=="),
-            ]);
+            let compared =
+                wrapped(&[(1, &column(&next, &feature_name(FEATURES - 2))), (1, &column(&name, "id")), (3, b"==")]);
             return FeatureType {
                 kind: Some(feature_type::Kind::HasMany(HasManyFeatureType {
                     name: feature_name(feature),
@@ -192,9 +193,8 @@ fn resolver_of(class: usize, resolver: usize) -> Resolver {
             default_value: None,
         })),
     };
-    let output = |feature| ResolverOutput {
-        annotation: Some(resolver_output::Annotation::Feature(reference(class, feature))),
-    };
+    let output =
+        |feature| ResolverOutput { annotation: Some(resolver_output::Annotation::Feature(reference(class, feature))) };
     let name = format!("get_{class}_{resolver}");
     Resolver {
         fqn: format!("resolvers.{name}"),
@@ -202,7 +202,9 @@ fn resolver_of(class: usize, resolver: usize) -> Resolver {
         inputs: needed.into_iter().map(input).collect(),
         outputs: made.map(output).to_vec(),
         function: Some(FunctionReference {
-            function_definition: format!("def {name}(id, before):\n    \"\"\"Some words.\"\"\"\n    return before + 1, before + 2\n"),
+            function_definition: format!(
+                "def {name}(id, before):\n    \"\"\"Some words.\"\"\"\n    return before + 1, before + 2\n"
+            ),
             name,
             module: "resolvers".to_owned(),
             file_name: format!("resolvers/class_{class}.py"),

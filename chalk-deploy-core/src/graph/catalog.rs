@@ -180,9 +180,7 @@ impl<'g> Catalog<'g> {
             Some(Kind::Windowed(feature)) => &feature.window_durations,
             _ => &[],
         };
-        durations
-            .iter()
-            .filter_map(move |window| self.window(windowed, u64::try_from(window.seconds).ok()?))
+        durations.iter().filter_map(move |window| self.window(windowed, u64::try_from(window.seconds).ok()?))
     }
 }
 

@@ -1,8 +1,8 @@
 //! The feature graph of a project: what chalkpy exports, what is wrong with it, and what a deployment changes.
 //!
 //! [`obtain()`] gets an export (from a file, from chalkpy, or from the one committed with the project), [`FeatureGraph`]
-//! holds it, [`validate()`] and [`check`] say what is wrong with it, [`diff()`] compares two. All but `obtain` are
-//! plain functions over exports, so that a service can offer them too.
+//! holds it, [`validate()`] and [`check`] say what is wrong with it, [`diff()`] compares two, and
+//! [`review()`] does both. All but `obtain` are plain functions over exports, so that a service can offer them too.
 
 mod catalog;
 pub mod dependencies;
@@ -14,6 +14,7 @@ mod feature_graph;
 mod obtain;
 mod portable;
 pub mod proto;
+mod review;
 mod validate;
 mod values;
 mod wire;
@@ -26,8 +27,9 @@ mod testing;
 mod tests;
 
 pub use diagnostic::{Diagnostic, DiagnosticCode, Severity};
-pub use diff::{Change, ChangeKind, Entity, GraphDiff, diff};
+pub use diff::{Change, ChangeKind, Entity, FieldChange, GraphDiff, Risk, diff};
 pub use entry::{FeatureEntry, FeatureKind, GraphSummary, NamedQueryEntry, ResolverEntry, ResolverForm};
 pub use feature_graph::FeatureGraph;
 pub use obtain::{COMMITTED_EXPORT, ExportRequest, GraphOrigin, ObtainedGraph, SearchPath, obtain};
+pub use review::{Review, ReviewEntry, review};
 pub use validate::{Validation, check, validate};

@@ -46,7 +46,10 @@ fn silenced(bytes: &Bytes) -> Option<Bytes> {
 }
 
 fn lines(findings: &[Diagnostic]) -> Vec<String> {
-    findings.iter().map(|found| format!("{} {} {}", found.severity, found.code, found.subject).trim_end().to_owned()).collect()
+    findings
+        .iter()
+        .map(|found| format!("{} {} {}", found.severity, found.code, found.subject).trim_end().to_owned())
+        .collect()
 }
 
 /// What `expected.txt` would say.
@@ -62,9 +65,9 @@ fn written(bytes: &Bytes) -> String {
         match alone.iter().position(|found| *found == line) {
             Some(place) => {
                 alone.remove(place);
-                text += &format!("{line}\n");
+                text.push_str(&(line + "\n"));
             }
-            None => text += &format!("reported {line}\n"),
+            None => text.push_str(&("reported ".to_owned() + &line + "\n")),
         }
     }
     assert!(alone.is_empty(), "found only without the reports: {alone:?}");

@@ -4,12 +4,12 @@ use bytes::Bytes;
 use prost::Message as _;
 
 use super::FeatureGraph;
-use super::wire::put_bytes;
 use super::proto::{
     ChalkpyInfo, Export, FeatureInput, FeatureReference, FeatureSet, FeatureType, FunctionReference, Graph, NamedQuery,
     ProjectSettings, Resolver, ResolverInput, ResolverKind, ResolverOutput, ScalarFeatureType, Schedule, feature_type,
     resolver_input, resolver_output, schedule,
 };
+use super::wire::put_bytes;
 
 /// The export that is committed with examples/projects/fraud.
 pub(super) const FRAUD: &[u8] = include_bytes!("../../../examples/projects/fraud/chalk.export.pb");

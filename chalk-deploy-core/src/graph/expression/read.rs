@@ -109,7 +109,7 @@ impl<'c, 'g> Reader<'c, 'g> {
             unknown: Vec::new(),
         };
         while let Some(step) = walk.steps.pop() {
-            walk.step(step);
+            walk.step(&step);
         }
         let value_type = walk.type_of(walk.kind(0));
         let mut reads = walk.reads;
@@ -127,8 +127,8 @@ impl<'e> Walk<'_, '_, 'e> {
         self.kinds.get(node as usize).copied().unwrap_or(Kind::Unknown)
     }
 
-    fn step(&mut self, step: Step) {
-        match step {
+    fn step(&mut self, step: &Step) {
+        match *step {
             Step::Enter(node, scope, called) => self.enter(node, scope, called),
             Step::Rest(node, scope) => self.rest(node, scope),
             Step::Argument(node, argument, scope) => self.next_argument(node, argument, scope),
@@ -211,16 +211,14 @@ impl<'e> Walk<'_, '_, 'e> {
             Kind::Row(namespace, fallback) => {
                 let found = self.catalog.attribute(namespace, name);
                 let found = found.or_else(|| self.catalog.attribute(fallback?, name));
-                match found {
-                    Some(feature) => self.feature(feature, false),
-                    None => {
-                        // `_.chalk_now` and `_.chalk_window` are the platform's.
-                        if !called && !name.starts_with("chalk_") && self.catalog.has_set(namespace) {
-                            self.unknown.push(Named { namespace, name });
-                        }
-                        Kind::Unknown
-                    }
+                if let Some(feature) = found {
+                    return self.feature(feature, false);
                 }
+                // `_.chalk_now` and `_.chalk_window` are the platform's.
+                if !called && !name.starts_with("chalk_") && self.catalog.has_set(namespace) {
+                    self.unknown.push(Named { namespace, name });
+                }
+                Kind::Unknown
             }
             Kind::Rows(rows, chosen) => match self.catalog.attribute(rows, name).filter(|_| !called) {
                 Some(feature) => self.feature(feature, true),
@@ -236,9 +234,9 @@ impl<'e> Walk<'_, '_, 'e> {
         let foreign = self.catalog.foreign_namespace(feature);
         match self.catalog.kind(feature) {
             Some(feature_type::Kind::HasMany(_)) => foreign.map_or(Kind::Unknown, |rows| Kind::Rows(rows, None)),
-            Some(feature_type::Kind::HasOne(_)) => foreign.map_or(Kind::Unknown, |row| {
-                if of_rows { Kind::Rows(row, None) } else { Kind::Row(row, None) }
-            }),
+            Some(feature_type::Kind::HasOne(_)) => {
+                foreign.map_or(Kind::Unknown, |row| if of_rows { Kind::Rows(row, None) } else { Kind::Row(row, None) })
+            }
             _ if of_rows => {
                 self.catalog.namespace_of(feature).map_or(Kind::Unknown, |rows| Kind::Rows(rows, Some(feature)))
             }

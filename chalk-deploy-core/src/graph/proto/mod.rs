@@ -15,20 +15,22 @@ mod source;
 mod stream;
 
 pub use artifacts::{
-    ChalkError, ChalkException, ChalkpyInfo, CronAggregateBackfill, CronQuery, EnvironmentSettings, Export, FailedImport, Graph,
-    MetadataSettings, MetadataSettingsList, ModelReference, ModelRelation, NamedQuery, ProjectSettings, ValidationLog, ValidationLogSeverity,
-    ValidationSettings,
+    ChalkError, ChalkException, ChalkpyInfo, CronAggregateBackfill, CronQuery, EnvironmentSettings, Export,
+    FailedImport, Graph, MetadataSettings, MetadataSettingsList, ModelReference, ModelRelation, NamedQuery,
+    ProjectSettings, ValidationLog, ValidationLogSeverity, ValidationSettings,
 };
 pub use feature::{
     FeatureSet, FeatureTimeFeatureType, FeatureType, GroupByFeatureType, HasManyFeatureType, HasOneFeatureType,
     ScalarFeatureType, WindowedFeatureType, feature_type,
 };
 pub use language_server::{
-    CodeDescription, Diagnostic, DiagnosticRelatedInformation, DiagnosticSeverity, Location, LogMessage, Lsp, Position, PublishDiagnosticsParams, Range,
+    CodeDescription, Diagnostic, DiagnosticRelatedInformation, DiagnosticSeverity, Location, LogMessage, Lsp, Position,
+    PublishDiagnosticsParams, Range,
 };
 pub use resolver::{
     CapturedFunction, CapturedGlobal, CapturedGlobalValue, CronFilterWithFeatureArgs, DataFrameType, FeatureInput,
-    FeatureReference, FunctionReference, Resolver, ResolverInput, ResolverKind, ResolverOutput, Schedule, ValueReference, resolver_input, resolver_output, schedule,
+    FeatureReference, FunctionReference, Resolver, ResolverInput, ResolverKind, ResolverOutput, Schedule,
+    ValueReference, resolver_input, resolver_output, schedule,
 };
 pub use source::{
     DatabaseSource, DatabaseSourceGroup, DatabaseSourceReference, SourceFileReference, StreamSource,

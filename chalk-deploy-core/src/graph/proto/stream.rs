@@ -9,6 +9,7 @@ use super::{
 
 /// `chalk.graph.v1.StreamResolver`.
 #[derive(Clone, PartialEq, prost::Message)]
+#[expect(clippy::struct_excessive_bools, reason = "the contract has them")]
 pub struct StreamResolver {
     /// `<module>.<function>`.
     #[prost(string, tag = "1")]

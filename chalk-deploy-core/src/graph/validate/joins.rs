@@ -77,8 +77,9 @@ fn sides(
     let shown = |arrow: &[u8]| ValueType::of_type(arrow).map_or_else(|| "another type".to_owned(), |of| of.to_string());
     let (left_type, right_type) = (shown(left_type), shown(right_type));
     let how = if left_type == right_type { " with other parameters" } else { "" };
-    let message =
-        format!("the join compares `{left_name}`, which is {left_type}, and `{right_name}`, which is {right_type}{how}");
+    let message = format!(
+        "the join compares `{left_name}`, which is {left_type}, and `{right_name}`, which is {right_type}{how}"
+    );
     Some((DiagnosticCode::JoinTypes, message))
 }
 

@@ -35,7 +35,9 @@ pub(super) fn check(catalog: &Catalog<'_>, found: &mut Vec<Diagnostic>) {
             if is_window && !windowed.insert((feature.namespace(), feature.name().split("__").next())) {
                 continue;
             }
-            missing(&features, present, &feature.full_name(), "feature", found, |finding| at_feature(finding, *feature));
+            missing(&features, present, &feature.full_name(), "feature", found, |finding| {
+                at_feature(finding, *feature)
+            });
         }
     }
     if !resolvers.is_empty() {

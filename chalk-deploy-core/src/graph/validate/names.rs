@@ -29,7 +29,8 @@ fn namespaces(catalog: &Catalog<'_>, found: &mut Vec<Diagnostic>) {
             found.push(in_set(Diagnostic::error(DiagnosticCode::NamespaceConflict, name, &message), set));
         }
         // `a.b` would be the set and the feature `b` of the set `a`.
-        let colliding = name.rsplit_once('.').and_then(|(outer, inner)| catalog.named(catalog.namespace(outer)?, inner));
+        let colliding =
+            name.rsplit_once('.').and_then(|(outer, inner)| catalog.named(catalog.namespace(outer)?, inner));
         if colliding.is_some() {
             let message = "the feature class has the full name of a feature";
             found.push(in_set(Diagnostic::error(DiagnosticCode::NamespaceConflict, name, message), set));
@@ -37,7 +38,8 @@ fn namespaces(catalog: &Catalog<'_>, found: &mut Vec<Diagnostic>) {
     }
     for feature in &catalog.features {
         if feature.namespace() != feature.set().name {
-            let message = format!("the feature stands in the feature class `{}`, which is another one", feature.set().name);
+            let message =
+                format!("the feature stands in the feature class `{}`, which is another one", feature.set().name);
             let finding = Diagnostic::error(DiagnosticCode::NamespaceConflict, &feature.full_name(), &message);
             found.push(at_feature(finding, *feature));
         }
@@ -50,11 +52,8 @@ fn features(catalog: &Catalog<'_>, found: &mut Vec<Diagnostic>) {
         by_name.entry((feature.namespace(), feature.name())).or_default().push(*feature);
     }
     for features in by_name.values().filter(|features| features.len() > 1) {
-        let is_version = |feature: &FeatureEntry<'_>| {
-            matches!(feature.definition(), Kind::Scalar(scalar) if scalar.version.is_some())
-        };
-        let attributes: std::collections::BTreeSet<_> =
-            features.iter().map(FeatureEntry::attribute_name).collect();
+        let is_version = |feature: &FeatureEntry<'_>| matches!(feature.definition(), Kind::Scalar(scalar) if scalar.version.is_some());
+        let attributes: std::collections::BTreeSet<_> = features.iter().map(FeatureEntry::attribute_name).collect();
         // Versions of a feature share its name, and differ in the attribute. chalkpy stops there; two attributes without
         // versions that were given one name are one feature to every resolver and query.
         if attributes.len() == features.len() && features.iter().all(is_version) {
@@ -114,7 +113,8 @@ fn is_protected(name: &str) -> bool {
 fn protected(catalog: &Catalog<'_>, found: &mut Vec<Diagnostic>) {
     for set in &catalog.graph.graph().feature_sets {
         if is_protected(&set.name) && set.name != super::super::catalog::PLATFORM_NAMESPACE {
-            let message = "names of feature classes that begin with `__` or `_chalk` are the platform's; rename the class";
+            let message =
+                "names of feature classes that begin with `__` or `_chalk` are the platform's; rename the class";
             found.push(in_set(Diagnostic::error(DiagnosticCode::NamespaceProtected, &set.name, message), set));
         }
     }

@@ -1,10 +1,10 @@
 //! Where definitions stand.
 
+use super::super::Diagnostic;
 use super::super::catalog::{Catalog, FeatureId};
 use super::super::entry::{FeatureEntry, ResolverEntry};
 use super::super::proto::feature_type::Kind;
 use super::super::proto::{FeatureSet, NamedQuery, Position, Range, SourceFileReference};
-use super::super::Diagnostic;
 
 /// Where a feature set stands.
 pub(super) fn in_set(finding: Diagnostic, set: &FeatureSet) -> Diagnostic {
@@ -85,7 +85,9 @@ mod tests {
         let set = FeatureSet {
             source_file_reference: Some(SourceFileReference {
                 range: Some(Range { start: Some(line), end: None }),
-                code: Some("@features(\n    tags=[])\nclass User:\n    identity: int\n    id : int\n    id2=3\n".to_owned()),
+                code: Some(
+                    "@features(\n    tags=[])\nclass User:\n    identity: int\n    id : int\n    id2=3\n".to_owned(),
+                ),
                 file_name: "a.py".to_owned(),
             }),
             ..FeatureSet::default()

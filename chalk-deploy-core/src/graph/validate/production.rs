@@ -109,13 +109,13 @@ impl Table {
 
 impl Production {
     pub(super) fn of(catalog: &Catalog<'_>, expressions: &Expressions) -> Self {
-        let mut made = Making { catalog, rules: Vec::new(), has_rows: vec![false; catalog.namespaces().len()] };
-        made.resolvers();
-        made.model_relations();
-        made.expressions(expressions);
-        made.joins(expressions);
-        made.others();
-        let Making { rules, .. } = made;
+        let mut making = Making { catalog, rules: Vec::new(), has_rows: vec![false; catalog.namespaces().len()] };
+        making.resolvers();
+        making.model_relations();
+        making.expressions(expressions);
+        making.joins(expressions);
+        making.others();
+        let Making { rules, .. } = making;
         let features = catalog.features.len();
         let things = features + catalog.namespaces().len();
         let numbered = || (0..).zip(&rules);
@@ -219,15 +219,15 @@ struct Making<'c, 'g> {
 }
 
 impl Making<'_, '_> {
-    fn add(&mut self, maker: Maker, needs: impl IntoIterator<Item = Thing>, makes: impl IntoIterator<Item = Thing>) {
+    fn add(&mut self, maker: Maker, needs: impl IntoIterator<Item = Thing>, things: impl IntoIterator<Item = Thing>) {
         let unique = |things: &mut Vec<Thing>| {
             things.sort_unstable();
             things.dedup();
         };
-        let (mut needs, mut makes) = (Vec::from_iter(needs), Vec::from_iter(makes));
-        unique(&mut needs);
-        unique(&mut makes);
-        self.rules.push(Rule { maker, needs, makes, without_rows: false });
+        let mut rule = Rule { maker, needs: Vec::from_iter(needs), makes: Vec::from_iter(things), without_rows: false };
+        unique(&mut rule.needs);
+        unique(&mut rule.makes);
+        self.rules.push(rule);
     }
 
     fn all_of(&self, namespace: NamespaceId) -> Thing {
@@ -334,9 +334,8 @@ impl Making<'_, '_> {
             let Some(own) = self.catalog.namespace_of(id) else { continue };
             let joined = joined.unwrap_or_default();
             let catalog = self.catalog;
-            let of = |namespace| {
-                joined.iter().copied().filter(move |read| catalog.namespace_of(*read) == Some(namespace))
-            };
+            let of =
+                |namespace| joined.iter().copied().filter(move |read| catalog.namespace_of(*read) == Some(namespace));
             let (needs, behind): (Vec<_>, Vec<_>) = (of(own).collect(), of(foreign).collect());
             let is_many = matches!(self.catalog.kind(id), Some(Kind::HasMany(_)));
             let has_rows = self.has_rows.get(foreign as usize).copied().unwrap_or_default();

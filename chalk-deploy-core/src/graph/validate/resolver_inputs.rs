@@ -21,7 +21,7 @@ pub(super) fn check(catalog: &Catalog<'_>, found: &mut Vec<Diagnostic>) {
 }
 
 /// The inputs of a resolver. That of a stream takes messages, and no features.
-pub(super) fn inputs<'g>(resolver: ResolverEntry<'g>) -> &'g [ResolverInput] {
+pub(super) fn inputs(resolver: ResolverEntry<'_>) -> &[ResolverInput] {
     match resolver {
         ResolverEntry::Batch(resolver) => &resolver.inputs,
         ResolverEntry::Sink(resolver) => &resolver.inputs,

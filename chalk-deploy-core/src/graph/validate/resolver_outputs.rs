@@ -32,7 +32,7 @@ pub(super) fn check(catalog: &Catalog<'_>, found: &mut Vec<Diagnostic>) {
 }
 
 /// The outputs of a resolver. A sink has none.
-pub(super) fn outputs<'g>(resolver: ResolverEntry<'g>) -> &'g [ResolverOutput] {
+pub(super) fn outputs(resolver: ResolverEntry<'_>) -> &[ResolverOutput] {
     match resolver {
         ResolverEntry::Batch(resolver) => &resolver.outputs,
         ResolverEntry::Stream(resolver) => &resolver.outputs,

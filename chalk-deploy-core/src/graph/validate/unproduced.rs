@@ -28,7 +28,8 @@ pub(super) fn check(catalog: &Catalog<'_>, production: &Production, found: &mut 
     resolver_inputs(catalog, is_unproduced, found);
     for (id, feature) in (0..).zip(&catalog.features) {
         if is_unproduced(id) && is_written(*feature) && catalog.referenced_by_name(*feature) == Some(id) {
-            let message = "nothing produces the feature: no resolver, no expression, no default and no named query's input";
+            let message =
+                "nothing produces the feature: no resolver, no expression, no default and no named query's input";
             let finding = Diagnostic::warning(DiagnosticCode::FeatureUnreachable, &feature.full_name(), message);
             found.push(at_feature(finding, *feature));
         }

@@ -47,7 +47,7 @@ impl Field {
             Some((range, step)) => (range, Some(step)),
             None => (part, None),
         };
-        if step.is_some_and(|step| !number(step).is_some_and(|step| step > 0)) {
+        if step.is_some_and(|step| number(step).is_none_or(|step| step == 0)) {
             return false;
         }
         match range {
@@ -85,7 +85,12 @@ mod tests {
     #[test]
     fn lines_that_run_are_lines() {
         for line in [
-            "* * * * *", "0 2 * * *", "*/5 0-6 1,15 * mon-fri", "59 23 31 12 7", "0 0 ? JAN Sun", "0-30/10 * * * *",
+            "* * * * *",
+            "0 2 * * *",
+            "*/5 0-6 1,15 * mon-fri",
+            "59 23 31 12 7",
+            "0 0 ? JAN Sun",
+            "0-30/10 * * * *",
             "  0  0 * *\t*",
         ] {
             assert_eq!(defect_of_crontab(line), None, "{line}");

@@ -57,8 +57,19 @@ mod tests {
     #[test]
     fn what_chalkpy_refuses_is_no_duration() {
         for text in [
-            "", "3 fortnights", "1", "d", "-1d", "1.5h", "1D", "10 m", "1d1d", "1day", "99999999999999999999d",
-            "18446744073709551615w", "1d\u{0}",
+            "",
+            "3 fortnights",
+            "1",
+            "d",
+            "-1d",
+            "1.5h",
+            "1D",
+            "10 m",
+            "1d1d",
+            "1day",
+            "99999999999999999999d",
+            "18446744073709551615w",
+            "1d\u{0}",
         ] {
             assert_eq!(seconds_of_duration(text), None, "{text}");
         }

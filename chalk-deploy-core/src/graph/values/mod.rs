@@ -116,15 +116,15 @@ impl ValueType {
     pub(super) fn conversion_to(self, to: Self) -> Conversion {
         use Family::{Boolean, Extension, Fraction, Integer};
         match (self.family(), to.family()) {
-            (None, _) | (_, None) | (Some(Extension), _) | (_, Some(Extension)) => Conversion::Whole,
+            (None | Some(Extension), _) | (_, None | Some(Extension)) => Conversion::Whole,
             (Some(from), Some(into)) if from == into => {
                 // A day and a point in time are one family and two things.
                 let is_day = |one: Self| matches!(one.0, 7 | 27);
                 if is_day(self) == is_day(to) { Conversion::Whole } else { Conversion::Lossy }
             }
             (Some(Integer), Some(Fraction)) => Conversion::Whole,
-            (Some(Fraction | Boolean), Some(Integer))
-            | (Some(Boolean), Some(Fraction))
+            (Some(Fraction), Some(Integer))
+            | (Some(Boolean), Some(Integer | Fraction))
             | (Some(Integer | Fraction), Some(Boolean)) => Conversion::Lossy,
             _ => Conversion::Impossible,
         }
@@ -189,7 +189,9 @@ mod tests {
 
     #[test]
     fn every_value_has_the_type_that_can_hold_it() {
-        for (value, arrow) in [(2, 2), (3, 3), (4, 4), (5, 5), (18, 16), (20, 17), (21, 18), (29, 26), (30, 27), (40, 37)] {
+        for (value, arrow) in
+            [(2, 2), (3, 3), (4, 4), (5, 5), (18, 16), (20, 17), (21, 18), (29, 26), (30, 27), (40, 37)]
+        {
             assert_eq!(ValueType::of_value_field(value), Some(ValueType(arrow)), "field {value}");
         }
         for value in (2..=10).chain(16..=40) {

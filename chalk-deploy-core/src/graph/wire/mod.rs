@@ -47,6 +47,14 @@ pub(super) struct Field<'a> {
     pub(super) raw: &'a [u8],
 }
 
+impl Field<'_> {
+    /// The number that it holds as a varint; nothing for bytes and for numbers of a fixed size.
+    pub(super) fn varint(&self) -> Option<u64> {
+        let (tag, rest) = varint(self.raw).ok()?;
+        (tag & 7 == 0).then(|| varint(rest).ok()).flatten().map(|(value, _)| value)
+    }
+}
+
 /// What a field holds.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Value<'a> {

@@ -79,8 +79,7 @@ fn needing(features: &[Made], index: prop::sample::Index) -> Option<(usize, usiz
     let made: Vec<usize> = (0..features.len()).filter(|place| !matches!(features[*place], Made::Given)).collect();
     let from = *made.get(index.index(made.len().max(1)))?;
     let mut to = from;
-    loop {
-        let (Made::Resolver(needs) | Made::Expression(needs)) = &features[to] else { break };
+    while let Made::Resolver(needs) | Made::Expression(needs) = &features[to] {
         if matches!(features[needs[0]], Made::Given) {
             break;
         }

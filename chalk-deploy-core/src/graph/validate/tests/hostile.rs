@@ -109,7 +109,8 @@ fn nesting_is_checked_as_far_as_it_is_decoded_and_refused_beyond() {
         let mut export = small();
         let graph = export.graph.get_or_insert_default();
         let deep = (0..levels).fold(own("nowhere"), |inner, _| call(&identifier("-"), &[&inner]));
-        if let Some(crate::graph::proto::feature_type::Kind::Scalar(age)) = &mut graph.feature_sets[0].features[1].kind {
+        if let Some(crate::graph::proto::feature_type::Kind::Scalar(age)) = &mut graph.feature_sets[0].features[1].kind
+        {
             age.expression = Some(deep.into());
         }
         FeatureGraph::decode(export.encode_to_vec().into(), None).map(|graph| validate(&graph))

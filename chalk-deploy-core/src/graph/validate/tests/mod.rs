@@ -40,20 +40,15 @@ fn two_features_of_one_name_are_found_and_two_versions_of_one_feature_are_none()
         })
     };
     assert_eq!(two_attributes(true), Vec::<String>::new());
-    assert_eq!(
-        two_attributes(false),
-        ["28 user.age: 2 features have this name (age, age_v2); each needs its own"]
-    );
+    assert_eq!(two_attributes(false), ["28 user.age: 2 features have this name (age, age_v2); each needs its own"]);
 }
 
 #[test]
 fn two_resolvers_of_one_name_in_two_modules_are_found() {
     assert_eq!(
         found(|_, graph| graph.resolvers.push(resolver("other.get_age"))),
-        [
-            "71 other.py:7: get_age: 2 resolvers have the name `get_age`, among them ages.get_age and \
-          other.get_age; each needs its own"
-        ]
+        ["71 other.py:7: get_age: 2 resolvers have the name `get_age`, among them ages.get_age and \
+          other.get_age; each needs its own"]
     );
 }
 
