@@ -10,11 +10,11 @@ use chalk_deploy_core::build::{BuildFolder, InProcessBuilder};
 use chalk_deploy_core::checkpoint::Checkpoints;
 use chalk_deploy_core::cloud::{Cloud, ManifestLocator, Registry};
 use chalk_deploy_core::kubernetes::{
-    ClusterAccess, Connection, ExecPolicy, Kubeconfig, KubeconfigPolicy, KubernetesCluster,
+    AccessRequest, ClusterAccess, Connection, ExecPolicy, Kubeconfig, KubeconfigPolicy, KubernetesCluster,
 };
 use chalk_deploy_core::model::{
     BaseImage, Boundary, Buckets, ClusterName, DataPlane, DeploymentPolicy, EnvironmentId, Environments, Identities,
-    Namespace,
+    Namespace, ObjectKey,
 };
 use chalk_deploy_core::oci::{Credential, OciRegistry, OciSettings, Secret, StaticCredentials};
 use chalk_deploy_core::runtime::Runtime;
@@ -88,6 +88,18 @@ impl DataPlanes {
         }
     }
 
+    /// Asks real services whether a deployment into this environment can succeed, before one begins. Returns remarks
+    /// for a person.
+    ///
+    /// # Errors
+    /// What does not answer, is not there, or is not permitted.
+    pub(super) async fn check(&self, environment: &EnvironmentId) -> Result<Vec<String>> {
+        match self {
+            Self::Simulated(_) => Ok(Vec::new()),
+            Self::Named(named) => named.check(environment).await,
+        }
+    }
+
     /// The simulated servers, if it is them.
     pub(super) fn simulated(&self) -> Option<&SharedPlane> {
         match self {
@@ -102,6 +114,7 @@ impl DataPlanes {
 pub(super) struct Named {
     cloud: Cloud,
     registry: Arc<OciRegistry>,
+    kubernetes: KubernetesCluster,
     cluster: ClusterName,
     registry_url: RegistryUrl,
     bucket: String,
@@ -130,16 +143,18 @@ impl Named {
             Arc::new(Bucket::from_url(bucket_url, network.clone(), bucket_credentials(), runtime.clone())?);
         let builds = BuildFolder::open(state.join("builds"))?;
         let builder = InProcessBuilder::new(bucket.clone(), registry.clone(), builds, runtime.clone());
+        let kubernetes = KubernetesCluster::new(connection.clone());
         let cloud = Cloud {
             object_store: bucket,
             registry: registry.clone(),
-            cluster: Arc::new(KubernetesCluster::new(connection.clone())),
+            cluster: Arc::new(kubernetes.clone()),
             builder: Arc::new(builder),
             traffic: Arc::new(traffic(target, connection, network, runtime)?),
         };
         Ok(Self {
             cloud,
             registry,
+            kubernetes,
             cluster: ClusterName::new(access.server())?,
             registry_url: registry_url.clone(),
             bucket: bucket_url.split(['?', '@']).next().unwrap_or_default().to_owned(),
@@ -148,17 +163,38 @@ impl Named {
         })
     }
 
+    async fn check(&self, environment: &EnvironmentId) -> Result<Vec<String>> {
+        let namespace = self.namespace(environment)?;
+        let bases = async {
+            for base in &self.base_images {
+                let pinned = self.pinned(base).await?;
+                let locator = ManifestLocator::Digest(pinned.digest);
+                if self.registry.manifest(&pinned.repository, &locator).await?.is_none() {
+                    return Err(base.missing());
+                }
+            }
+            Ok(())
+        };
+        let nothing = ObjectKey::new("incoming/preflight")?;
+        let (slower, (), _) =
+            tokio::try_join!(self.kubernetes.preflight(&namespace), bases, self.cloud.object_store.head(&nothing))?;
+        let remark = |request: &AccessRequest| format!("note: not permitted, so this is slower: {request}");
+        Ok(slower.iter().map(remark).collect())
+    }
+
+    fn namespace(&self, environment: &EnvironmentId) -> Result<Namespace> {
+        match &self.namespace {
+            Some(namespace) => Ok(namespace.clone()),
+            None => Namespace::new(format!("ns-{environment}")),
+        }
+    }
+
     async fn pinned(&self, base: &BaseImageReference) -> Result<BaseImage> {
         let digest = match &base.version {
             ImageVersion::Digest(digest) => *digest,
             ImageVersion::Tag(tag) => {
                 let found = self.registry.manifest(&base.repository, &ManifestLocator::Tag(tag.clone())).await?;
-                let found = found.ok_or_else(|| {
-                    Error::new(ErrorCode::RequestInvalid, "there is no such base image")
-                        .on(format!("--base-image {}={}:{tag}", base.component, base.repository))
-                        .with_hint("push it, or name another one")
-                })?;
-                found.digest()
+                found.ok_or_else(|| base.missing())?.digest()
             }
         };
         Ok(BaseImage { component: base.component, repository: base.repository.clone(), digest })
@@ -186,10 +222,7 @@ impl Environments for NamedEnvironments {
         for base in &named.base_images {
             base_images.push(named.pinned(base).await?);
         }
-        let namespace = match &named.namespace {
-            Some(namespace) => namespace.clone(),
-            None => Namespace::new(format!("ns-{environment}"))?,
-        };
+        let namespace = named.namespace(environment)?;
         Ok(Arc::new(DataPlane {
             environment: environment.clone(),
             cluster: named.cluster.clone(),

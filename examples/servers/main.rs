@@ -75,7 +75,8 @@ async fn serve(arguments: &Arguments) -> Result<()> {
             .on(format!("{} (process {})", arguments.state.display(), addresses.process))
             .with_hint("end that process, or use another state directory"));
     }
-    let base = plane.adapters().install_base_image().await?;
+    // The namespace of the environment that a project has unless it names others, and the base image.
+    let base = plane.adapters().provision(&"default".parse()?).await?;
     let kubeconfig = write_kubeconfig(&arguments.state, &addresses.of("kubernetes")?.to_string())?;
     let registry = addresses.of("registry")?;
     let repository = base_repository()?.to_string();
