@@ -14,7 +14,7 @@ use chalk_deploy_core::kubernetes::{
 };
 use chalk_deploy_core::model::{
     BaseImage, Boundary, Buckets, ClusterName, DataPlane, DeploymentPolicy, EnvironmentId, Environments, Identities,
-    Namespace, ObjectKey,
+    Namespace,
 };
 use chalk_deploy_core::oci::{Credential, OciRegistry, OciSettings, Secret, StaticCredentials};
 use chalk_deploy_core::runtime::Runtime;
@@ -32,6 +32,9 @@ pub(super) const REGISTRY_PASSWORD: &str = "CHALK_DEPLOY_REGISTRY_PASSWORD";
 
 /// The Gateway that a real cluster is expected to have.
 const GATEWAY: (&str, &str) = ("chalk-system", "chalk");
+
+/// The environment that a request need not name.
+const DEFAULT_ENVIRONMENT: &str = "default";
 
 /// What a credential plugin may see of our environment: what those of the three clouds need.
 const PLUGIN_SEES: [&str; 9] = [
@@ -175,9 +178,14 @@ impl Named {
             }
             Ok(())
         };
-        let nothing = ObjectKey::new("incoming/preflight")?;
-        let (slower, (), _) =
-            tokio::try_join!(self.kubernetes.preflight(&namespace), bases, self.cloud.object_store.head(&nothing))?;
+        let bucket = async {
+            // A look at one key would not tell an empty bucket from one that is not there.
+            match self.cloud.object_store.list("incoming/", None, 1).await {
+                Err(error) if error.code() != ErrorCode::PermissionDenied => Err(error),
+                _ => Ok(()),
+            }
+        };
+        let (slower, (), ()) = tokio::try_join!(self.kubernetes.preflight(&namespace), bases, bucket)?;
         let remark = |request: &AccessRequest| format!("note: not permitted, so this is slower: {request}");
         Ok(slower.iter().map(remark).collect())
     }
@@ -290,7 +298,8 @@ fn traffic(
         }
         None => GatewayReference { namespace: GATEWAY.0.to_owned(), name: GATEWAY.1.to_owned(), section: None },
     };
-    let traffic = GatewayTraffic::new(connection, RouteSettings::engine_behind(gateway));
+    let settings = RouteSettings::engine_behind(gateway).with_default_environment(DEFAULT_ENVIRONMENT.parse()?);
+    let traffic = GatewayTraffic::new(connection, settings);
     match &target.gateway_address {
         Some(address) => Ok(traffic.with_probe(GatewayProbe::new(network, address, runtime.clone())?)),
         None => Ok(traffic),

@@ -77,7 +77,7 @@ impl Session<'_> {
     /// Asks a real data plane whether a deployment can succeed. Ctrl-C ends that, too.
     async fn check(&mut self, planes: &DataPlanes, environment: &EnvironmentId) -> Result<(), Stop> {
         let remarks = tokio::select! {
-            remarks = planes.check(environment) => remarks.map_err(Stop::Broken)?,
+            remarks = planes.check(environment) => remarks?,
             () = self.interrupts.next() => return Err(Stop::Interrupted),
         };
         remarks.iter().for_each(|remark| self.view.note(remark));

@@ -68,7 +68,9 @@ async fn serve(arguments: &Arguments) -> Result<()> {
     let mut interrupt = signal(SignalKind::interrupt()).map_err(broken)?;
 
     let runtime: Arc<dyn Runtime> = SystemRuntime::new();
-    let plane = SharedPlane::open_at(&arguments.state, &runtime, arguments.first_port, |_| PlaneSettings::default())?;
+    let plane = SharedPlane::open_at(&arguments.state, &runtime, arguments.first_port, |secrets| {
+        PlaneSettings::default().knowing(secrets)
+    })?;
     let addresses = plane.addresses().await?;
     if !plane.is_host().await? {
         return Err(Error::new(ErrorCode::CloudUnavailable, "another process serves this state already")

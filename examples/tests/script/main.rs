@@ -10,5 +10,6 @@ mod interrupt;
 mod output;
 mod program;
 mod question;
+mod servers;
 mod terminal;
 mod world;
