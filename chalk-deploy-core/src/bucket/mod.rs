@@ -54,6 +54,8 @@ pub struct Bucket {
     settings: BucketSettings,
     /// Whether an upload in parts can be completed onto a free key alone.
     conditional_parts: bool,
+    /// Whether the store refuses to copy over an object.
+    conditional_copies: bool,
 }
 
 /// How keys become paths of the store.
@@ -112,6 +114,7 @@ impl Bucket {
             naming: Naming::Plain,
             settings,
             conditional_parts: false,
+            conditional_copies: settings.capabilities.conditional_put,
         }
     }
 

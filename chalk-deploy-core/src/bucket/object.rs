@@ -78,7 +78,7 @@ impl ObjectStore for Bucket {
             return Ok(origin);
         }
         let write_once = mode == PutMode::WriteOnce;
-        let conditional = write_once && self.settings.capabilities.conditional_put;
+        let conditional = write_once && self.conditional_copies;
         let taken = write_once && !conditional && self.stored(to).await?.is_some();
         if self.naming == Naming::Files && !write_once {
             // A copy in a directory is a hard link, and moving one over another of the same file leaves both

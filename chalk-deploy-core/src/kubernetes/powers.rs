@@ -183,7 +183,7 @@ impl AccessReview for KubernetesCluster {
             let cluster = self.clone();
             async move { cluster.is_permitted(&request).await }
         };
-        let verdicts = asked_for.to_vec().into_iter().map(ask);
+        let verdicts = asked_for.iter().cloned().map(ask);
         let verdicts: Vec<bool> = futures::stream::iter(verdicts).buffered(AT_ONCE).try_collect().await?;
         let refused = asked_for.iter().zip(verdicts).filter(|(_, is_permitted)| !is_permitted);
         Ok(refused.map(|(request, _)| request.clone()).collect())

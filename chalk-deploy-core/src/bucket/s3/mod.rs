@@ -44,9 +44,12 @@ pub struct S3Settings {
     pub credentials: Option<Arc<dyn S3CredentialSource>>,
     /// Whether the bucket stands in the path and not in the host. True with an endpoint of one's own.
     pub path_style: bool,
-    /// Whether the server refuses by `If-None-Match: *` to write over an object: put, copy and completion of an upload
-    /// in parts. AWS does; without it a write-once put is a look before the write.
+    /// Whether the server refuses by `If-None-Match: *` to write over an object: put, and completion of an upload in
+    /// parts. AWS does; without it a write-once put is a look before the write.
     pub conditional_writes: bool,
+    /// Whether it also refuses to copy over one. AWS does. False with an endpoint of one's own: versitygw 1.8 takes the
+    /// header and copies all the same; a write-once copy is a look before the write then.
+    pub conditional_copies: bool,
     /// Whether the server compares `x-amz-checksum-sha256`. AWS does.
     pub checksums: bool,
 }
@@ -61,15 +64,17 @@ impl S3Settings {
             credentials: None,
             path_style: false,
             conditional_writes: true,
+            conditional_copies: true,
             checksums: true,
         }
     }
 
-    /// Sets the server; the bucket then stands in the path.
+    /// Sets the server; the bucket then stands in the path, and copies are not relied on to be conditional.
     #[must_use]
     pub fn with_endpoint(mut self, endpoint: impl Into<String>) -> Self {
         self.endpoint = Some(endpoint.into());
         self.path_style = true;
+        self.conditional_copies = false;
         self
     }
 
@@ -91,6 +96,13 @@ impl S3Settings {
     #[must_use]
     pub const fn with_conditional_writes(mut self, has: bool) -> Self {
         self.conditional_writes = has;
+        self
+    }
+
+    /// Sets [`conditional_copies`](Self::conditional_copies).
+    #[must_use]
+    pub const fn with_conditional_copies(mut self, has: bool) -> Self {
+        self.conditional_copies = has;
         self
     }
 
@@ -142,7 +154,9 @@ impl S3Settings {
 
 pub(super) fn open(transport: Transport, settings: S3Settings, runtime: Arc<dyn Runtime>) -> Result<Bucket> {
     let (base, host) = settings.base()?;
-    let S3Settings { bucket, region, credentials, path_style, conditional_writes, checksums, .. } = settings;
+    let S3Settings {
+        bucket, region, credentials, path_style, conditional_writes, conditional_copies, checksums, ..
+    } = settings;
     let signer = Arc::new(Signer::new(region.clone(), credentials, runtime.clone()));
     let endpoint = if path_style { base.rsplit_once('/').map_or(base.as_str(), |(end, _)| end) } else { &base };
     let mut builder = AmazonS3Builder::new()
@@ -182,6 +196,7 @@ pub(super) fn open(transport: Transport, settings: S3Settings, runtime: Arc<dyn 
         naming: Naming::Plain,
         settings: BucketSettings::new(capabilities),
         conditional_parts: conditional_writes,
+        conditional_copies: conditional_writes && conditional_copies,
     })
 }
 
