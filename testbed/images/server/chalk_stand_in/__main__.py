@@ -95,7 +95,7 @@ class _Serving:
         self._listener = await self._loop.create_server(made, None, self._settings.port, backlog=BACKLOG)
 
     async def _drain(self) -> None:
-        self._connections.closing = True
+        self._connections.drain()
         await asyncio.sleep(self._settings.drain)
         self._listener.close()
         until = self._loop.time() + self._settings.finish

@@ -64,6 +64,9 @@ class Answer:
         return made
 
 
+FAILED = Answer.text(500, "the request could not be handled\n")
+
+
 @dataclass(slots=True)
 class Head:
     """What stands before a request's body."""
