@@ -70,7 +70,7 @@ class Registry:
         self._connection.request(method, path, body, headers)
         answer = self._connection.getresponse()
         answer.words = answer.read(ANSWER_MOST)
-        answer.asked = f"{method} {path.split('?')[0]}"
+        answer.asked = f"{method} {path.split('?', maxsplit=1)[0]}"
         if not answer.isclosed():
             self._connection.close()
         return answer

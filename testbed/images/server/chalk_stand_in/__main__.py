@@ -90,7 +90,9 @@ class _Serving:
         asyncio.run_coroutine_threadsafe(self._drain(), self._loop).result()
 
     async def _listen(self) -> None:
-        self._connections = Connections(self._loop, self._service.answer, f"{DEPLOYMENT_HEADER}: {self._settings.deployment}")
+        self._connections = Connections(
+            self._loop, self._service.answer, f"{DEPLOYMENT_HEADER}: {self._settings.deployment}"
+        )
         made = lambda: Connection(self._connections)  # noqa: E731
         self._listener = await self._loop.create_server(made, None, self._settings.port, backlog=BACKLOG)
 

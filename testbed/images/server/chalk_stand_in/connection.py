@@ -2,7 +2,7 @@
 
 import asyncio
 import traceback
-from typing import Awaitable, Callable
+from collections.abc import Awaitable, Callable
 
 from .chunks import Chunks
 from .message import FAILED, HEAD_MOST, Answer, Head, Malformed, Request, parse
@@ -121,7 +121,9 @@ class Connection(asyncio.Protocol):
         if self._ended or self._blocked or (self._head is None and not self._buffer):
             self._transport.abort()
         else:
-            self._transport.write(Answer.text(408, "the request took too long\n").written(True, False, self._server.common))
+            self._transport.write(
+                Answer.text(408, "the request took too long\n").written(True, False, self._server.common)
+            )
             self.close()
 
     def _go_on(self) -> None:
@@ -222,7 +224,7 @@ class Connections:
         self.common = common
         # Whether each answer ends its connection.
         self.closing = False
-        self._open: "set[Connection | Http2Connection]" = set()
+        self._open: set[Connection | Http2Connection] = set()
         loop.call_soon(self._sweep)
 
     def __len__(self) -> int:

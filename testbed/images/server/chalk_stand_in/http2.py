@@ -1,10 +1,11 @@
 """A connection that speaks HTTP/2 without TLS, from its first byte (RFC 9113, section 3.3).
 
-A gateway speaks it to the query server, whose service says `kubernetes.io/h2c`. The frames and their states are those of
+A gateway speaks it to the query server, whose service says `kubernetes.io/h2c`. Frames and their states are those of
 the package h2, which Debian has as python3-h2.
 """
 
 import asyncio
+import contextlib
 import traceback
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -97,9 +98,7 @@ class Http2Connection(asyncio.Protocol):
         self._http2 = h2.connection.H2Connection(h2.config.H2Configuration(client_side=False, header_encoding="utf-8"))
         self._http2.initiate_connection()
         codes = h2.settings.SettingCodes
-        self._http2.update_settings(
-            {codes.MAX_CONCURRENT_STREAMS: STREAMS_MOST, codes.MAX_HEADER_LIST_SIZE: HEAD_MOST}
-        )
+        self._http2.update_settings({codes.MAX_CONCURRENT_STREAMS: STREAMS_MOST, codes.MAX_HEADER_LIST_SIZE: HEAD_MOST})
         self._send()
 
     @property
@@ -281,11 +280,9 @@ class Http2Connection(asyncio.Protocol):
                 return
 
     def _reset(self, number: int) -> None:
-        try:
+        # It may be closed already.
+        with contextlib.suppress(h2.exceptions.ProtocolError):
             self._http2.reset_stream(number)
-        except h2.exceptions.ProtocolError:
-            # It is closed already.
-            pass
 
     def _forget(self, number: int) -> None:
         stream = self._streams.pop(number, None)

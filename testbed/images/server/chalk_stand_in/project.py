@@ -3,10 +3,11 @@
 import asyncio
 import inspect
 import sys
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
-from typing import Any, Callable, Mapping, Sequence
+from typing import Any
 
 from .plan import Step
 
@@ -56,7 +57,9 @@ def load(folder: Path) -> Project:
     except ImportError as error:
         raise NotLoaded(f"chalkpy cannot be imported: {error}") from error
     except SystemExit as error:
-        raise NotLoaded(f"the project in {folder} ended the process while it was imported (exit {error.code})") from error
+        raise NotLoaded(
+            f"the project in {folder} ended the process while it was imported (exit {error.code})"
+        ) from error
     if failed:
         words = "\n".join(f"{one.filename}: {one.traceback.strip()}" for one in failed)
         raise NotLoaded(f"the project in {folder} does not load:\n{words}")

@@ -6,9 +6,9 @@ end-to-end tests need no image for each failure: by a file `.stand-in.json` besi
 """
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Mapping
 
 FILE = ".stand-in.json"
 VARIABLE = "CHALK_STAND_IN"

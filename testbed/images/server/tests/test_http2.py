@@ -51,6 +51,11 @@ class Client:
                     self.http2.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
             self.flush()
 
+    def until_more(self) -> None:
+        """Reads until there is another event."""
+        before = list(self.events)
+        self.until(lambda event: event not in before)
+
     def answer(self, stream: int) -> tuple[dict, bytes]:
         """The answer on a stream."""
         self.until(lambda event: isinstance(event, h2.events.StreamEnded) and event.stream_id == stream)
@@ -64,7 +69,9 @@ def large(request: Request):
     return Answer(200, b"x" * 300_000) if request.path == "/large" else echo(request)
 
 
-@unittest.skipIf(h2 is None, "the package h2 (Debian: python3-h2) is not here; `check` runs this in the image, which has it")
+@unittest.skipIf(
+    h2 is None, "the package h2 (Debian: python3-h2) is not here; `check` runs this in the image, which has it"
+)
 class Http2(unittest.TestCase):
     """What a gateway sends to the query server."""
 
@@ -99,8 +106,7 @@ class Http2(unittest.TestCase):
         while left > 0:
             room = min(self.client.http2.local_flow_control_window(stream), 16384, left)
             if room == 0:
-                before = len(self.client.events)
-                self.client.until(lambda one: one in self.client.events[before:])
+                self.client.until_more()
                 continue
             self.client.http2.send_data(stream, b"x" * room)
             self.client.flush()
@@ -134,7 +140,7 @@ class Http2(unittest.TestCase):
         while len(goaway) < 17:
             goaway += self.client.socket.recv(100)
         # RFC 9113, section 6.8: length 8, type 7, no flags, stream 0; the last stream; no error.
-        self.assertEqual(goaway[:17].hex(), "000008" "07" "00" "00000000" "7fffffff" "00000000")
+        self.assertEqual(goaway[:17].hex(), "0000080700000000007fffffff00000000")
         late = self.client.ask("GET", "/late")
         self.client.events += self.client.http2.receive_data(goaway[17:])
         self.assertEqual(self.client.answer(under_way)[1], b"GET /slow 0")

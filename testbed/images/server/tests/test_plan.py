@@ -58,7 +58,15 @@ class Plans(unittest.TestCase):
     def test_a_plan_can_always_be_run(self) -> None:
         steps = [
             step(f"{output} from {inputs}", inputs, output)
-            for inputs, output in (("a", "b"), ("ab", "c"), ("c", "a"), ("cd", "e"), ("", "d"), ("e", "bf"), ("fd", "g"))
+            for inputs, output in (
+                ("a", "b"),
+                ("ab", "c"),
+                ("c", "a"),
+                ("cd", "e"),
+                ("", "d"),
+                ("e", "bf"),
+                ("fd", "g"),
+            )
         ]
         found = 0
         for size in range(3):

@@ -76,7 +76,7 @@ class Queries(unittest.TestCase):
     def test_whatever_is_no_query_is_refused_with_400(self) -> None:
         deep = b"[" * 100_000
         for body in (
-            b"", b"[", b"\xff", b"null", b"[]", b"1", deep, b'{"inputs": ' + deep, b'{"inputs": {"u.n": 1' + b"0" * 9999,
+            b"", b"[", b"\xff", b"null", b"[]", b"1", deep, b'{"inputs": ' + deep, b'{"u.n": 1' + b"0" * 9999,
             {}, {"inputs": []}, {"inputs": {}}, {"inputs": {}, "outputs": []}, {"inputs": {}, "outputs": "u.n"},
             {"inputs": {}, "outputs": [1]}, {"inputs": {}, "query_name": "other"},
             {"inputs": {}, "outputs": [str(number) for number in range(2000)]},
