@@ -63,6 +63,13 @@ def _unpacked(name: str, digests: tuple[str, ...]) -> Path:
 _FIRST: dict[str, Path] = {}
 
 
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]
+
+
 class Process:
     """An image's program with a project, as a context."""
 
@@ -77,9 +84,7 @@ class Process:
             self._project.mkdir()
             for name, content in project.items():
                 (self._project / name).write_text(content)
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
+        self.port = free_port()
         own = dict(line.split("=", 1) for line in self._config["Env"])
         self._variables = {
             **own,
@@ -153,10 +158,12 @@ class Process:
 class Load:
     """Requests without a pause over a few connections that are kept, as a gateway keeps them; as a context."""
 
-    def __init__(self, port: int, connections: int = 8) -> None:
-        self._port, self._stop = port, threading.Event()
+    def __init__(self, port: int, connections: int = 8, bodies: tuple[bytes, ...] = (b"c1",)) -> None:
+        self._port, self._bodies, self._stop = port, bodies, threading.Event()
         self._threads = [threading.Thread(target=self._run) for _ in range(connections)]
         self.sent = self.closed = 0
+        # How often each body was answered.
+        self.answered: dict[bytes, int] = dict.fromkeys(bodies, 0)
         self.failed: list[str] = []
         self._lock = threading.Lock()
 
@@ -179,7 +186,7 @@ class Load:
                 answer = connection.getresponse()
                 body = answer.read()
                 closed = answer.will_close
-                if (answer.status, body) != (200, b"c1"):
+                if answer.status != 200 or body not in self._bodies:
                     failure = f"{answer.status} {body[:100]!r}"
             except (OSError, http.client.HTTPException) as error:
                 failure = repr(error)
@@ -187,6 +194,8 @@ class Load:
             with self._lock:
                 self.sent += 1
                 self.closed += closed
+                if failure is None:
+                    self.answered[body] += 1
                 if failure:
                     self.failed.append(failure)
                     # Refused connections come fast; a hundred of them tell as much as a million.

@@ -78,7 +78,7 @@ class Connection(asyncio.Protocol):
             self._transport.pause_reading()
 
     def _is_http2(self) -> bool:
-        """Whether the client speaks HTTP/2, or may be about to say so. If it does, another takes the connection over."""
+        """Whether the client speaks HTTP/2, or may be about to say so. If it does, another takes over."""
         start = bytes(self._buffer[: len(PREFACE)])
         if not PREFACE.startswith(start):
             self._is_new = False

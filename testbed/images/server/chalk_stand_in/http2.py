@@ -210,7 +210,7 @@ class Http2Connection(asyncio.Protocol):
             self.close()
 
     def _refuse(self, number: int, stream: _Stream) -> None:
-        """Answers a body that is too long. Some clients overlook an answer that a reset follows at once: until then, what
+        """Answers a body that is too long. Some clients overlook an answer that a reset follows at once: for a while, what
         comes is dropped."""
         stream.body.clear()
         self._answer(number, Answer.text(413, f"a body may have {BODY_MOST} bytes\n"))
