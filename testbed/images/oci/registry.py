@@ -29,6 +29,12 @@ class Registry:
         # In which repository a blob of this run lies.
         self._lies: dict[str, str] = {}
 
+    def __enter__(self) -> "Registry":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._connection.close()
+
     def push(self, layout: Path, repository: str, tag: str) -> tuple[str, int]:
         """Pushes a layout's image under a tag. Returns its digest, and how many bytes were sent."""
         index = json.loads((layout / "index.json").read_text())

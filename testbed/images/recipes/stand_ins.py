@@ -39,7 +39,7 @@ def _server() -> LayerRecipe:
 
 def _static() -> LayerRecipe:
     module = IMAGES / "static"
-    sources = tuple(path for path in sorted(module.iterdir()) if path.name == "go.mod" or path.suffix == ".go")
+    sources = tuple(module / name for name in ("go.mod", "main.go", "settings.go"))
 
     def fill(tree: Tree, folder: Path) -> dict[str, str]:
         go = shutil.which("go")

@@ -40,7 +40,9 @@ def configuration(listens: int, endpoints: list[int], version: int) -> dict:
         "connect_timeout": "1s",
         # Without it, Envoy asks those that are not ready too once there are few others.
         "common_lb_config": {"healthy_panic_threshold": {"value": 0}},
-        "typed_extension_protocol_options": {HTTP: {"@type": f"type.googleapis.com/{HTTP}", "explicit_http_config": options}},
+        "typed_extension_protocol_options": {
+            HTTP: {"@type": f"type.googleapis.com/{HTTP}", "explicit_http_config": options}
+        },
         "health_checks": [health],
         "load_assignment": {
             "cluster_name": "engine",

@@ -210,8 +210,8 @@ class Http2Connection(asyncio.Protocol):
             self.close()
 
     def _refuse(self, number: int, stream: _Stream) -> None:
-        """Answers a body that is too long. Some clients overlook an answer that a reset follows at once: for a while, what
-        comes is dropped."""
+        """Answers a body that is too long. Some clients overlook an answer that a reset follows at once: what comes is
+        dropped for a while."""
         stream.body.clear()
         self._answer(number, Answer.text(413, f"a body may have {BODY_MOST} bytes\n"))
         self._streams[number] = _Stream(stream.request, self._server.loop.time() + DROP_SECONDS, is_over=True)
