@@ -73,8 +73,10 @@ def free_port() -> int:
 class Process:
     """An image's program with a project, as a context."""
 
-    def __init__(self, image: str, project: Path | dict[str, str] | None = FRAUD, **variables: str) -> None:
-        self.root, (_, config) = root(image), documents(image)
+    def __init__(
+        self, image: str, project: Path | dict[str, str] | None = FRAUD, before: tuple[str, ...] = (), **variables: str
+    ) -> None:
+        self.root, (_, config), self._before = root(image), documents(image), before
         self._config = config["config"]
         folder = f"project-{len(list((self.root / 'tmp').iterdir()))}"
         self._project = self.root / "tmp" / folder
@@ -106,7 +108,9 @@ class Process:
             self.root,
             *self._config["Entrypoint"],
         ]
-        self.process = subprocess.Popen(command, env=self._variables, stderr=self._log, stdout=self._log)
+        command = [*self._before, *command]
+        path = {"PATH": os.environ["PATH"]} if self._before else {}
+        self.process = subprocess.Popen(command, env={**self._variables, **path}, stderr=self._log, stdout=self._log)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -118,8 +122,16 @@ class Process:
 
     def log(self) -> str:
         """What it has said so far."""
-        self._log.seek(0)
-        return self._log.read().decode(errors="replace")
+        # Without moving the place where the process writes on.
+        return os.pread(self._log.fileno(), 1 << 20, 0).decode(errors="replace")
+
+    def until_log(self, words: str) -> None:
+        """Waits until it has said something."""
+        until = time.monotonic() + SECONDS
+        while words not in self.log():
+            if time.monotonic() > until or self.process.poll() is not None:
+                raise AssertionError(f"it does not say {words!r}: {self.log()}")
+            time.sleep(0.01)
 
     def wait(self) -> int:
         """How it ends."""

@@ -17,7 +17,7 @@ import unittest
 from pathlib import Path
 from unittest import mock
 
-from oci import layer, layout
+from oci import debian, layer, layout
 from oci.registry import Refused, Registry
 from recipes.recipe import ImageRecipe, LayerRecipe, Workshop
 
@@ -208,6 +208,69 @@ class Making(Scratch):
         self.make(self.recipe())
         names = {path.name.split("-")[0] for path in (self.out / ".layers").iterdir()}
         self.assertEqual(names, {"image", "image.image", "files.json"})
+
+
+class Packages(Scratch):
+    """Debian packages. An archive stands in for apt's: it has the packages that a test makes."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.archive = self.folder / "archive"
+        self.archive.mkdir()
+        self.enterContext(mock.patch.object(debian, "_download", self.download))
+        self.enterContext(mock.patch.object(os, "geteuid", return_value=1000))
+
+    def package(self, version: str) -> str:
+        """Makes a package with its version in a file, and returns its digest."""
+        content = self.folder / f"content-{version}"
+        (content / "DEBIAN").mkdir(parents=True)
+        control = f"Package: thing\nVersion: {version}\nArchitecture: all\nMaintainer: nobody\nDescription: x\n"
+        (content / "DEBIAN" / "control").write_text(control)
+        # A script that would be seen if it ran.
+        script = content / "DEBIAN" / "postinst"
+        script.write_text(f"#!/bin/sh\ntouch {self.folder}/ran\n")
+        script.chmod(0o755)
+        (content / "version").write_text(version)
+        made = self.archive / f"{version}.deb"
+        subprocess.run(["dpkg-deb", "--build", content, made], check=True, stdout=subprocess.DEVNULL)
+        return hashlib.sha256(made.read_bytes()).hexdigest()
+
+    def download(self, package: str, folder: Path) -> Path | None:
+        """The version that is asked for, or the newest."""
+        _, _, version = package.partition("=")
+        found = sorted(self.archive.glob(f"{version}.deb" if version else "*.deb"))
+        return Path(shutil.copy(found[-1], folder)) if found else None
+
+    def unpack(self, version: str, digest: str) -> tuple[dict[str, str], str]:
+        """The versions that are got, and what is said meanwhile."""
+        (self.folder / "lock").write_text(f"# a comment\nthing {version} {digest}\n")
+        with contextlib.redirect_stderr(io.StringIO()) as said:
+            found = debian.Lock(self.folder / "lock").unpack(["thing"], self.folder / "root")
+        self.assertEqual((self.folder / "root" / "version").read_text(), found["thing"])
+        self.assertFalse((self.folder / "ran").exists(), "a script of the package has run")
+        return found, said.getvalue()
+
+    def test_the_locked_version_is_taken_although_there_is_a_newer_one(self) -> None:
+        digest = self.package("1.0-1+deb12u1")
+        self.package("1.0-1+deb12u2")
+        self.assertEqual(self.unpack("1.0-1+deb12u1", digest), ({"thing": "1.0-1+deb12u1"}, ""))
+
+    def test_other_bytes_under_the_locked_version_are_refused(self) -> None:
+        self.package("1.0-1")
+        with self.assertRaisesRegex(SystemExit, "not the one that debian.lock names"):
+            self.unpack("1.0-1", "0" * 64)
+
+    def test_a_security_update_replaces_what_the_archive_has_dropped_and_is_told(self) -> None:
+        self.package("1.0-1+deb12u3")
+        for gone in ("1.0-1+deb12u1", "1.0-1"):
+            found, said = self.unpack(gone, "0" * 64)
+            self.assertEqual(found, {"thing": "1.0-1+deb12u3"})
+            self.assertIn(f"thing {gone} is gone", said)
+
+    def test_another_release_replaces_nothing(self) -> None:
+        self.package("1.1-1")
+        with self.assertRaisesRegex(SystemExit, "offers thing 1.1-1 and not 1.0-1: renew"):
+            self.unpack("1.0-1", "0" * 64)
 
 
 class Pushes(Scratch):

@@ -150,6 +150,23 @@ class Failures(unittest.TestCase):
             engine.until("/ready", 200)
             self.assertEqual(engine.ask(QUERY, {"inputs": {}, "outputs": ["a.b"]})[0], 400)
 
+    def test_a_project_reads_its_own_files_by_their_names(self) -> None:
+        files = {"chalk.yaml": "project: x\n", "a.py": "print('read', open('b.txt').read())\n", "b.txt": "the text"}
+        with Process("engine", files) as engine:
+            engine.until("/ready", 200)
+            self.assertIn("read the text", engine.log())
+
+    def test_where_there_is_no_ipv6_it_listens_all_the_same(self) -> None:
+        for image in EVERY:
+            with self.subTest(image):
+                # A network namespace of its own, in which the loopback is up and IPv6 is not.
+                script = 'ip link set lo up && sysctl -qw net.ipv6.conf.all.disable_ipv6=1 && exec "$@"'
+                with Process(image, before=("unshare", "-n", "sh", "-c", script, "sh")) as server:
+                    server.until_log("loads no project" if image == "static" else "loaded in")
+                    inside = ["nsenter", "-n", "-t", str(server.process.pid), "curl", "-sf"]
+                    ran = subprocess.run([*inside, f"http://127.0.0.1:{server.port}/"], capture_output=True, check=True)
+                    self.assertEqual(ran.stdout, b"c1")
+
     def test_without_a_project_the_engine_ends(self) -> None:
         with Process("engine", None) as engine:
             self.assertEqual(engine.wait(), 1)

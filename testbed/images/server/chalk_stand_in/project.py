@@ -2,6 +2,7 @@
 
 import asyncio
 import inspect
+import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -48,8 +49,9 @@ def load(folder: Path) -> Project:
     """Imports every module of the project, and reads what it has registered with chalkpy."""
     if not folder.is_dir():
         raise NotLoaded(f"there is no project in {folder}")
-    # A project's modules name each other from the project's root.
+    # A project's modules name each other, and its files, from the project's root.
     sys.path.insert(0, str(folder))
+    os.chdir(folder)
     try:
         from chalk.importer import import_all_files
 
