@@ -4,7 +4,9 @@ import gzip
 import hashlib
 import os
 import subprocess
+import time
 import unittest
+from collections.abc import Callable
 from pathlib import Path
 
 from .image import LAYOUTS, blob, documents, root, sha256
@@ -73,6 +75,16 @@ class Documents(unittest.TestCase):
                         self.assertEqual(status.st_mode & 0o6022, 0, path)
 
 
+def within(seconds: float, is_it: Callable[[], bool]) -> bool:
+    """Whether something becomes so in time."""
+    until = time.monotonic() + seconds
+    while not is_it():
+        if time.monotonic() > until:
+            return False
+        time.sleep(0.01)
+    return True
+
+
 class Programs(unittest.TestCase):
     """What the cluster's images run."""
 
@@ -93,12 +105,13 @@ class Programs(unittest.TestCase):
         command = 'sleep 0.2 & exec chroot --userspec=65535:65535 "$1" /pause'
         with subprocess.Popen(["sh", "-c", command, "sh", root("pause")]) as process:
             children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
-            had = False
-            while not had or children.read_text():
-                had = had or bool(children.read_text())
-                self.assertIsNone(process.poll())
-            process.terminate()
-            self.assertEqual(process.wait(5), 0)
+            try:
+                self.assertTrue(within(5, lambda: bool(children.read_text())), "it has a child")
+                self.assertTrue(within(5, lambda: not children.read_text()), "the child that has ended is collected")
+                process.terminate()
+                self.assertEqual(process.wait(5), 0)
+            finally:
+                process.kill()
 
 
 if __name__ == "__main__":
