@@ -71,6 +71,9 @@ impl Real {
     async fn new() -> Self {
         let testbed = testbed().await;
         make_room(&testbed).await;
+        // The environment that takes the requests of all others would answer for a route that is not there.
+        let default = Namespace::new("ns-default").expect("a name");
+        kubectl(&testbed, &default, &["delete", "httproutes", "--all"], "").await;
         let connection = testbed.connection(Identity::Administrator).expect("a connection");
         let traffic = testbed.traffic(Identity::Administrator, None).expect("a gateway");
         let traffic = Arc::new(Patient { traffic, runtime: SystemRuntime::new() });
