@@ -80,7 +80,9 @@ impl Session<'_> {
             remarks = planes.check(environment) => remarks?,
             () = self.interrupts.next() => return Err(Stop::Interrupted),
         };
-        remarks.iter().for_each(|remark| self.view.note(remark));
+        for remark in &remarks {
+            self.view.note(remark);
+        }
         Ok(())
     }
 

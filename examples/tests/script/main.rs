@@ -6,6 +6,7 @@ mod bad_input;
 mod crash;
 mod embed;
 mod flags;
+mod http;
 mod interrupt;
 mod output;
 mod program;

@@ -1,11 +1,10 @@
 //! The simulated servers as a program of their own, and `apply` on them as on real ones; `apply --serve`.
 
 use std::collections::BTreeMap;
-use std::io::{Read as _, Write as _};
-use std::net::TcpStream;
 
 use rustix::process::Signal;
 
+use crate::http::get;
 use crate::program::{Finished, Running, Sandbox};
 
 /// The servers, and what they said.
@@ -51,16 +50,6 @@ impl Servers {
         self.running.signal(Signal::TERM);
         self.running.end()
     }
-}
-
-/// What answers at `http://HOST:PORT/`: the whole answer.
-fn get(address: &str) -> String {
-    let host = address.trim_start_matches("http://").trim_end_matches('/');
-    let mut stream = TcpStream::connect(host).expect("it listens");
-    write!(stream, "GET / HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n").expect("it reads");
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).expect("text");
-    answer
 }
 
 fn id(finished: &Finished) -> String {

@@ -1,4 +1,4 @@
-"""Debian packages, pinned by version and digest in a lock file, fetched by apt and unpacked without running anything."""
+"""Debian packages, pinned by version and digest in a lock file, fetched by apt, and unpacked without running any."""
 
 import hashlib
 import os
@@ -62,9 +62,11 @@ def _fetch(package: str, version: str, digest: str, folder: Path) -> tuple[Path,
         return archive, version
     archive = _download(f"{package}:amd64", folder)
     found = _field(archive, "Version") if archive else "none"
-    if archive is None or found.split(RELEASE_MARK)[0] != version.split(RELEASE_MARK)[0]:
+    if archive is None or found.split(RELEASE_MARK)[0] != version.split(RELEASE_MARK, maxsplit=1)[0]:
         raise SystemExit(f"apt offers {package} {found} and not {version}: renew debian.lock (testbed/images/lock)")
-    print(f"images: {package} {version} is gone from the archive; {found} replaces it (digests change)", file=sys.stderr)
+    print(
+        f"images: {package} {version} is gone from the archive; {found} replaces it (digests change)", file=sys.stderr
+    )
     return archive, found
 
 

@@ -10,9 +10,10 @@ import json
 import os
 import tarfile
 import zlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Iterator
+from typing import BinaryIO
 
 MEDIA_TYPE = "application/vnd.oci.image.layer.v1.tar+gzip"
 LEVEL = 5

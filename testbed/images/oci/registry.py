@@ -29,6 +29,12 @@ class Registry:
         # In which repository a blob of this run lies.
         self._lies: dict[str, str] = {}
 
+    def __enter__(self) -> "Registry":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._connection.close()
+
     def push(self, layout: Path, repository: str, tag: str) -> tuple[str, int]:
         """Pushes a layout's image under a tag. Returns its digest, and how many bytes were sent."""
         index = json.loads((layout / "index.json").read_text())
@@ -70,7 +76,7 @@ class Registry:
         self._connection.request(method, path, body, headers)
         answer = self._connection.getresponse()
         answer.words = answer.read(ANSWER_MOST)
-        answer.asked = f"{method} {path.split('?')[0]}"
+        answer.asked = f"{method} {path.split('?', maxsplit=1)[0]}"
         if not answer.isclosed():
             self._connection.close()
         return answer

@@ -67,7 +67,7 @@ def python() -> LayerRecipe:
                     tree.file(f"{library}/{path.name}", path)
         standard = root / STANDARD_LIBRARY[1:]
         for path in sorted(standard.rglob("*"), reverse=True):
-            if path.name in LEFT_OUT or path.name.startswith(EXTENSIONS_LEFT_OUT) and path.suffix == ".so":
+            if path.name in LEFT_OUT or (path.name.startswith(EXTENSIONS_LEFT_OUT) and path.suffix == ".so"):
                 subprocess.run(["rm", "-r", path], check=True)
         compile_all(standard, STANDARD_LIBRARY)
         tree.folder(STANDARD_LIBRARY, standard)

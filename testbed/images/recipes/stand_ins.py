@@ -5,6 +5,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
+from oci.debian import Lock
 from oci.layer import Tree
 
 from . import chalkpy, cluster, python
@@ -14,27 +15,31 @@ COMPONENTS = ("engine", "query-server", "stream-worker", "batch-worker", "backgr
 # The label in which a base image tells the in-process builder which distributions it brings.
 PROVIDES = "ai.chalk.provides"
 PORT = 8080
+# HTTP/2 for the query server, in Python and without dependencies of its own.
+PACKAGES = ["python3-h2", "python3-hpack", "python3-hyperframe"]
 
 
 def _server() -> LayerRecipe:
     package = IMAGES / "server" / "chalk_stand_in"
     sources = tuple(sorted(package.glob("*.py")))
+    lock = Lock(cluster.LOCK)
 
     def fill(tree: Tree, folder: Path) -> dict[str, str]:
-        work = folder / package.name
-        work.mkdir()
+        versions = lock.unpack(PACKAGES, folder / "root")
+        site = folder / "root" / "usr/lib/python3/dist-packages"
+        (site / package.name).mkdir()
         for source in sources:
-            shutil.copyfile(source, work / source.name)
-        python.compile_all(work, f"{python.SITE}/{package.name}")
-        tree.folder(f"{python.SITE}/{package.name}", work)
-        return {}
+            shutil.copyfile(source, site / package.name / source.name)
+        python.compile_all(site, python.SITE)
+        tree.folder(python.SITE, site)
+        return {"org.debian.packages.server": " ".join(f"{name}={version}" for name, version in versions.items())}
 
-    return LayerRecipe("server", (Path(__file__), Path(python.__file__), *sources), fill)
+    return LayerRecipe("server", (Path(__file__), Path(python.__file__), *sources), fill, lock.key(PACKAGES))
 
 
 def _static() -> LayerRecipe:
     module = IMAGES / "static"
-    sources = tuple(path for path in sorted(module.iterdir()) if path.name == "go.mod" or path.suffix == ".go")
+    sources = tuple(module / name for name in ("go.mod", "main.go", "settings.go"))
 
     def fill(tree: Tree, folder: Path) -> dict[str, str]:
         go = shutil.which("go")

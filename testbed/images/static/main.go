@@ -120,8 +120,9 @@ func (served *server) drain(listening *http.Server) {
 func (served *server) ServeHTTP(writer http.ResponseWriter, request *http.Request) {
 	header := writer.Header()
 	header.Set(deploymentHeader, served.settings.deployment)
-	// The runtime sends GOAWAY for it where the connection speaks HTTP/2.
-	if served.draining.Load() {
+	// With HTTP/2, Go's server would take this for a GOAWAY that refuses what is on its way already; a gateway answers
+	// that with 503. There, connections go on until the end of the drain, when no gateway sends here any longer.
+	if served.draining.Load() && request.ProtoMajor == 1 {
 		header.Set("Connection", "close")
 	}
 	status, body := served.answer(request.URL.Path)

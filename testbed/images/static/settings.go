@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"time"
 )
@@ -18,6 +19,8 @@ const (
 	behaviourVariable = "CHALK_STAND_IN"
 	behaviourMost     = 64 << 10
 )
+
+var components = []string{"engine", "query-server", "stream-worker", "batch-worker", "background-persistence"}
 
 // behaviour is how a stand-in misbehaves; testbed/images/README.md says what each member means.
 type behaviour struct {
@@ -62,6 +65,12 @@ func settingsOf(variable func(string) string) (settings, error) {
 		sourceDigest: optional("CHALK_SOURCE_DIGEST"),
 		graphDigest:  optional("CHALK_GRAPH_DIGEST"),
 	}
+	if !isID(made.deployment) {
+		return made, fmt.Errorf("CHALK_DEPLOYMENT_ID is %.100q and no id", made.deployment)
+	}
+	if !slices.Contains(components, made.component) {
+		return made, fmt.Errorf("CHALK_COMPONENT is %.100q, and not one of %v", made.component, components)
+	}
 	port, err := number(variable, "PORT", 8080, 65535)
 	if err != nil {
 		return made, err
@@ -78,6 +87,16 @@ func settingsOf(variable func(string) string) (settings, error) {
 	made.port, made.drain, made.finish = int(port), seconds(drain), seconds(finish)
 	made.behaviour, err = behaviourOf(text("CHALK_SOURCE_DIRECTORY", "/app"), variable(behaviourVariable))
 	return made, err
+}
+
+// isID tells whether a text can stand in a header.
+func isID(text string) bool {
+	for _, symbol := range []byte(text) {
+		if symbol <= ' ' || symbol > '~' {
+			return false
+		}
+	}
+	return len(text) <= 200
 }
 
 func number(variable func(string) string, name string, otherwise, most float64) (float64, error) {
@@ -120,6 +139,10 @@ func behaviourOf(source, variable string) (behaviour, error) {
 }
 
 func decode(content []byte, made *behaviour) error {
+	// Go takes null for an object that says nothing.
+	if !bytes.HasPrefix(bytes.TrimSpace(content), []byte("{")) {
+		return errors.New("it is no JSON object")
+	}
 	decoder := json.NewDecoder(bytes.NewReader(content))
 	decoder.DisallowUnknownFields()
 	if err := decoder.Decode(made); err != nil {

@@ -29,6 +29,7 @@ pub use self::credentials::{S3CredentialSource, S3Credentials};
 /// Where a bucket of S3 lies, and what its server can do.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
+#[expect(clippy::struct_excessive_bools, reason = "each is something that a server can do or not")]
 pub struct S3Settings {
     /// Its name.
     pub bucket: String,

@@ -5,8 +5,10 @@ no other, and then waits for signals. A second signal ends the process at once.
 """
 
 import asyncio
+import errno
 import os
 import signal
+import socket
 import sys
 import threading
 import time
@@ -90,17 +92,30 @@ class _Serving:
         asyncio.run_coroutine_threadsafe(self._drain(), self._loop).result()
 
     async def _listen(self) -> None:
-        self._connections = Connections(self._loop, self._service.answer, f"{DEPLOYMENT_HEADER}: {self._settings.deployment}")
+        self._connections = Connections(
+            self._loop, self._service.answer, f"{DEPLOYMENT_HEADER}: {self._settings.deployment}"
+        )
         made = lambda: Connection(self._connections)  # noqa: E731
-        self._listener = await self._loop.create_server(made, None, self._settings.port, backlog=BACKLOG)
+        self._listener = await self._loop.create_server(made, sock=_socket(self._settings.port), backlog=BACKLOG)
 
     async def _drain(self) -> None:
-        self._connections.closing = True
+        self._connections.drain()
         await asyncio.sleep(self._settings.drain)
         self._listener.close()
         until = self._loop.time() + self._settings.finish
         while self._connections.close_idle() and self._loop.time() < until:
             await asyncio.sleep(0.05)
+
+
+def _socket(port: int) -> socket.socket:
+    """A socket for IPv6 and IPv4; for IPv4 alone where a kernel or a namespace has no other."""
+    if socket.has_dualstack_ipv6():
+        try:
+            return socket.create_server(("::", port), family=socket.AF_INET6, dualstack_ipv6=True, backlog=BACKLOG)
+        except OSError as error:
+            if error.errno not in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT):
+                raise
+    return socket.create_server(("", port), backlog=BACKLOG)
 
 
 def _say(words: str) -> None:

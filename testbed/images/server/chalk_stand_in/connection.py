@@ -2,10 +2,16 @@
 
 import asyncio
 import traceback
-from typing import Awaitable, Callable
+from collections.abc import Awaitable, Callable
 
 from .chunks import Chunks
-from .message import HEAD_MOST, Answer, Head, Malformed, Request, parse
+from .message import FAILED, HEAD_MOST, Answer, Head, Malformed, Request, parse
+
+try:
+    from .http2 import PREFACE, Http2Connection
+except ImportError:
+    # Without Debian's python3-h2, such as on a machine that only runs the tests, there is no HTTP/2.
+    PREFACE, Http2Connection = b"", None
 
 # From the first byte of a request to the last of its head, from there to the last of its body, and for a client to take
 # an answer.
@@ -23,8 +29,6 @@ NEVER = float("inf")
 # Requests that are sent before the answer to the last wait in this much memory.
 AHEAD_MOST = 64 << 10
 
-FAILED = Answer.text(500, "the request could not be handled\n")
-
 Handler = Callable[[Request], "Answer | Awaitable[Answer]"]
 
 
@@ -38,7 +42,8 @@ class Connection(asyncio.Protocol):
         self._head: Head | None = None
         self._chunks: Chunks | None = None
         self._task: asyncio.Task | None = None
-        self._paused = self._blocked = self._ended = False
+        self._paused = self._blocked = self._ended = self._no_more = False
+        self._is_new = True
         self.idle_since = 0.0
         self.deadline = NEVER
 
@@ -65,18 +70,30 @@ class Connection(asyncio.Protocol):
         if self.is_idle:
             self._within(HEAD_SECONDS)
         self._buffer += data
+        if self._is_new and Http2Connection is not None and self._is_http2():
+            return
         self._go_on()
         if (self._task is not None or self._blocked) and len(self._buffer) > AHEAD_MOST and not self._paused:
             self._paused = True
             self._transport.pause_reading()
 
-    def eof_received(self) -> bool:
-        # A request under way is still answered; nothing follows it.
-        if self._task is None:
+    def _is_http2(self) -> bool:
+        """Whether the client speaks HTTP/2, or may be about to say so. If it does, another takes over."""
+        start = bytes(self._buffer[: len(PREFACE)])
+        if not PREFACE.startswith(start):
+            self._is_new = False
             return False
-        if self._head is not None:
-            self._head.close = True
+        if start == PREFACE:
+            made = Http2Connection(self._server, self._transport)
+            self._server.replace(self, made)
+            self._transport.set_protocol(made)
+            made.data_received(bytes(self._buffer))
         return True
+
+    def eof_received(self) -> bool:
+        # What has come in whole is still answered, and nothing follows it.
+        self._no_more = True
+        return self._task is not None or self._blocked
 
     def pause_writing(self) -> None:
         self._blocked = True
@@ -93,15 +110,20 @@ class Connection(asyncio.Protocol):
         self._ended = True
         self._buffer.clear()
         self._within(LINGER_SECONDS)
-        if self._transport.can_write_eof() and not self._transport.is_closing():
+        try:
             self._transport.write_eof()
+        except OSError:
+            # The other side has gone already.
+            self._transport.abort()
 
     def give_up(self) -> None:
         """The deadline is over."""
         if self._ended or self._blocked or (self._head is None and not self._buffer):
             self._transport.abort()
         else:
-            self._transport.write(Answer.text(408, "the request took too long\n").written(True, False, self._server.common))
+            self._transport.write(
+                Answer.text(408, "the request took too long\n").written(True, False, self._server.common)
+            )
             self.close()
 
     def _go_on(self) -> None:
@@ -109,6 +131,8 @@ class Connection(asyncio.Protocol):
             while not self._ended and not self._blocked and self._task is None and self._read():
                 assert self._head is not None
                 self._handle(self._head)
+            if self._no_more and not self._ended and not self._blocked and self._task is None:
+                self.close()
         except Malformed as error:
             self._transport.write(Answer.text(error.status, f"{error}\n").written(True, False, self._server.common))
             self.close()
@@ -200,22 +224,34 @@ class Connections:
         self.common = common
         # Whether each answer ends its connection.
         self.closing = False
-        self._open: set[Connection] = set()
+        self._open: set[Connection | Http2Connection] = set()
         loop.call_soon(self._sweep)
 
     def __len__(self) -> int:
         return len(self._open)
 
-    def add(self, connection: Connection) -> None:
+    def add(self, connection: "Connection") -> None:
         """A new one. Where there are too many, the one that has been idle for longest makes room, or else it goes."""
         if len(self._open) >= self.MOST:
             idle = min((one for one in self._open if one.is_idle), key=lambda one: one.idle_since, default=connection)
             idle.close()
         self._open.add(connection)
 
-    def remove(self, connection: Connection) -> None:
+    def remove(self, connection: "Connection | Http2Connection") -> None:
         """One that is lost."""
         self._open.discard(connection)
+
+    def replace(self, connection: "Connection", other: "Http2Connection") -> None:
+        """One that turns out to speak another version."""
+        self._open.discard(connection)
+        self._open.add(other)
+
+    def drain(self) -> None:
+        """From now on, each answer ends its connection, or says that it will end."""
+        self.closing = True
+        for connection in self._open:
+            if Http2Connection is not None and isinstance(connection, Http2Connection):
+                connection.announce_end()
 
     def close_idle(self) -> int:
         """Closes those without a request, and returns how many are left."""
@@ -224,7 +260,7 @@ class Connections:
         return len(self._open)
 
     def _sweep(self) -> None:
+        self.loop.call_later(SWEEP_SECONDS, self._sweep)
         now = self.loop.time()
         for connection in [one for one in self._open if one.deadline <= now]:
             connection.give_up()
-        self.loop.call_later(SWEEP_SECONDS, self._sweep)

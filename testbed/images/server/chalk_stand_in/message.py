@@ -52,8 +52,8 @@ class Answer:
         return Answer(status, json.dumps(document, allow_nan=False).encode(), _JSON)
 
     def written(self, close: bool, bodiless: bool, common: str) -> bytes:
-        """The bytes of HTTP/1.1, with a header that all answers of a server have. Those of an answer that is given again
-        and again are made once."""
+        """The bytes of HTTP/1.1, with a header that all answers of a server have. What is given again and again is made
+        once."""
         made = self._written.get((close, bodiless))
         if made is None:
             lines = [f"HTTP/1.1 {self.status} {_phrase(self.status)}", f"Content-Length: {len(self.body)}"]
@@ -62,6 +62,9 @@ class Answer:
             head = "\r\n".join([*lines, common, "", ""]).encode("latin-1")
             made = self._written[close, bodiless] = head if bodiless else head + self.body
         return made
+
+
+FAILED = Answer.text(500, "the request could not be handled\n")
 
 
 @dataclass(slots=True)

@@ -1,7 +1,8 @@
 """Which resolvers a query runs, and in which order; and running them. Nothing here knows chalkpy."""
 
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Callable, Mapping, Sequence
+from typing import Any
 
 # What is told of a resolver's error.
 WORDS_MOST = 300
@@ -27,7 +28,9 @@ class Missing(Exception):
         if needed_by is None:
             words = f"no Python resolver computes {feature!r}; give it as an input"
         else:
-            words = f"{wanted!r} needs {feature!r} (an input of {needed_by}), which no Python resolver computes; give it"
+            words = (
+                f"{wanted!r} needs {feature!r} (an input of {needed_by}), which no Python resolver computes; give it"
+            )
         super().__init__(words)
         self.feature = feature
 

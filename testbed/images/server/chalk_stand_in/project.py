@@ -2,11 +2,13 @@
 
 import asyncio
 import inspect
+import os
 import sys
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
-from typing import Any, Callable, Mapping, Sequence
+from typing import Any
 
 from .plan import Step
 
@@ -47,8 +49,9 @@ def load(folder: Path) -> Project:
     """Imports every module of the project, and reads what it has registered with chalkpy."""
     if not folder.is_dir():
         raise NotLoaded(f"there is no project in {folder}")
-    # A project's modules name each other from the project's root.
+    # A project's modules name each other, and its files, from the project's root.
     sys.path.insert(0, str(folder))
+    os.chdir(folder)
     try:
         from chalk.importer import import_all_files
 
@@ -56,7 +59,9 @@ def load(folder: Path) -> Project:
     except ImportError as error:
         raise NotLoaded(f"chalkpy cannot be imported: {error}") from error
     except SystemExit as error:
-        raise NotLoaded(f"the project in {folder} ended the process while it was imported (exit {error.code})") from error
+        raise NotLoaded(
+            f"the project in {folder} ended the process while it was imported (exit {error.code})"
+        ) from error
     if failed:
         words = "\n".join(f"{one.filename}: {one.traceback.strip()}" for one in failed)
         raise NotLoaded(f"the project in {folder} does not load:\n{words}")

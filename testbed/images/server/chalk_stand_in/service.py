@@ -3,8 +3,8 @@
 import asyncio
 import threading
 import time
+from collections.abc import Awaitable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Awaitable
 
 from . import query
 from .message import Answer, Request

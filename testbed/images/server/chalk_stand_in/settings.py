@@ -6,9 +6,9 @@ end-to-end tests need no image for each failure: by a file `.stand-in.json` besi
 """
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Mapping
 
 FILE = ".stand-in.json"
 VARIABLE = "CHALK_STAND_IN"
@@ -86,7 +86,7 @@ class Settings:
         if component not in COMPONENTS:
             raise Invalid(f"CHALK_COMPONENT is {component!r:.100}, and not one of {', '.join(COMPONENTS)}")
         deployment = variables.get("CHALK_DEPLOYMENT_ID", "none")
-        if not deployment or not deployment.isascii() or not deployment.isprintable() or len(deployment) > 200:
+        if not all("!" <= symbol <= "~" for symbol in deployment) or not 0 < len(deployment) <= 200:
             raise Invalid(f"CHALK_DEPLOYMENT_ID is {deployment!r:.100} and no id")
         return Settings(
             deployment=deployment,
