@@ -134,6 +134,28 @@ mod tests {
         }
     }
 
+    #[cfg(all(feature = "gcs", feature = "azure"))]
+    #[test]
+    fn the_other_clouds_have_schemes_of_their_own() {
+        for (url, endpoint) in
+            [("gs://archives/", None), ("gs://archives?endpoint=http%3A%2F%2Fh%3A1", Some("http://h:1"))]
+        {
+            let Address::Gcs(settings) = parse(url).expect(url) else { panic!("not Google: {url}") };
+            assert_eq!((settings.bucket.as_str(), settings.endpoint.as_deref()), ("archives", endpoint), "{url}");
+        }
+        for (url, endpoint) in [
+            ("azure://chalk/archives", None),
+            ("azure://chalk/archives/?endpoint=http://h/chalk", Some("http://h/chalk")),
+        ] {
+            let Address::Azure(settings) = parse(url).expect(url) else { panic!("not Azure: {url}") };
+            assert_eq!((settings.account.as_str(), settings.container.as_str()), ("chalk", "archives"), "{url}");
+            assert_eq!(settings.endpoint.as_deref(), endpoint, "{url}");
+        }
+        for url in ["gs:archives", "gs://archives?region=r", "azure://archives", "azure:x", "azure://a/b?hidden=1"] {
+            assert_eq!(parse(url).expect_err(url).code(), ErrorCode::ValueInvalid, "{url}");
+        }
+    }
+
     #[test]
     fn another_form_is_refused_and_shows_no_credentials() {
         for url in ["", "bucket", "ftp://x/y", "file:relative", "memory:x", "http://host", "s3:x", "s3://b?x=hidden"] {

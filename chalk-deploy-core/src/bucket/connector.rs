@@ -32,8 +32,8 @@ pub(super) async fn send(
     transport.send_with_retry(Request::from_parts(parts, body), RetryPolicy::default(), runtime).await
 }
 
-/// The statuses that object_store tells apart by itself. The others become a [`Refusal`](super::refusal::Refusal), which
-/// says more.
+/// The statuses that object_store tells apart by itself. The others become a
+/// [`Refusal`](super::refusal::Refusal), which says more.
 pub(super) fn passes(status: StatusCode) -> bool {
     status.is_success() || matches!(status, StatusCode::NOT_MODIFIED | StatusCode::PRECONDITION_FAILED)
 }

@@ -10,8 +10,8 @@ use crate::text;
 use crate::transport::TransportError;
 use crate::{Error, ErrorCode};
 
-/// The error for a person and for the driver. What our own transport or the parsed refusal of the server says comes first;
-/// object_store's own words hold URLs and whole answers.
+/// The error for a person and for the driver. What our own transport or the parsed refusal of the server says comes
+/// first; object_store's own words hold URLs and whole answers.
 pub(super) fn mapped(error: &StoreError, subject: &str) -> Error {
     if let Some(refusal) = found::<Refusal>(error) {
         return refusal.error(subject);

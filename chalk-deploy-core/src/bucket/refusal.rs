@@ -1,5 +1,5 @@
-//! What a server answers when it refuses: a status, with a code and a message as XML (S3, Azure, and Google's XML API) or
-//! as JSON (Google's JSON API). No code means something else at another provider.
+//! What a server answers when it refuses: a status, with a code and a message as XML (S3, Azure, and Google's XML API)
+//! or as JSON (Google's JSON API). No code means something else at another provider.
 
 use http::header::RETRY_AFTER;
 use http::{HeaderMap, StatusCode};

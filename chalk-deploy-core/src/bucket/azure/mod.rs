@@ -9,6 +9,8 @@ mod credentials;
 mod presigner;
 mod signature;
 mod store;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 

@@ -32,7 +32,7 @@ const PAGE_MOST: usize = 1_000;
 /// A server may answer with pages that hold nothing new, but not for ever.
 const EMPTY_PAGES_MOST: u32 = 100;
 
-/// Google copies in several calls where the bytes have to move; a call moves at least 1 MiB, the largest object has 5 TiB.
+/// Google copies in several calls where the bytes have to move; a call moves 1 MiB or more, of 5 TiB at most.
 const REWRITES_MOST: u32 = 5 << 20;
 
 const METADATA: &str = "x-goog-meta-";

@@ -57,6 +57,8 @@ struct Session {
 enum Progress {
     Kept(u64),
     Complete,
+    /// It knows of none.
+    Forgotten,
 }
 
 impl GcsUpload {
@@ -176,6 +178,10 @@ impl Session {
                     }
                     setbacks = if kept > before { 0 } else { setbacks + 1 };
                 }
+                Ok(Progress::Forgotten) => {
+                    let forgotten = Error::new(ErrorCode::CloudUnavailable, "the server has forgotten an upload");
+                    return Err(broken(forgotten.with_hint("resume; the object is sent again from its beginning")));
+                }
                 Ok(Progress::Kept(_) | Progress::Complete) => {
                     return Err(malformed("the server has kept other bytes than were sent"));
                 }
@@ -222,10 +228,7 @@ impl Session {
         match response.status() {
             StatusCode::PERMANENT_REDIRECT => kept(&response).map(Progress::Kept),
             status if status.is_success() => Ok(Progress::Complete),
-            StatusCode::NOT_FOUND | StatusCode::GONE => Err(broken(
-                Error::new(ErrorCode::CloudUnavailable, "the server has forgotten an upload")
-                    .with_hint("resume; the object is sent again from its beginning"),
-            )),
+            StatusCode::NOT_FOUND | StatusCode::GONE => Ok(Progress::Forgotten),
             _ => Err(self.client.refused(response, About::Key(&self.location)).await),
         }
     }
