@@ -10,7 +10,6 @@ pub(super) struct Endpoint {
     pub(super) scheme: String,
     pub(super) authority: String,
     /// Empty, or with a slash at the beginning and none at the end.
-    #[cfg_attr(not(feature = "azure"), expect(dead_code, reason = "the others have none"))]
     pub(super) path: String,
 }
 
@@ -20,7 +19,6 @@ pub(super) enum PathOf {
     /// No.
     None,
     /// The account, which emulators of Azure have there.
-    #[cfg_attr(not(feature = "azure"), expect(dead_code, reason = "the others have none"))]
     Account,
 }
 
