@@ -45,13 +45,44 @@ async fn a_container_of_azure_passes_the_suite_whole_and_in_parts() {
     assert_ne!(status(url.expose().split('?').next().expect("an address")).await, 200, "without it nobody reads");
 }
 
+#[tokio::test]
+async fn a_bucket_that_is_not_there_and_a_wrong_key_are_refused_with_the_next_step() {
+    for variable in ["CHALK_TEST_GCS", "CHALK_TEST_AZURE"] {
+        let Some(url) = address(variable) else { continue };
+        let (place, query) = url.split_once('?').unwrap_or((&url, ""));
+        let elsewhere = opened(&format!("{place}-which-is-not-there?{query}"), credentials());
+        let error = elsewhere.list("", None, 1).await.expect_err("no bucket");
+        assert_eq!(error.code(), ErrorCode::RequestInvalid, "{}", error.sentence());
+        assert!(error.hint().contains("create the bucket"), "{}", error.hint());
+    }
+    let Some(url) = address("CHALK_TEST_AZURE") else { return };
+    let mut wrong = BucketCredentials::default();
+    let key = AzureSharedKey::new("d3Jvbmc=").expect("base64");
+    wrong.azure = AzureCredentials::SharedKey(Arc::new(key));
+    let error = opened(&url, wrong).list("", None, 1).await.expect_err("refused");
+    assert_eq!(error.code(), ErrorCode::PermissionDenied, "{}", error.sentence());
+    assert!(error.hint().contains("credentials"), "{}", error.hint());
+}
+
 /// The bucket that a variable names.
 fn named(variable: &str) -> Option<Bucket> {
+    address(variable).map(|url| opened(&url, credentials()))
+}
+
+fn address(variable: &str) -> Option<String> {
     use std::io::Write as _;
     let Ok(url) = env::var(variable) else {
         let _ = writeln!(std::io::stderr(), "skipped: {variable} names no bucket");
         return None;
     };
+    Some(url)
+}
+
+fn opened(url: &str, credentials: BucketCredentials) -> Bucket {
+    Bucket::from_url_with(url, transport(), credentials, SystemRuntime::new()).expect("a bucket")
+}
+
+fn credentials() -> BucketCredentials {
     let mut credentials = BucketCredentials::default();
     if let Ok(token) = env::var("CHALK_TEST_GCS_TOKEN") {
         credentials.gcs = Some(Arc::new(BearerToken::new(token)));
@@ -59,7 +90,7 @@ fn named(variable: &str) -> Option<Bucket> {
     if let Ok(text) = env::var("CHALK_TEST_AZURE_KEY") {
         credentials.azure = AzureCredentials::SharedKey(Arc::new(AzureSharedKey::new(&text).expect("a key")));
     }
-    Some(Bucket::from_url_with(&url, transport(), credentials, SystemRuntime::new()).expect("a bucket"))
+    credentials
 }
 
 fn transport() -> Transport {
