@@ -30,7 +30,7 @@ impl TrafficShifter for Patient {
 
     async fn settlement(&self, route: &RouteReference, stored: &ObservedTraffic) -> Result<Settlement> {
         let settlement = self.traffic.settlement(route, stored).await?;
-        if settlement == Settlement::Pending {
+        if matches!(settlement, Settlement::Pending | Settlement::Unresolved(_)) {
             self.runtime.sleep(Duration::from_millis(10)).await;
         }
         Ok(settlement)

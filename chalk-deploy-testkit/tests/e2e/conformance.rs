@@ -20,12 +20,12 @@ use chalk_deploy_testkit::testbed::{Identity, Testbed};
 use serde_json::{Value, json};
 
 use crate::engine::engine;
-use crate::house::{DISTURBANCE, kubectl, testbed};
+use crate::house::{TESTBED, kubectl, make_room, testbed};
 use crate::patient::Patient;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_registry_adapter_passes_on_the_distribution_registry() {
-    let _shared = DISTURBANCE.read().await;
+    let _alone = TESTBED.lock().await;
     let testbed = testbed().await;
     let base = Repository::new(format!("{}/conformance", testbed.registry_host().expect("a host"))).expect("a name");
     let harness = RegistryHarness { registry: Arc::new(testbed.registry().expect("a registry")), base };
@@ -34,7 +34,7 @@ async fn the_registry_adapter_passes_on_the_distribution_registry() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_bucket_adapter_passes_on_versitygw() {
-    let _shared = DISTURBANCE.read().await;
+    let _alone = TESTBED.lock().await;
     let bucket = testbed().await.bucket().expect("a bucket");
     // It keeps objects as files, so that `a` and `a/b` cannot both be there. No key of ours lies below another.
     object_store::suite(&bucket, &run()).await.assert_passed_except(&[
@@ -45,7 +45,7 @@ async fn the_bucket_adapter_passes_on_versitygw() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_bucket_adapter_passes_on_fake_gcs_server() {
-    let _shared = DISTURBANCE.read().await;
+    let _alone = TESTBED.lock().await;
     let bucket = testbed().await.gcs_bucket().expect("a bucket");
     object_store::suite(&bucket, &run()).await.assert_passed();
     object_store::suite(&bucket.with_limits(2, 300_000, 2), &format!("{}parts", run())).await.assert_passed();
@@ -53,7 +53,7 @@ async fn the_bucket_adapter_passes_on_fake_gcs_server() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_bucket_adapter_passes_on_azurite() {
-    let _shared = DISTURBANCE.read().await;
+    let _alone = TESTBED.lock().await;
     let bucket = testbed().await.azure_bucket().expect("a container");
     object_store::suite(&bucket, &run()).await.assert_passed();
     object_store::suite(&bucket.with_limits(2, 300_000, 2), &format!("{}parts", run())).await.assert_passed();
@@ -61,13 +61,13 @@ async fn the_bucket_adapter_passes_on_azurite() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_cluster_adapter_passes_on_kubernetes() {
-    let _shared = DISTURBANCE.read().await;
+    let _alone = TESTBED.lock().await;
     cluster::suite(&Real::new().await, &run()).await.assert_passed();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_traffic_adapter_passes_on_envoy_gateway() {
-    let _shared = DISTURBANCE.read().await;
+    let _alone = TESTBED.lock().await;
     traffic::suite(&Real::new().await, &run()).await.assert_passed();
 }
 
@@ -86,6 +86,7 @@ struct Real {
 impl Real {
     async fn new() -> Self {
         let testbed = testbed().await;
+        make_room(&testbed).await;
         let connection = testbed.connection(Identity::Administrator).expect("a connection");
         let traffic = testbed.traffic(Identity::Administrator, None).expect("a gateway");
         let traffic = Arc::new(Patient { traffic, runtime: SystemRuntime::new() });

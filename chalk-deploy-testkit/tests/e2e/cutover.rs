@@ -8,7 +8,7 @@ use chalk_deploy_core::runtime::{Runtime as _, SystemRuntime};
 use chalk_deploy_testkit::testbed::Part;
 use serde_json::{Value, json};
 
-use crate::house::{DISTURBANCE, House};
+use crate::house::{House, TESTBED};
 use crate::load::{Client, Tally, report};
 
 const STATIC: &str = "STATIC_IMAGE";
@@ -18,7 +18,7 @@ const FROZEN: Duration = Duration::from_secs(10);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_request_is_lost_in_a_cutover_and_back() {
-    let _alone = DISTURBANCE.write().await;
+    let _alone = TESTBED.lock().await;
     let house = House::on("cutover", STATIC).await;
     let first = house.deploy("one").await;
     let client = Client::new(&house.testbed, house.plane.environment.as_str());
@@ -37,7 +37,7 @@ async fn no_request_is_lost_in_a_cutover_and_back() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_request_is_lost_while_the_gateways_control_plane_stands_still() {
-    let _alone = DISTURBANCE.write().await;
+    let _alone = TESTBED.lock().await;
     let house = House::on("frozen", STATIC).await;
     house.deploy("one").await;
     let client = Client::new(&house.testbed, house.plane.environment.as_str());
@@ -63,7 +63,7 @@ async fn no_request_is_lost_while_the_gateways_control_plane_stands_still() {
 /// The negative control: were this to lose no request, the harness could not see a lost one.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_naive_order_loses_requests_in_the_same_harness() {
-    let _alone = DISTURBANCE.write().await;
+    let _alone = TESTBED.lock().await;
     let house = House::on("naive", STATIC).await;
     let old = house.deploy("one").await.to_string();
     let client = Client::new(&house.testbed, house.plane.environment.as_str());

@@ -19,10 +19,10 @@ use chalk_deploy_core::{ApplyRequest, Deployer};
 use chalk_deploy_testkit::sample;
 use chalk_deploy_testkit::testbed::{Identity, Parts, Testbed};
 use tokio::io::AsyncWriteExt as _;
-use tokio::sync::{OnceCell, RwLock};
+use tokio::sync::{Mutex, OnceCell};
 
-/// Who disturbs what all share holds it alone.
-pub(crate) static DISTURBANCE: RwLock<()> = RwLock::const_new(());
+/// Every test holds it: the node has room for few pods, and what one test disturbs others would see.
+pub(crate) static TESTBED: Mutex<()> = Mutex::const_new(());
 
 /// The running testbed.
 pub(crate) async fn testbed() -> Testbed {
@@ -58,6 +58,7 @@ impl House {
     /// tokens of an earlier run's store would be newer than those of this one's.
     pub(crate) async fn on(name: &str, base_image: &str) -> Self {
         let testbed = testbed().await;
+        make_room(&testbed).await;
         let environment = EnvironmentId::new(format!("{name}-{}", std::process::id())).expect("a name");
         testbed.environment(&environment).await.expect("an environment");
         let builds = BuildFolder::temporary().expect("a temporary folder");
@@ -131,6 +132,19 @@ impl House {
     /// kubectl as the administrator, in the environment's namespace. What it says.
     pub(crate) async fn kubectl(&self, arguments: &[&str], input: &str) -> String {
         kubectl(&self.testbed, self.namespace(), arguments, input).await
+    }
+}
+
+/// Removes what earlier tests have deployed, without waiting for it to drain.
+pub(crate) async fn make_room(testbed: &Testbed) {
+    let anywhere = Namespace::new("default").expect("a name");
+    let environments = ["get", "namespaces", "-o", "name", "-l", "chalk.ai/environment,chalk.ai/environment!=default"];
+    let found = kubectl(testbed, &anywhere, &environments, "").await;
+    for name in found.lines().filter_map(|line| line.strip_prefix("namespace/")) {
+        let namespace = Namespace::new(name).expect("a name");
+        kubectl(testbed, &namespace, &["delete", "deployments", "--all", "--wait=false"], "").await;
+        kubectl(testbed, &namespace, &["delete", "pods", "--all", "--force", "--grace-period=0"], "").await;
+        kubectl(testbed, &anywhere, &["delete", "namespace", name, "--wait=false"], "").await;
     }
 }
 

@@ -7,7 +7,7 @@ use chalk_deploy_core::cloud::{ByteStream, ImageManifest, ManifestLocator, Paylo
 use chalk_deploy_core::model::{DeploymentStatus, Digest, ImageTag, Repository};
 use chalk_deploy_core::{ErrorCode, Result};
 
-use crate::house::{DISTURBANCE, House};
+use crate::house::{House, TESTBED};
 
 const STATIC: &str = "STATIC_IMAGE";
 
@@ -39,21 +39,21 @@ fn behaving(how: &'static str) -> [(&'static str, &'static str); 2] {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_process_that_ends_at_start_is_a_boot_error() {
-    let _shared = DISTURBANCE.read().await;
+    let _alone = TESTBED.lock().await;
     let files = behaving(r#"{"exit_after": 0}"#);
     ends("crashes", as_it_is, &files, DeploymentStatus::BootErrors, ErrorCode::ContainerCrashed).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn pods_that_are_never_ready_run_out_of_time() {
-    let _shared = DISTURBANCE.read().await;
+    let _alone = TESTBED.lock().await;
     let files = behaving(r#"{"ready": false}"#);
     ends("never-ready", as_it_is, &files, DeploymentStatus::Timeout, ErrorCode::NeverReady).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_image_that_is_not_where_the_node_looks_is_a_boot_error() {
-    let _shared = DISTURBANCE.read().await;
+    let _alone = TESTBED.lock().await;
     let elsewhere = async |house: &mut House| {
         let registry = Arc::clone(&house.plane.cloud.registry);
         house.plane.cloud.registry = Arc::new(Elsewhere(registry));
@@ -65,7 +65,7 @@ async fn an_image_that_is_not_where_the_node_looks_is_a_boot_error() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn pods_that_no_node_takes_run_out_of_time() {
-    let _alone = DISTURBANCE.write().await;
+    let _alone = TESTBED.lock().await;
     let cordon = async |house: &mut House| {
         house.kubectl(&["cordon", "--selector", "kubernetes.io/os=linux"], "").await;
     };
@@ -80,7 +80,7 @@ async fn pods_that_no_node_takes_run_out_of_time() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_a_quota_refuses_fails_and_says_so() {
-    let _shared = DISTURBANCE.read().await;
+    let _alone = TESTBED.lock().await;
     let quota = async |house: &mut House| {
         house.kubectl(&["create", "quota", "full", "--hard=pods=1"], "").await;
     };
