@@ -78,8 +78,8 @@ impl ObjectStore for AzureStore {
     }
 }
 
-/// Goes through the pages from the first: a list that begins after a key is younger than the version that is spoken
-/// here, and no emulator has it.
+/// Goes through the pages from the first: a list that begins at a key (`startFrom`, service version 2026-02-06) is younger
+/// than the version that is spoken here.
 #[async_trait]
 impl PaginatedListStore for AzureStore {
     async fn list_paginated(

@@ -1,9 +1,9 @@
 //! Buckets of Google Cloud Storage, by its JSON API.
 //!
-//! object_store speaks the XML API, whose uploads in parts take no precondition ("Request preconditions" of Google's
-//! documentation) and which emulators have in part only. So the requests are our own: an object of one request, a
-//! resumable upload for a larger one, both with `ifGenerationMatch=0` for a key that is to be free; rewrites for copies;
-//! and the XML API for downloads alone, because it is the one that sends an object's metadata along.
+//! object_store speaks the XML API, whose uploads in parts replace what lies there ("Initiate a multipart upload" of its
+//! reference names no precondition) and which emulators have in part only. So the requests are our own: an object of one
+//! request, a resumable upload for a larger one, both with `ifGenerationMatch=0` for a key that is to be free; rewrites
+//! for copies; and the XML API for downloads alone, because it is the one that sends an object's metadata along.
 
 mod client;
 mod store;
