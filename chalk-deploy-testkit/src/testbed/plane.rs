@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use chalk_deploy_core::bucket::{Bucket, S3Credentials};
+use chalk_deploy_core::bucket::{AzureSettings, AzureSharedKey, Bucket, GcsSettings, S3Credentials};
 use chalk_deploy_core::build::{BuildFolder, InProcessBuilder};
 use chalk_deploy_core::cloud::{Cloud, Registry};
 use chalk_deploy_core::kubernetes::{
@@ -82,6 +82,26 @@ impl Testbed {
     pub fn bucket(&self) -> Result<Bucket> {
         let credentials = S3Credentials::new(self.value("AWS_ACCESS_KEY_ID")?, self.value("AWS_SECRET_ACCESS_KEY")?);
         Bucket::from_url(self.value("BUCKET")?, self.network()?, Some(Arc::new(credentials)), runtime())
+    }
+
+    /// The bucket that speaks like Google Cloud Storage.
+    ///
+    /// # Errors
+    /// A value that is not there.
+    pub fn gcs_bucket(&self) -> Result<Bucket> {
+        let settings = GcsSettings::new(self.value("GCS_BUCKET")?).with_endpoint(self.value("GCS_ENDPOINT")?);
+        Bucket::gcs(self.network()?, settings, runtime())
+    }
+
+    /// The container that speaks like Azure Blob Storage.
+    ///
+    /// # Errors
+    /// A value that is not there.
+    pub fn azure_bucket(&self) -> Result<Bucket> {
+        let settings = AzureSettings::new(self.value("AZURE_STORAGE_ACCOUNT")?, self.value("AZURE_CONTAINER")?)
+            .with_endpoint(self.value("AZURE_ENDPOINT")?)
+            .with_shared_key(AzureSharedKey::new(self.value("AZURE_STORAGE_KEY")?)?);
+        Bucket::azure(self.network()?, settings, runtime())
     }
 
     /// The gateway, whose answers are asked for at its address. Requests that name no environment go to this one, if one

@@ -44,6 +44,22 @@ async fn the_bucket_adapter_passes_on_versitygw() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_bucket_adapter_passes_on_fake_gcs_server() {
+    let _alone = TESTBED.lock().await;
+    let bucket = testbed().await.gcs_bucket().expect("a bucket");
+    object_store::suite(&bucket, &run()).await.assert_passed();
+    object_store::suite(&bucket.with_limits(2, 300_000, 2), &format!("{}parts", run())).await.assert_passed();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_bucket_adapter_passes_on_azurite() {
+    let _alone = TESTBED.lock().await;
+    let bucket = testbed().await.azure_bucket().expect("a container");
+    object_store::suite(&bucket, &run()).await.assert_passed();
+    object_store::suite(&bucket.with_limits(2, 300_000, 2), &format!("{}parts", run())).await.assert_passed();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_cluster_adapter_passes_on_kubernetes() {
     let _alone = TESTBED.lock().await;
     cluster::suite(&Real::new().await, &run()).await.assert_passed();

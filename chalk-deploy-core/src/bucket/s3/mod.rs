@@ -6,29 +6,25 @@
 
 mod connector;
 mod credentials;
-mod encoding;
 mod presigner;
-mod refusal;
 mod signature;
 
 use std::sync::Arc;
 
-use http::Uri;
 use object_store::RetryConfig;
 use object_store::aws::{AmazonS3Builder, Checksum, S3ConditionalPut, S3CopyIfNotExists};
 
 use self::connector::Connector;
 use self::presigner::Presigner;
 use self::signature::Signer;
-use super::{Bucket, BucketSettings, Naming};
+use super::endpoint::{Endpoint, PathOf, is_word};
+use super::{Bucket, BucketSettings};
 use crate::cloud::ObjectStoreCapabilities;
 use crate::runtime::Runtime;
 use crate::transport::Transport;
 use crate::{Error, ErrorCode, Result};
 
 pub use self::credentials::{S3CredentialSource, S3Credentials};
-pub(super) use self::encoding::decoded as percent_decoded;
-pub(super) use self::refusal::Refusal;
 
 /// Where a bucket of S3 lies, and what its server can do.
 #[derive(Debug, Clone)]
@@ -119,12 +115,7 @@ impl S3Settings {
         let invalid = |what: &str, text: &str, rule: &str| {
             Error::new(ErrorCode::ValueInvalid, rule).on(format!("{what} `{}`", crate::text::line(text, 100)))
         };
-        let word = |text: &str| {
-            (1..=63).contains(&text.len())
-                && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_'))
-                && !text.contains("..")
-                && text.starts_with(|first: char| first.is_ascii_alphanumeric())
-        };
+        let word = |text: &str| is_word(text, 63);
         if !word(&self.bucket) {
             let rule = "the name of a bucket is 1 to 63 letters, digits or inner `-`, `.` or `_`";
             return Err(invalid("bucket", &self.bucket, rule));
@@ -134,22 +125,13 @@ impl S3Settings {
         }
         let aws = || format!("https://s3.{}.amazonaws.com", self.region);
         let endpoint = self.endpoint.clone().unwrap_or_else(aws);
-        let rule = "an endpoint is http(s)://host[:port], without path and credentials";
-        // What it holds is not shown: it may be a password that stands in the wrong place.
-        let wrong = || Error::new(ErrorCode::ValueInvalid, rule).with_hint("correct the endpoint of the bucket");
-        let uri: Uri = endpoint.parse().map_err(|_| wrong())?;
-        let (Some(scheme @ ("http" | "https")), Some(authority)) = (uri.scheme_str(), uri.authority()) else {
-            return Err(wrong());
-        };
-        if authority.as_str().contains('@') || !matches!(uri.path(), "" | "/") || uri.query().is_some() {
-            return Err(wrong());
-        }
+        let Endpoint { scheme, authority, .. } = Endpoint::parse(&endpoint, PathOf::None)?;
         let base = if self.path_style {
             format!("{scheme}://{authority}/{}", self.bucket)
         } else {
             format!("{scheme}://{}.{authority}", self.bucket)
         };
-        Ok((base, authority.to_string()))
+        Ok((base, authority))
     }
 }
 
@@ -189,15 +171,13 @@ pub(super) fn open(transport: Transport, settings: S3Settings, runtime: Arc<dyn 
     })?);
     let capabilities =
         ObjectStoreCapabilities::none().with_conditional_put(conditional_writes).with_stored_digest(true);
+    let name = format!("bucket `{bucket}` at {host}");
     Ok(Bucket {
-        name: format!("bucket `{bucket}` at {host}").into(),
         pages: Some(store.clone()),
-        store,
         presigned: Some(Arc::new(Presigner::new(base, signer))),
-        naming: Naming::Plain,
-        settings: BucketSettings::new(capabilities),
         conditional_parts: conditional_writes,
         conditional_copies: conditional_writes && conditional_copies,
+        ..Bucket::new(&name, store, BucketSettings::new(capabilities))
     })
 }
 
