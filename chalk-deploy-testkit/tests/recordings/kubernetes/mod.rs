@@ -139,11 +139,15 @@ async fn the_simulated_api_server_answers_as_the_real_one_has() {
             }
         }
     }
+    // What comes after the first difference of a sequence mostly follows from it.
+    let mut first = BTreeMap::new();
+    defects.iter().for_each(|defect| drop(first.entry(defect.seed).or_insert(defect.step)));
+    let first: Vec<_> = defects.iter().filter(|defect| first[&defect.seed] == defect.step).collect();
     let mut kinds: BTreeMap<String, usize> = BTreeMap::new();
-    for defect in &defects {
+    for defect in &first {
         *kinds.entry(format!("{} {}", defect.ask.method, defect.path)).or_default() += 1;
     }
-    let shown: String = defects.iter().take(limit()).map(show).collect();
+    let shown: String = first.into_iter().take(limit()).map(show).collect();
     assert!(defects.is_empty(), "{} differences\n{kinds:#?}\n{shown}", defects.len());
     for (index, accepted) in ACCEPTED.iter().enumerate() {
         assert!(needed.contains(&index), "no longer needed: {}", accepted.reason);
