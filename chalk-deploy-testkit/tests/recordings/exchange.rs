@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
+use chalk_deploy_core::runtime::SystemRuntime;
 use chalk_deploy_testkit::simulated::http::{Server, full, read_body};
 use serde::{Deserialize, Serialize};
 
@@ -91,7 +93,17 @@ impl Peer {
                 for (name, value) in &ask.headers {
                     request = request.header(name, value);
                 }
-                let response = request.body(ask.body.clone()).send().await.expect("the server answers");
+                let request = request.body(ask.body.clone());
+                let mut response =
+                    request.try_clone().expect("plain text").send().await.expect("the server answers");
+                // A server that has just learned of a kind opens its storage at the first request.
+                for _ in 0..30 {
+                    if response.status() != http::StatusCode::TOO_MANY_REQUESTS {
+                        break;
+                    }
+                    chalk_deploy_core::runtime::Runtime::sleep(&*SystemRuntime::new(), Duration::from_secs(1)).await;
+                    response = request.try_clone().expect("plain text").send().await.expect("the server answers");
+                }
                 let headers = texts(response.headers());
                 let status = response.status().as_u16();
                 Raw { status, headers, body: response.bytes().await.expect("a whole body").to_vec() }

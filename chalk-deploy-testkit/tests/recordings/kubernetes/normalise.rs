@@ -95,7 +95,7 @@ impl Normaliser {
             let current = version.parse::<u64>().is_ok_and(|version| version >= newest);
             *version = if current { "current" } else { "older than what was told" }.to_owned();
         }
-        if let Some(token) = metadata.get_mut("continue") {
+        if let Some(token) = metadata.get_mut("continue").filter(|token| **token != "") {
             *token = "CONTINUE".into();
         }
     }

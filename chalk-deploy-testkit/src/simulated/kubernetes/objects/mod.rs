@@ -171,7 +171,9 @@ impl Objects {
         }
         metadata["uid"] = uid(key, version).into();
         metadata["creationTimestamp"] = self.now().into();
-        metadata["generation"] = 1.into();
+        if key.resource.has_generation() {
+            metadata["generation"] = 1.into();
+        }
         object["metadata"] = metadata;
         object["apiVersion"] = key.resource.api_version().into();
         object["kind"] = key.resource.kind.into();
@@ -216,7 +218,9 @@ impl Objects {
         if next == *current {
             return Ok(current);
         }
-        if without_metadata_and_status(&next) != without_metadata_and_status(&current) {
+        if key.resource.has_generation()
+            && without_metadata_and_status(&next) != without_metadata_and_status(&current)
+        {
             let generation = current["metadata"]["generation"].as_u64().unwrap_or_default() + 1;
             next["metadata"]["generation"] = generation.into();
         }

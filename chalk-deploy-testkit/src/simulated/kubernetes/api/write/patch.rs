@@ -97,7 +97,7 @@ impl ApiServer {
         }
         let mut warnings = Vec::new();
         let body = Body::yaml(bytes)?;
-        let mut applied = order.decode(body, &mut warnings)?;
+        let mut applied = order.decode_applied(body, &mut warnings)?;
         if applied["kind"].as_str().unwrap_or_default().is_empty()
             || applied["apiVersion"].as_str().unwrap_or_default().is_empty()
         {
@@ -113,15 +113,10 @@ impl ApiServer {
                 return Err(about(Status::not_found(&key.resource.qualified(), &key.name)));
             }
             let uid = applied["metadata"]["uid"].as_str().filter(|uid| !uid.is_empty());
-            let version = applied["metadata"]["resourceVersion"].as_str().filter(|version| !version.is_empty());
             if let Some(uid) = uid {
                 let why =
                     format!("uid mismatch: the provided object specified uid {uid}, and no existing object was found");
                 return Err(about(Status::conflict(&key.resource.qualified(), &key.name, &why)));
-            }
-            if version.is_some() {
-                let why = "the provided object specified a resourceVersion, and no existing object was found";
-                return Err(about(Status::conflict(&key.resource.qualified(), &key.name, why)));
             }
             // To apply what is not there is to create it.
             self.authorize_write(&order.call.user, order.place, "create", &key.name)?;

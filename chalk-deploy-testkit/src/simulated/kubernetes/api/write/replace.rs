@@ -11,7 +11,7 @@ use super::{Body, Order};
 use crate::simulated::kubernetes::api::read::key_of;
 use crate::simulated::kubernetes::api::{ApiServer, defaults};
 use crate::simulated::kubernetes::objects::Key;
-use crate::simulated::kubernetes::resource::Resource;
+use crate::simulated::kubernetes::resource::{Resource, SERVICE};
 use crate::simulated::kubernetes::status::{Cause, Status};
 
 /// How often a change is worked out anew because a controller was faster.
@@ -30,7 +30,16 @@ impl ApiServer {
         let mut object = order.decode(body, &mut warnings)?;
         super::identity::hold_to(order.place, &mut object)?;
         let key = key_of(order.place)?;
-        if !may_be_replaced_blindly(&key.resource)
+        let missing = self.objects().get(&key).is_none();
+        if missing && key.resource == SERVICE && order.place.subresource.is_none() {
+            // The one kind of ours whose `PUT` creates; whatever version it names.
+            let _alone = self.alone();
+            self.authorize_write(&order.call.user, order.place, "create", &key.name)?;
+            let made = self.create_object(order, object, false)?;
+            return Ok(self.written(order, StatusCode::CREATED, &made, &warnings));
+        }
+        if !missing
+            && !may_be_replaced_blindly(&key.resource)
             && object["metadata"]["resourceVersion"].as_str().unwrap_or_default().is_empty()
         {
             let cause = Cause::invalid("metadata.resourceVersion", &Value::from(0), "must be specified for an update");
