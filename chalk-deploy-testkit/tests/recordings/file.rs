@@ -71,3 +71,8 @@ pub(crate) fn differences(path: &str, real: &Value, simulated: &Value, found: &m
         _ => found.push((path.to_owned(), real.clone(), simulated.clone())),
     }
 }
+
+/// How many differences a failure shows.
+pub(crate) fn shown() -> usize {
+    std::env::var("RECORDINGS_SHOWN").ok().and_then(|text| text.parse().ok()).unwrap_or(20)
+}

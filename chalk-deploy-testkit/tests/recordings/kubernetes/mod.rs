@@ -141,13 +141,15 @@ async fn the_simulated_api_server_answers_as_the_real_one_has() {
     }
     // What comes after the first difference of a sequence mostly follows from it.
     let mut first = BTreeMap::new();
-    defects.iter().for_each(|defect| drop(first.entry(defect.seed).or_insert(defect.step)));
+    for defect in &defects {
+        first.entry(defect.seed).or_insert(defect.step);
+    }
     let first: Vec<_> = defects.iter().filter(|defect| first[&defect.seed] == defect.step).collect();
     let mut kinds: BTreeMap<String, usize> = BTreeMap::new();
     for defect in &first {
         *kinds.entry(format!("{} {}", defect.ask.method, defect.path)).or_default() += 1;
     }
-    let shown: String = first.into_iter().take(limit()).map(show).collect();
+    let shown: String = first.into_iter().take(file::shown()).map(show).collect();
     assert!(defects.is_empty(), "{} differences\n{kinds:#?}\n{shown}", defects.len());
     for (index, accepted) in ACCEPTED.iter().enumerate() {
         assert!(needed.contains(&index), "no longer needed: {}", accepted.reason);
@@ -160,11 +162,6 @@ async fn the_same_seed_gives_the_same_sequence() {
         let first = run(&simulated(), seed, generate::sequence(seed)).await;
         assert_eq!(first, run(&simulated(), seed, generate::sequence(seed)).await);
     }
-}
-
-/// How many differences a failure shows.
-fn limit() -> usize {
-    std::env::var("RECORDINGS_SHOWN").ok().and_then(|text| text.parse().ok()).unwrap_or(20)
 }
 
 fn show(difference: &Difference<'_>) -> String {
