@@ -219,7 +219,10 @@ impl Objects {
             return Ok(current);
         }
         if key.resource.has_generation()
-            && without_metadata_and_status(&next) != without_metadata_and_status(&current)
+            && (without_metadata_and_status(&next) != without_metadata_and_status(&current)
+                // To be on the way out is a change of what is wanted.
+                || next["metadata"]["deletionTimestamp"].is_string()
+                    && current["metadata"]["deletionTimestamp"].is_null())
         {
             let generation = current["metadata"]["generation"].as_u64().unwrap_or_default() + 1;
             next["metadata"]["generation"] = generation.into();

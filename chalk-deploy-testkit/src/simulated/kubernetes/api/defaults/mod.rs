@@ -27,7 +27,12 @@ pub fn complete(resource: &Resource, object: &mut Value) {
         _ => {}
     }
     fill_defaults(schema_of(resource), object);
-    if !resource.is_custom() {
+    if resource.is_custom() {
+        // Their metadata is of Go's type all the same.
+        if let (Some(schema), Some(metadata)) = (schema_of(resource).at("metadata"), object.get_mut("metadata")) {
+            canonical(schema, metadata);
+        }
+    } else {
         canonical(schema_of(resource), object);
     }
 }

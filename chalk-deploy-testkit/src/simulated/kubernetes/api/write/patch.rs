@@ -121,13 +121,13 @@ impl ApiServer {
             // To apply what is not there is to create it.
             self.authorize_write(&order.call.user, order.place, "create", &key.name)?;
             let object = ownership::apply(order.schema(), None, &applied, &order.manager, force, &order.now)
-                .map_err(|conflicts| about(conflicts.status()))?;
+                .map_err(|conflicts| conflicts.status())?;
             let made = self.create_object(order, object, true)?;
             return Ok(self.written(order, StatusCode::CREATED, &made, &warnings));
         }
         let changed = self.change(order, &key, |live| {
             let mut object = ownership::apply(order.schema(), Some(live), &applied, &order.manager, force, &order.now)
-                .map_err(|conflicts| about(conflicts.status()))?;
+                .map_err(|conflicts| conflicts.status())?;
             // Preconditions, which are no part of what is applied.
             for field in ["uid", "resourceVersion"] {
                 if let Some(named) = applied["metadata"][field].as_str().filter(|text| !text.is_empty()) {

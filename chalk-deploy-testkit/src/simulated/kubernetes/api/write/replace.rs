@@ -30,7 +30,12 @@ impl ApiServer {
         let mut object = order.decode(body, &mut warnings)?;
         super::identity::hold_to(order.place, &mut object)?;
         let key = key_of(order.place)?;
-        let missing = self.objects().get(&key).is_none();
+        let live = self.objects().get(&key);
+        let missing = live.is_none();
+        // A precondition comes first.
+        let another = live.is_some_and(|live| {
+            object["metadata"]["uid"].as_str().is_some_and(|uid| !uid.is_empty() && live["metadata"]["uid"] != uid)
+        });
         if missing && key.resource == SERVICE && order.place.subresource.is_none() {
             // The one kind of ours whose `PUT` creates; whatever version it names.
             let _alone = self.alone();
@@ -39,6 +44,7 @@ impl ApiServer {
             return Ok(self.written(order, StatusCode::CREATED, &made, &warnings));
         }
         if !missing
+            && !another
             && !may_be_replaced_blindly(&key.resource)
             && object["metadata"]["resourceVersion"].as_str().unwrap_or_default().is_empty()
         {
