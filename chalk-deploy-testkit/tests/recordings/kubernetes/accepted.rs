@@ -1,11 +1,65 @@
 //! Differences that stay, each with its reason. The replay fails when one is no longer needed.
 
+use serde_json::Value;
+
 use super::Difference;
 
 /// A difference that stays.
 pub(super) struct Accepted {
     pub(super) reason: &'static str,
     pub(super) is: fn(&Difference<'_>) -> bool,
+    /// Whether the objects are different from there on, so that the rest of the sequence says nothing.
+    pub(super) ends: bool,
 }
 
-pub(super) const ACCEPTED: &[Accepted] = &[];
+const fn stays(reason: &'static str, is: fn(&Difference<'_>) -> bool) -> Accepted {
+    Accepted { reason, is, ends: false }
+}
+
+const fn ends(reason: &'static str, is: fn(&Difference<'_>) -> bool) -> Accepted {
+    Accepted { reason, is, ends: true }
+}
+
+fn says(value: &Value, words: &str) -> bool {
+    value.as_str().is_some_and(|text| text.contains(words))
+}
+
+pub(super) const ACCEPTED: &[Accepted] = &[
+    stays("an apply under another name is refused before and not after conflicts and types are looked at", |found| {
+        found.path == "status" && says(&found.simulated, "does not match the name on the URL")
+    }),
+    stays("the causes of an invalid custom resource: rules of CEL that could not run, and a type of cause of its own", |found| {
+        found.path.starts_with(".causes") && (found.ask.target.contains("httproutes") || found.ask.target.contains("scaledobjects"))
+    }),
+    stays("the generation of a dry run is not counted", |found| {
+        found.path.ends_with(".generation") && found.ask.target.contains("dryRun")
+    }),
+    stays("an entry of managed fields may stay without a time where an apply merges into what has none", |found| {
+        found.path.ends_with(".time")
+    }),
+    stays("a dry run of a creation tells the version that the document had named", |found| {
+        found.path == ".metadata.resourceVersion" && found.simulated.is_null()
+    }),
+    ends("a list of ports is ordered by what a strategic patch names, not as it was", |found| {
+        found.path.contains(".spec.ports")
+    }),
+    ends("a cluster without IPv6 refuses a service that gets a selector after it had none; ours has no such cluster", |found| {
+        found.path == "status" && says(&found.real, "not configured for dual-stack")
+    }),
+    ends("KEDA's webhook, which is not there in the recording, refuses fewer at most than at least", |found| {
+        found.path == "status" && says(&found.simulated, "must not be greater than maxReplicaCount")
+    }),
+    ends("an address that the server gives out is owned by who writes a service that had none of its own", |found| {
+        found.path.contains("f:clusterIP")
+    }),
+    stays("values of a wrong type are refused in another step, with another code and never accepted", |found| {
+        found.path == "status"
+            && (says(&found.real, "patch: Invalid value") || says(&found.real, "failed to c"))
+    }),
+    ends("managed fields are forgotten by a write whose document is rebuilt", |found| {
+        found.path == ".metadata.managedFields" && found.real.is_null()
+    }),
+    stays("conflicts are listed in the order of their paths, not in that of the fields' kinds", |found| {
+        found.path == ".message" && says(&found.real, "Apply failed with")
+    }),
+];

@@ -6,7 +6,7 @@ mod generate;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use chalk_deploy_testkit::simulated::registry::{RegistryServer, RegistrySettings, UploadLocation};
+use chalk_deploy_testkit::simulated::registry::{Mounts, RegistryServer, RegistrySettings, UploadLocation};
 use chalk_deploy_testkit::{VirtualRuntime, World};
 use serde_json::{Value, json};
 
@@ -36,6 +36,7 @@ fn distribution() -> RegistrySettings {
     let mut settings = RegistrySettings::plain();
     settings.uploads.location = UploadLocation::Absolute;
     settings.uploads.single_post = false;
+    settings.mounts = Mounts::FromNamed;
     settings.missing_parts_are_not_found = false;
     settings.referrers = false;
     settings

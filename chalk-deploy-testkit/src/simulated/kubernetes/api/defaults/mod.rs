@@ -102,6 +102,7 @@ fn existing<'v>(object: &'v mut Value, field: &str) -> Option<&'v mut Value> {
 
 /// The numbers of its status are written also when they are nothing.
 fn disruption_budget(object: &mut Value) {
+    part(object, "spec");
     if let Some(status) = part(object, "status") {
         for number in ["currentHealthy", "desiredHealthy", "disruptionsAllowed", "expectedPods"] {
             default(status, number, 0);

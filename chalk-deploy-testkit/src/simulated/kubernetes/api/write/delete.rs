@@ -12,7 +12,7 @@ use crate::simulated::http::json as answer;
 use crate::simulated::kubernetes::api::ApiServer;
 use crate::simulated::kubernetes::api::read::key_of;
 use crate::simulated::kubernetes::objects::{Key, timestamp_of};
-use crate::simulated::kubernetes::resource::{NAMESPACE, POD};
+use crate::simulated::kubernetes::resource::{Resource, NAMESPACE, POD};
 use crate::simulated::kubernetes::status::Status;
 
 /// How an object is to be deleted.
@@ -170,11 +170,15 @@ impl ApiServer {
             if let Some(wanted) = wanted
                 && live["metadata"][field] != wanted.as_str()
             {
+                let recorded = live["metadata"][field].as_str().unwrap_or_default();
+                let since = if field == "uid" { "deleted and then recreated" } else { "modified" };
                 let why = format!(
-                    "Precondition failed: {name} in precondition: {wanted}, {name} in object meta: {}",
-                    live["metadata"][field].as_str().unwrap_or_default()
+                    "the {name} in the precondition ({wanted}) does not match the {name} in record ({recorded}). The \
+                     object might have been {since}"
                 );
-                return Err(about(Status::conflict(&key.resource.qualified(), &key.name, &why)));
+                // Of the kind, where others speak of the resource.
+                let resource = Resource { plural: key.resource.kind, ..key.resource };
+                return Err(Status::conflict(&resource.qualified(), &key.name, &why).about(&resource, &key.name));
             }
         }
         if key.resource == NAMESPACE && ["default", "kube-system", "kube-public"].contains(&key.name.as_str()) {

@@ -49,7 +49,7 @@ impl ApiServer {
             && object["metadata"]["resourceVersion"].as_str().unwrap_or_default().is_empty()
         {
             let cause = Cause::invalid("metadata.resourceVersion", &Value::from(0), "must be specified for an update");
-            return Err(Status::invalid(&key.resource, &key.name, vec![cause]));
+            return Err(Status::invalid(&key.resource, &key.name, vec![cause]).about(&key.resource, &key.name));
         }
         let _alone = self.alone();
         let changed = self.change(order, &key, |_| Ok(Wanted { object: object.clone(), applied: false }))?;
