@@ -87,15 +87,17 @@ impl Peer {
         match self {
             Self::Real(client, address) => {
                 let method = ask.method.parse().expect("a method");
-                let target =
-                    if ask.target.starts_with("http") { ask.target.clone() } else { format!("{address}{}", ask.target) };
+                let target = if ask.target.starts_with("http") {
+                    ask.target.clone()
+                } else {
+                    format!("{address}{}", ask.target)
+                };
                 let mut request = client.request(method, target);
                 for (name, value) in &ask.headers {
                     request = request.header(name, value);
                 }
                 let request = request.body(ask.body.clone());
-                let mut response =
-                    request.try_clone().expect("plain text").send().await.expect("the server answers");
+                let mut response = request.try_clone().expect("plain text").send().await.expect("the server answers");
                 // A server that has just learned of a kind opens its storage at the first request.
                 for _ in 0..30 {
                     if response.status() != http::StatusCode::TOO_MANY_REQUESTS {

@@ -131,8 +131,11 @@ fn config_map(random: &mut Random, broken: bool) -> Value {
 }
 
 fn container(random: &mut Random, name: &str) -> Value {
-    let image = *[&"image:1", &"image", &"registry.test/image@sha256:0000000000000000000000000000000000000000000000000000000000000000"]
-        [random.below(3)];
+    let image = *[
+        &"image:1",
+        &"image",
+        &"registry.test/image@sha256:0000000000000000000000000000000000000000000000000000000000000000",
+    ][random.below(3)];
     let mut container = json!({"name": name, "image": image});
     if random.percent(60) {
         let mut env: Vec<Value> = Vec::new();
@@ -166,7 +169,8 @@ fn container(random: &mut Random, name: &str) -> Value {
         });
     }
     if random.percent(30) {
-        container["readinessProbe"] = json!({"httpGet": {"path": "/ready", "port": pick(random, &[json!(8080), json!("http")])}});
+        container["readinessProbe"] =
+            json!({"httpGet": {"path": "/ready", "port": pick(random, &[json!(8080), json!("http")])}});
     }
     container
 }
@@ -225,7 +229,8 @@ fn deployment(random: &mut Random, broken: bool) -> Value {
 }
 
 fn service(random: &mut Random, broken: bool) -> Value {
-    let mut ports = vec![json!({"name": "http", "port": 80, "targetPort": pick(random, &[json!(8080), json!("http")])})];
+    let mut ports =
+        vec![json!({"name": "http", "port": 80, "targetPort": pick(random, &[json!(8080), json!("http")])})];
     if random.percent(40) {
         ports.push(json!({"name": "metrics", "port": 9090}));
     }

@@ -23,7 +23,10 @@ pub(super) fn sequence(seed: u64) -> Vec<Ask> {
         asks.push(Ask::new("GET", format!("{collection}/{name}")));
     }
     asks.push(Ask::new("GET", &collection));
-    asks.push(Ask::new("GET", format!("{collection}?watch=true&resourceVersion={{{{list-version}}}}&timeoutSeconds=2")));
+    asks.push(Ask::new(
+        "GET",
+        format!("{collection}?watch=true&resourceVersion={{{{list-version}}}}&timeoutSeconds=2"),
+    ));
     asks.into_iter().map(|ask| ask.header("user-agent", "recorder/1.0")).collect()
 }
 
@@ -44,8 +47,13 @@ fn ask(random: &mut Random, kind: Kind, collection: &str) -> Ask {
         82..92 => delete(random, &place),
         92..95 => Ask::new("GET", place),
         95..98 => {
-            let selector =
-                random.of(&["", "?labelSelector=x%3D1", "?labelSelector=x%20in%20(1,2),!y", "?fieldSelector=metadata.name%3Da", "?limit=1"]);
+            let selector = random.of(&[
+                "",
+                "?labelSelector=x%3D1",
+                "?labelSelector=x%20in%20(1,2),!y",
+                "?fieldSelector=metadata.name%3Da",
+                "?limit=1",
+            ]);
             Ask::new("GET", format!("{collection}{selector}"))
         }
         _ if kind.kind == "Deployment" => {
@@ -159,7 +167,9 @@ fn strategic_patch(random: &mut Random, kind: Kind, place: &str, broken: bool) -
         let container = match random.below(4) {
             0 => json!({"name": "sidecar", "$patch": "delete"}),
             1 => json!({"name": "engine", "env": [{"name": "A", "$patch": "delete"}]}),
-            2 => json!({"name": "engine", "env": [{"name": "S", "value": "1"}], "$setElementOrder/env": [{"name": "S"}, {"name": "A"}]}),
+            2 => {
+                json!({"name": "engine", "env": [{"name": "S", "value": "1"}], "$setElementOrder/env": [{"name": "S"}, {"name": "A"}]})
+            }
             _ => json!({"name": "engine", "ports": [{"containerPort": 8081}]}),
         };
         body = json!({"spec": {"template": {"spec": {"containers": [container]}}}});

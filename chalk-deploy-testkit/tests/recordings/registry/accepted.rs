@@ -34,7 +34,9 @@ pub(super) const ACCEPTED: &[Accepted] = &[
     Accepted {
         reason: "a chunk in the wrong place is refused with how far the upload is, as the specification asks, and with \
                  its code for uploads",
-        is: |found| found.ask.method == "PATCH" && (found.path == ".body.codes[0]" || found.path.starts_with(".headers.")),
+        is: |found| {
+            found.ask.method == "PATCH" && (found.path == ".body.codes[0]" || found.path.starts_with(".headers."))
+        },
     },
     Accepted {
         reason: "an unknown repository is told from an unknown blob or manifest in it, as the specification has it",

@@ -9,7 +9,8 @@ use crate::random::Random;
 const IMAGE: &str = "application/vnd.oci.image.manifest.v1+json";
 const INDEX: &str = "application/vnd.oci.image.index.v1+json";
 const BYTES: &str = "application/octet-stream";
-const CONTENTS: [&str; 3] = ["layer one", "layer two, which is longer", "{\"os\":\"linux\",\"architecture\":\"amd64\"}"];
+const CONTENTS: [&str; 3] =
+    ["layer one", "layer two, which is longer", "{\"os\":\"linux\",\"architecture\":\"amd64\"}"];
 
 /// Blobs first, so that manifests find some of them; then anything.
 pub(super) fn sequence(seed: u64) -> Vec<Ask> {
@@ -69,7 +70,9 @@ fn finish(digest: &str) -> Ask {
 fn upload(random: &mut Random, repository: &str, content: &str, asks: &mut Vec<Ask>) {
     let digest = digest(content);
     match random.below(4) {
-        0 => asks.push(Ask::new("POST", format!("/v2/{repository}/blobs/uploads/?digest={digest}")).body(BYTES, content)),
+        0 => {
+            asks.push(Ask::new("POST", format!("/v2/{repository}/blobs/uploads/?digest={digest}")).body(BYTES, content))
+        }
         1 => asks.extend([begin(repository), finish(&digest).body(BYTES, content)]),
         2 => asks.extend([
             begin(repository),
@@ -96,10 +99,7 @@ fn wrong_upload(random: &mut Random, repository: &str, asks: &mut Vec<Ask>) {
         3 => asks.extend([chunk(content, 0, 4), chunk(content, 5, 8), Ask::new("GET", "{{location}}")]),
         4 => asks.extend([chunk(content, 0, 4), chunk(content, 0, 4), Ask::new("GET", "{{location}}")]),
         5 => asks.extend([Ask::new("DELETE", "{{location}}"), Ask::new("GET", "{{location}}"), chunk(content, 0, 4)]),
-        6 => asks.extend([
-            finish(&digest(content)).body(BYTES, content),
-            Ask::new("GET", "{{location}}"),
-        ]),
+        6 => asks.extend([finish(&digest(content)).body(BYTES, content), Ask::new("GET", "{{location}}")]),
         _ => {
             let place = format!("/v2/{repository}/blobs/uploads/00000000-0000-4000-8000-000000000000");
             asks.push(Ask::new("PATCH", place).body(BYTES, content));
@@ -137,8 +137,7 @@ fn index(variant: usize) -> String {
 
 fn put_manifest(random: &mut Random, repository: &str, asks: &mut Vec<Ask>) {
     let variant = random.below(3);
-    let (media_type, document) =
-        if random.percent(20) { (INDEX, index(variant)) } else { (IMAGE, manifest(variant)) };
+    let (media_type, document) = if random.percent(20) { (INDEX, index(variant)) } else { (IMAGE, manifest(variant)) };
     let name = if random.percent(60) { random.of(&["v1", "v2", "latest"]).to_owned() } else { digest(&document) };
     let put = |name: &str, media_type: &str, document: &str| {
         Ask::new("PUT", format!("/v2/{repository}/manifests/{name}")).body(media_type, document)

@@ -108,7 +108,13 @@ impl ApiServer {
         items.retain(|object| labels.matches(object) && fields.matches(object));
         let limit = limit.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(usize::MAX);
         if items.len() <= limit {
-            return Ok(Page { items, version, custom: place.resource.is_custom(), continuation: None, remaining: None });
+            return Ok(Page {
+                items,
+                version,
+                custom: place.resource.is_custom(),
+                continuation: None,
+                remaining: None,
+            });
         }
         // How many are left is only known where everything is counted.
         let remaining = (!selecting).then(|| items.len() - limit);

@@ -12,7 +12,7 @@ use crate::simulated::http::json as answer;
 use crate::simulated::kubernetes::api::ApiServer;
 use crate::simulated::kubernetes::api::read::key_of;
 use crate::simulated::kubernetes::objects::{Key, timestamp_of};
-use crate::simulated::kubernetes::resource::{Resource, NAMESPACE, POD};
+use crate::simulated::kubernetes::resource::{NAMESPACE, POD, Resource};
 use crate::simulated::kubernetes::status::Status;
 
 /// How an object is to be deleted.
