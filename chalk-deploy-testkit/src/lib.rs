@@ -9,6 +9,7 @@
 //! - [`sample`]: a request that can be deployed.
 //! - [`conformance`]: one suite per trait.
 //! - `simulated` (feature `simulated`): servers that behave like the real ones, for the real adapters.
+//! - `testbed` (feature `testbed`): the real servers of the folder `testbed/`, as an API.
 //! - `mock` (feature `mock`): mockall mocks.
 
 mod comparison;
@@ -22,6 +23,8 @@ pub mod mock;
 pub mod sample;
 #[cfg(feature = "simulated")]
 pub mod simulated;
+#[cfg(feature = "testbed")]
+pub mod testbed;
 pub mod virtual_time;
 pub mod world;
 

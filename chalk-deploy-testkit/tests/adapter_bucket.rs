@@ -31,6 +31,7 @@ fn settings() -> BucketSettings {
 fn s3() -> S3Settings {
     S3Settings::new("archives", "us-east-1")
         .with_endpoint(ENDPOINT)
+        .with_conditional_copies(true)
         .with_credentials(S3Credentials::new("AKIA", "secret"))
 }
 
@@ -154,6 +155,7 @@ async fn a_bucket_of_s3_without_conditions_signatures_and_checksums_passes_the_s
     let open = BucketSettings::new("archives").with_conditional_writes(false).with_part_least(1).with_list_most(2);
     let poor = S3Settings::new("archives", "us-east-1")
         .with_endpoint(ENDPOINT)
+        .with_conditional_copies(true)
         .with_conditional_writes(false)
         .with_checksums(false);
     let house = House::new(open, poor);

@@ -10,7 +10,7 @@ use chalk_deploy_core::build::{BuildFolder, InProcessBuilder};
 use chalk_deploy_core::checkpoint::Checkpoints;
 use chalk_deploy_core::cloud::{Cloud, ManifestLocator, Registry};
 use chalk_deploy_core::kubernetes::{
-    ClusterAccess, Connection, ExecPolicy, Kubeconfig, KubeconfigPolicy, KubernetesCluster,
+    AccessRequest, ClusterAccess, Connection, ExecPolicy, Kubeconfig, KubeconfigPolicy, KubernetesCluster,
 };
 use chalk_deploy_core::model::{
     BaseImage, Boundary, Buckets, ClusterName, DataPlane, DeploymentPolicy, EnvironmentId, Environments, Identities,
@@ -32,6 +32,9 @@ pub(super) const REGISTRY_PASSWORD: &str = "CHALK_DEPLOY_REGISTRY_PASSWORD";
 
 /// The Gateway that a real cluster is expected to have.
 const GATEWAY: (&str, &str) = ("chalk-system", "chalk");
+
+/// The environment that a request need not name.
+const DEFAULT_ENVIRONMENT: &str = "default";
 
 /// What a credential plugin may see of our environment: what those of the three clouds need.
 const PLUGIN_SEES: [&str; 9] = [
@@ -88,6 +91,18 @@ impl DataPlanes {
         }
     }
 
+    /// Asks real services whether a deployment into this environment can succeed, before one begins. Returns remarks
+    /// for a person.
+    ///
+    /// # Errors
+    /// What does not answer, is not there, or is not permitted.
+    pub(super) async fn check(&self, environment: &EnvironmentId) -> Result<Vec<String>> {
+        match self {
+            Self::Simulated(_) => Ok(Vec::new()),
+            Self::Named(named) => named.check(environment).await,
+        }
+    }
+
     /// The simulated servers, if it is them.
     pub(super) fn simulated(&self) -> Option<&SharedPlane> {
         match self {
@@ -102,6 +117,7 @@ impl DataPlanes {
 pub(super) struct Named {
     cloud: Cloud,
     registry: Arc<OciRegistry>,
+    kubernetes: KubernetesCluster,
     cluster: ClusterName,
     registry_url: RegistryUrl,
     bucket: String,
@@ -130,16 +146,18 @@ impl Named {
             Arc::new(Bucket::from_url(bucket_url, network.clone(), bucket_credentials(), runtime.clone())?);
         let builds = BuildFolder::open(state.join("builds"))?;
         let builder = InProcessBuilder::new(bucket.clone(), registry.clone(), builds, runtime.clone());
+        let kubernetes = KubernetesCluster::new(connection.clone());
         let cloud = Cloud {
             object_store: bucket,
             registry: registry.clone(),
-            cluster: Arc::new(KubernetesCluster::new(connection.clone())),
+            cluster: Arc::new(kubernetes.clone()),
             builder: Arc::new(builder),
             traffic: Arc::new(traffic(target, connection, network, runtime)?),
         };
         Ok(Self {
             cloud,
             registry,
+            kubernetes,
             cluster: ClusterName::new(access.server())?,
             registry_url: registry_url.clone(),
             bucket: bucket_url.split(['?', '@']).next().unwrap_or_default().to_owned(),
@@ -148,17 +166,43 @@ impl Named {
         })
     }
 
+    async fn check(&self, environment: &EnvironmentId) -> Result<Vec<String>> {
+        let namespace = self.namespace(environment)?;
+        let bases = async {
+            for base in &self.base_images {
+                let pinned = self.pinned(base).await?;
+                let locator = ManifestLocator::Digest(pinned.digest);
+                if self.registry.manifest(&pinned.repository, &locator).await?.is_none() {
+                    return Err(base.missing());
+                }
+            }
+            Ok(())
+        };
+        let bucket = async {
+            // A look at one key would not tell an empty bucket from one that is not there.
+            match self.cloud.object_store.list("incoming/", None, 1).await {
+                Err(error) if error.code() != ErrorCode::PermissionDenied => Err(error),
+                _ => Ok(()),
+            }
+        };
+        let (slower, (), ()) = tokio::try_join!(self.kubernetes.preflight(&namespace), bases, bucket)?;
+        let remark = |request: &AccessRequest| format!("note: not permitted, so this is slower: {request}");
+        Ok(slower.iter().map(remark).collect())
+    }
+
+    fn namespace(&self, environment: &EnvironmentId) -> Result<Namespace> {
+        match &self.namespace {
+            Some(namespace) => Ok(namespace.clone()),
+            None => Namespace::new(format!("ns-{environment}")),
+        }
+    }
+
     async fn pinned(&self, base: &BaseImageReference) -> Result<BaseImage> {
         let digest = match &base.version {
             ImageVersion::Digest(digest) => *digest,
             ImageVersion::Tag(tag) => {
                 let found = self.registry.manifest(&base.repository, &ManifestLocator::Tag(tag.clone())).await?;
-                let found = found.ok_or_else(|| {
-                    Error::new(ErrorCode::RequestInvalid, "there is no such base image")
-                        .on(format!("--base-image {}={}:{tag}", base.component, base.repository))
-                        .with_hint("push it, or name another one")
-                })?;
-                found.digest()
+                found.ok_or_else(|| base.missing())?.digest()
             }
         };
         Ok(BaseImage { component: base.component, repository: base.repository.clone(), digest })
@@ -186,10 +230,7 @@ impl Environments for NamedEnvironments {
         for base in &named.base_images {
             base_images.push(named.pinned(base).await?);
         }
-        let namespace = match &named.namespace {
-            Some(namespace) => namespace.clone(),
-            None => Namespace::new(format!("ns-{environment}"))?,
-        };
+        let namespace = named.namespace(environment)?;
         Ok(Arc::new(DataPlane {
             environment: environment.clone(),
             cluster: named.cluster.clone(),
@@ -257,7 +298,8 @@ fn traffic(
         }
         None => GatewayReference { namespace: GATEWAY.0.to_owned(), name: GATEWAY.1.to_owned(), section: None },
     };
-    let traffic = GatewayTraffic::new(connection, RouteSettings::engine_behind(gateway));
+    let settings = RouteSettings::engine_behind(gateway).with_default_environment(DEFAULT_ENVIRONMENT.parse()?);
+    let traffic = GatewayTraffic::new(connection, settings);
     match &target.gateway_address {
         Some(address) => Ok(traffic.with_probe(GatewayProbe::new(network, address, runtime.clone())?)),
         None => Ok(traffic),

@@ -42,6 +42,7 @@ impl Session<'_> {
         let input = Input::open(self.arguments, self.view)?;
         if self.arguments.resume && self.arguments.state.join(STATE_MARKER).exists() {
             let (deployer, planes) = self.open(&input, &checkpoints).await?;
+            self.check(&planes, input.environment()).await?;
             if let Some(code) = self.resume(&input, &deployer).await? {
                 return self.serve(&planes, input.environment(), code).await;
             }
@@ -52,6 +53,7 @@ impl Session<'_> {
             () = self.interrupts.next() => return Err(Stop::Interrupted),
         };
         let (deployer, planes) = self.open(&input, &checkpoints).await?;
+        self.check(&planes, input.environment()).await?;
         // Only now, so that bad input is one sentence.
         for remark in remarks {
             self.view.note(&remark);
@@ -70,6 +72,18 @@ impl Session<'_> {
         }
         let code = self.apply(&deployer, request).await?;
         self.serve(&planes, input.environment(), code).await
+    }
+
+    /// Asks a real data plane whether a deployment can succeed. Ctrl-C ends that, too.
+    async fn check(&mut self, planes: &DataPlanes, environment: &EnvironmentId) -> Result<(), Stop> {
+        let remarks = tokio::select! {
+            remarks = planes.check(environment) => remarks?,
+            () = self.interrupts.next() => return Err(Stop::Interrupted),
+        };
+        for remark in &remarks {
+            self.view.note(remark);
+        }
+        Ok(())
     }
 
     /// Keeps the simulated gateway up after a deployment that serves, if that was asked for, until someone wants it to

@@ -1,5 +1,6 @@
 //! Where a deployment goes, when it is not the simulated data plane: the flags, checked.
 
+use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -117,6 +118,24 @@ impl FromStr for BaseImageReference {
             (&reference[..at], ImageVersion::Tag(reference[at + 1..].parse().map_err(message)?))
         };
         Ok(Self { component, repository: Repository::new(repository).map_err(message)?, version })
+    }
+}
+
+impl BaseImageReference {
+    /// The error for one that its registry does not hold.
+    pub(super) fn missing(&self) -> Error {
+        Error::new(ErrorCode::RequestInvalid, "there is no such base image")
+            .on(format!("--base-image {}={}{}", self.component, self.repository, self.version))
+            .with_hint("push it, or name another one")
+    }
+}
+
+impl fmt::Display for ImageVersion {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tag(tag) => write!(formatter, ":{tag}"),
+            Self::Digest(digest) => write!(formatter, "@{digest}"),
+        }
     }
 }
 

@@ -68,14 +68,17 @@ async fn serve(arguments: &Arguments) -> Result<()> {
     let mut interrupt = signal(SignalKind::interrupt()).map_err(broken)?;
 
     let runtime: Arc<dyn Runtime> = SystemRuntime::new();
-    let plane = SharedPlane::open_at(&arguments.state, &runtime, arguments.first_port, |_| PlaneSettings::default())?;
+    let plane = SharedPlane::open_at(&arguments.state, &runtime, arguments.first_port, |secrets| {
+        PlaneSettings::default().knowing(secrets)
+    })?;
     let addresses = plane.addresses().await?;
     if !plane.is_host().await? {
         return Err(Error::new(ErrorCode::CloudUnavailable, "another process serves this state already")
             .on(format!("{} (process {})", arguments.state.display(), addresses.process))
             .with_hint("end that process, or use another state directory"));
     }
-    let base = plane.adapters().install_base_image().await?;
+    // The namespace of the environment that a project has unless it names others, and the base image.
+    let base = plane.adapters().provision(&"default".parse()?).await?;
     let kubeconfig = write_kubeconfig(&arguments.state, &addresses.of("kubernetes")?.to_string())?;
     let registry = addresses.of("registry")?;
     let repository = base_repository()?.to_string();

@@ -2,8 +2,12 @@
 
 use std::path::PathBuf;
 
+#[cfg(feature = "azure")]
+use super::AzureSettings;
+#[cfg(feature = "gcs")]
+use super::GcsSettings;
 use super::S3Settings;
-use super::s3::percent_decoded;
+use super::encoding::decoded as percent_decoded;
 use crate::{Error, ErrorCode, Result};
 
 /// Where a bucket lies.
@@ -15,7 +19,16 @@ pub(super) enum Address {
     Memory,
     /// On a server that speaks S3.
     S3(S3Settings),
+    /// At Google.
+    #[cfg(feature = "gcs")]
+    Gcs(GcsSettings),
+    /// At Azure.
+    #[cfg(feature = "azure")]
+    Azure(AzureSettings),
 }
+
+const HINT: &str = "write file:///directory, memory:, s3://bucket?region=…, https://host/bucket, gs://bucket or \
+                    azure://account/container";
 
 pub(super) fn parse(url: &str) -> Result<Address> {
     let invalid = |rule: &str| {
@@ -23,7 +36,7 @@ pub(super) fn parse(url: &str) -> Result<Address> {
         let shown = url.split(['?', '@']).next().unwrap_or_default();
         Error::new(ErrorCode::ValueInvalid, rule)
             .on(format!("bucket address `{}`", crate::text::line(shown, 200)))
-            .with_hint("write file:///directory, memory:, s3://bucket?region=… or https://host/bucket")
+            .with_hint(HINT)
     };
     let (scheme, rest) = url.split_once(':').ok_or_else(|| invalid("the address has no scheme"))?;
     let decoded = |text: &str| percent_decoded(text).ok_or_else(|| invalid("the address is not encoded well"));
@@ -34,7 +47,7 @@ pub(super) fn parse(url: &str) -> Result<Address> {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
         match (scheme, name) {
             ("s3" | "http" | "https", "region") => region = Some(decoded(value)?),
-            ("s3", "endpoint") => endpoint = Some(decoded(value)?),
+            ("s3" | "gs" | "azure", "endpoint") => endpoint = Some(decoded(value)?),
             _ => return Err(invalid("the address has a parameter that is not known")),
         }
     }
@@ -66,6 +79,31 @@ pub(super) fn parse(url: &str) -> Result<Address> {
             let (host, bucket) = place.split_once('/').ok_or_else(|| invalid("the address names no bucket"))?;
             Ok(Address::S3(S3Settings::new(bucket, region).with_endpoint(format!("{scheme}://{host}"))))
         }
+        #[cfg(feature = "gcs")]
+        "gs" => {
+            let bucket = place.strip_prefix("//").ok_or_else(|| invalid("the address names no bucket"))?;
+            let settings = GcsSettings::new(bucket.strip_suffix('/').unwrap_or(bucket));
+            Ok(Address::Gcs(match endpoint {
+                Some(endpoint) => settings.with_endpoint(endpoint),
+                None => settings,
+            }))
+        }
+        #[cfg(feature = "azure")]
+        "azure" => {
+            let place = place.strip_prefix("//").ok_or_else(|| invalid("the address names no account"))?;
+            let place = place.strip_suffix('/').unwrap_or(place);
+            let (account, container) =
+                place.split_once('/').ok_or_else(|| invalid("the address names no container"))?;
+            let settings = AzureSettings::new(account, container);
+            Ok(Address::Azure(match endpoint {
+                Some(endpoint) => settings.with_endpoint(endpoint),
+                None => settings,
+            }))
+        }
+        #[cfg(not(feature = "gcs"))]
+        "gs" => Err(invalid("this program is built without Google Cloud Storage")),
+        #[cfg(not(feature = "azure"))]
+        "azure" => Err(invalid("this program is built without Azure Blob Storage")),
         _ => Err(invalid("no bucket has such an address")),
     }
 }
@@ -93,6 +131,28 @@ mod tests {
             let Address::S3(settings) = parse(url).expect(url) else { panic!("no S3: {url}") };
             assert_eq!(settings.endpoint.as_deref(), endpoint, "{url}");
             assert_eq!((settings.bucket.as_str(), settings.region.as_str()), (bucket, region), "{url}");
+        }
+    }
+
+    #[cfg(all(feature = "gcs", feature = "azure"))]
+    #[test]
+    fn the_other_clouds_have_schemes_of_their_own() {
+        for (url, endpoint) in
+            [("gs://archives/", None), ("gs://archives?endpoint=http%3A%2F%2Fh%3A1", Some("http://h:1"))]
+        {
+            let Address::Gcs(settings) = parse(url).expect(url) else { panic!("not Google: {url}") };
+            assert_eq!((settings.bucket.as_str(), settings.endpoint.as_deref()), ("archives", endpoint), "{url}");
+        }
+        for (url, endpoint) in [
+            ("azure://chalk/archives", None),
+            ("azure://chalk/archives/?endpoint=http://h/chalk", Some("http://h/chalk")),
+        ] {
+            let Address::Azure(settings) = parse(url).expect(url) else { panic!("not Azure: {url}") };
+            assert_eq!((settings.account.as_str(), settings.container.as_str()), ("chalk", "archives"), "{url}");
+            assert_eq!(settings.endpoint.as_deref(), endpoint, "{url}");
+        }
+        for url in ["gs:archives", "gs://archives?region=r", "azure://archives", "azure:x", "azure://a/b?hidden=1"] {
+            assert_eq!(parse(url).expect_err(url).code(), ErrorCode::ValueInvalid, "{url}");
         }
     }
 

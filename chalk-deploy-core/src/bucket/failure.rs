@@ -5,13 +5,13 @@ use std::io;
 
 use object_store::Error as StoreError;
 
-use super::s3::Refusal;
+use super::refusal::Refusal;
 use crate::text;
 use crate::transport::TransportError;
 use crate::{Error, ErrorCode};
 
-/// The error for a person and for the driver. What our own transport or the parsed refusal of S3 says comes first;
-/// object_store's own words hold URLs and whole answers.
+/// The error for a person and for the driver. What our own transport or the parsed refusal of the server says comes
+/// first; object_store's own words hold URLs and whole answers.
 pub(super) fn mapped(error: &StoreError, subject: &str) -> Error {
     if let Some(refusal) = found::<Refusal>(error) {
         return refusal.error(subject);

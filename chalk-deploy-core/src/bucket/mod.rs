@@ -4,6 +4,8 @@
 //! | constructor | store | write-once keys | digest known without reading |
 //! |---|---|---|---|
 //! | [`Bucket::s3`] | S3 and what speaks like it, over our transport | by `If-None-Match: *`, also for large objects and copies | yes, as metadata `chalk-sha256` |
+//! | `Bucket::gcs` (feature `gcs`) | Google Cloud Storage, over our transport | by `ifGenerationMatch=0`, also for large objects and copies | yes, as metadata `chalk-sha256` |
+//! | `Bucket::azure` (feature `azure`) | Azure Blob Storage, over our transport | by `If-None-Match: *`, also for large objects and copies | yes, as metadata `chalk_sha256` |
 //! | [`Bucket::local`] | a directory, synchronised | by hard links | no |
 //! | [`Bucket::memory`] | the process | yes | yes |
 //! | [`Bucket::new`] | any other store | as its settings say | as its settings say |
@@ -18,9 +20,21 @@
 //! object_store's own retries are off: the one bounded retry of an idempotent request is the transport's.
 
 mod address;
+#[cfg(feature = "azure")]
+mod azure;
+#[cfg(any(feature = "azure", feature = "gcs"))]
+mod bearer;
+mod connector;
+mod encoding;
+mod endpoint;
 mod failure;
+#[cfg(feature = "gcs")]
+mod gcs;
 mod local;
 mod object;
+#[cfg(all(test, any(feature = "azure", feature = "gcs")))]
+mod recorded;
+mod refusal;
 mod s3;
 mod upload;
 
@@ -39,6 +53,12 @@ use crate::runtime::Runtime;
 use crate::transport::Transport;
 use crate::{Error, ErrorCode, Result};
 
+#[cfg(feature = "azure")]
+pub use azure::{AzureCredentials, AzureKeySource, AzureSettings, AzureSharedKey};
+#[cfg(any(feature = "azure", feature = "gcs"))]
+pub use bearer::{BearerToken, BearerTokenSource};
+#[cfg(feature = "gcs")]
+pub use gcs::GcsSettings;
 pub use s3::{S3CredentialSource, S3Credentials, S3Settings};
 
 /// A bucket behind object_store. Clones are the same bucket.
@@ -50,10 +70,25 @@ pub struct Bucket {
     /// Lists by a prefix that is text, where the store can.
     pages: Option<Arc<dyn PaginatedListStore>>,
     presigned: Option<Arc<dyn PresignedDownload>>,
+    paging: Paging,
     naming: Naming,
     settings: BucketSettings,
+    /// The metadata that holds an object's digest.
+    digest_name: &'static str,
     /// Whether an upload in parts can be completed onto a free key alone.
     conditional_parts: bool,
+    /// Whether the store refuses to copy over an object.
+    conditional_copies: bool,
+}
+
+/// How a list goes on after a page.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Paging {
+    /// After the last key, and not by the server's token: the token of a page that was answered twice is worth nothing.
+    ByKey,
+    /// By the server's token, where a list cannot begin after a key.
+    #[cfg_attr(not(feature = "azure"), expect(dead_code, reason = "the others begin after a key"))]
+    ByToken,
 }
 
 /// How keys become paths of the store.
@@ -101,6 +136,20 @@ impl BucketSettings {
     }
 }
 
+/// Credentials for buckets of any kind, of which an address takes those of its own.
+#[derive(Debug, Clone, Default)]
+#[non_exhaustive]
+pub struct BucketCredentials {
+    /// For S3.
+    pub s3: Option<Arc<dyn S3CredentialSource>>,
+    /// For Google Cloud Storage.
+    #[cfg(feature = "gcs")]
+    pub gcs: Option<Arc<dyn BearerTokenSource>>,
+    /// For Azure Blob Storage.
+    #[cfg(feature = "azure")]
+    pub azure: AzureCredentials,
+}
+
 impl Bucket {
     /// Any store of object_store. Its own retries should be off, and its clock is its own.
     pub fn new(name: &str, store: Arc<dyn object_store::ObjectStore>, settings: BucketSettings) -> Self {
@@ -109,9 +158,12 @@ impl Bucket {
             store,
             pages: None,
             presigned: None,
+            paging: Paging::ByKey,
             naming: Naming::Plain,
             settings,
+            digest_name: object::STORED_DIGEST,
             conditional_parts: false,
+            conditional_copies: settings.capabilities.conditional_put,
         }
     }
 
@@ -122,6 +174,29 @@ impl Bucket {
     /// [`ErrorCode::ValueInvalid`] for an endpoint, a bucket or a region that is none.
     pub fn s3(transport: Transport, settings: S3Settings, runtime: Arc<dyn Runtime>) -> Result<Self> {
         s3::open(transport, settings, runtime)
+    }
+
+    /// A bucket of Google Cloud Storage. Every request goes through the transport.
+    ///
+    /// There are no presigned downloads: signing them takes the private key of a service account, which most identities
+    /// do not have.
+    ///
+    /// # Errors
+    /// [`ErrorCode::ValueInvalid`] for an endpoint or a bucket that is none.
+    #[cfg(feature = "gcs")]
+    pub fn gcs(transport: Transport, settings: GcsSettings, runtime: Arc<dyn Runtime>) -> Result<Self> {
+        gcs::open(transport, settings, runtime)
+    }
+
+    /// A container of Azure Blob Storage. Every request goes through the transport, and is signed by the runtime's clock.
+    ///
+    /// With the account's key there are presigned downloads, with a token there are none.
+    ///
+    /// # Errors
+    /// [`ErrorCode::ValueInvalid`] for an endpoint, an account or a container that is none.
+    #[cfg(feature = "azure")]
+    pub fn azure(transport: Transport, settings: AzureSettings, runtime: Arc<dyn Runtime>) -> Result<Self> {
+        azure::open(transport, settings, runtime)
     }
 
     /// A bucket in a directory, which is made if it is not there. What it acknowledges is on the disk.
@@ -154,25 +229,52 @@ impl Bucket {
         Self::new("memory", Arc::new(InMemory::new()), BucketSettings::new(capabilities))
     }
 
-    /// The bucket at an address: `file:///directory`, `memory:`, `s3://bucket?region=…&endpoint=…`, or
-    /// `http(s)://host[:port]/bucket[?region=…]` for a server that speaks S3.
+    /// The bucket at an address: `file:///directory`, `memory:`, `s3://bucket?region=…&endpoint=…`,
+    /// `http(s)://host[:port]/bucket[?region=…]` for a server that speaks S3, `gs://bucket[?endpoint=…]`, or
+    /// `azure://account/container[?endpoint=…]`.
     ///
-    /// Without credentials the requests to S3 are not signed.
+    /// Without credentials the requests to S3 are not signed. Those to Google and Azure are anonymous; for others see
+    /// [`from_url_with`](Self::from_url_with).
     ///
     /// # Errors
-    /// [`ErrorCode::ValueInvalid`] for an address of another form; what the constructor of its kind fails with.
+    /// [`ErrorCode::ValueInvalid`] for an address of another form, or of a kind whose feature is not built in; what the
+    /// constructor of its kind fails with.
     pub fn from_url(
         url: &str,
         transport: Transport,
         credentials: Option<Arc<dyn S3CredentialSource>>,
         runtime: Arc<dyn Runtime>,
     ) -> Result<Self> {
+        let credentials = BucketCredentials { s3: credentials, ..BucketCredentials::default() };
+        Self::from_url_with(url, transport, credentials, runtime)
+    }
+
+    /// The bucket at an address, as [`from_url`](Self::from_url) takes it, with the credentials for its kind.
+    ///
+    /// # Errors
+    /// As for [`from_url`](Self::from_url).
+    pub fn from_url_with(
+        url: &str,
+        transport: Transport,
+        credentials: BucketCredentials,
+        runtime: Arc<dyn Runtime>,
+    ) -> Result<Self> {
         match address::parse(url)? {
             address::Address::Directory(directory) => Self::local(directory),
             address::Address::Memory => Ok(Self::memory()),
             address::Address::S3(mut settings) => {
-                settings.credentials = credentials;
+                settings.credentials = credentials.s3;
                 Self::s3(transport, settings, runtime)
+            }
+            #[cfg(feature = "gcs")]
+            address::Address::Gcs(mut settings) => {
+                settings.credentials = credentials.gcs;
+                Self::gcs(transport, settings, runtime)
+            }
+            #[cfg(feature = "azure")]
+            address::Address::Azure(mut settings) => {
+                settings.credentials = credentials.azure;
+                Self::azure(transport, settings, runtime)
             }
         }
     }

@@ -11,15 +11,15 @@ use object_store::{
 };
 
 use super::upload::STAGING;
-use super::{Bucket, Naming, failure, local};
+use super::{Bucket, Naming, Paging, failure, local};
 use crate::cloud::{
     ByteStream, ObjectDownload, ObjectMetadata, ObjectStore, ObjectStoreCapabilities, Payload, PutMode,
 };
 use crate::model::{Digest, DigestHasher, ObjectKey};
 use crate::{Error, ErrorCode, Result};
 
-/// The metadata that holds an object's digest.
-const STORED_DIGEST: &str = "chalk-sha256";
+/// The metadata that holds an object's digest, where names may have hyphens.
+pub(super) const STORED_DIGEST: &str = "chalk-sha256";
 
 /// What S3 lists at most in one answer.
 const PAGE_MOST: usize = 1_000;
@@ -45,7 +45,7 @@ impl ObjectStore for Bucket {
             options.mode = object_store::PutMode::Create;
         }
         if self.settings.capabilities.stored_digest {
-            options.attributes = attributes(payload.sha256());
+            options.attributes = self.attributes(payload.sha256());
         }
         match self.store.put_opts(&self.path(key)?, bytes.into(), options).await {
             Ok(_) => Ok(self.metadata(key, payload.sha256(), payload.size())),
@@ -78,7 +78,7 @@ impl ObjectStore for Bucket {
             return Ok(origin);
         }
         let write_once = mode == PutMode::WriteOnce;
-        let conditional = write_once && self.settings.capabilities.conditional_put;
+        let conditional = write_once && self.conditional_copies;
         let taken = write_once && !conditional && self.stored(to).await?.is_some();
         if self.naming == Naming::Files && !write_once {
             // A copy in a directory is a hard link, and moving one over another of the same file leaves both
@@ -171,11 +171,16 @@ impl Bucket {
         ObjectMetadata { key: key.clone(), size, sha256 }
     }
 
+    /// The metadata for a digest.
+    pub(super) fn attributes(&self, sha256: Digest) -> Attributes {
+        Attributes::from_iter([(Attribute::Metadata(self.digest_name.into()), sha256.hex())])
+    }
+
     fn digest_in(&self, attributes: &Attributes) -> Option<Digest> {
         if !self.settings.capabilities.stored_digest {
             return None;
         }
-        Digest::from_hex(attributes.get(&Attribute::Metadata(STORED_DIGEST.into()))?).ok()
+        Digest::from_hex(attributes.get(&Attribute::Metadata(self.digest_name.into()))?).ok()
     }
 
     async fn holds_equal(&self, from: &ObjectKey, to: &ObjectKey, size: u64) -> Result<bool> {
@@ -208,18 +213,25 @@ impl Bucket {
         let Some(pages) = &self.pages else { return Ok(Vec::new()) };
         let mut found = Vec::new();
         let mut offset = after.map(|key| key.as_str().to_owned());
+        let mut page_token: Option<String> = None;
+        let mut newest: Option<String> = None;
         while found.len() < most {
             let wanted = (most - found.len()).min(PAGE_MOST);
-            let options = PaginatedListOptions { offset: offset.clone(), max_keys: Some(wanted), ..Default::default() };
+            let options = PaginatedListOptions {
+                offset: offset.clone(),
+                max_keys: Some(wanted),
+                page_token: page_token.take(),
+                ..Default::default()
+            };
             let page = pages.list_paginated((!prefix.is_empty()).then_some(prefix), options).await?;
             let last = page.result.objects.iter().map(|object| object.location.as_ref().to_owned()).max();
             found.extend(page.result.objects.iter().filter_map(|object| self.listed(prefix, object)));
-            // Goes on after the last key and not by the server's token: the token of a page that was answered twice
-            // is worth nothing, and a server that gives the same page again must not keep us for ever.
-            match last {
-                Some(last) if page.page_token.is_some() && offset.as_ref().is_none_or(|offset| last > *offset) => {
-                    offset = Some(last);
-                }
+            // A server that gives the same page again must not keep us for ever.
+            let goes_on = last.is_some() && last > newest && last > offset;
+            newest = last;
+            match (page.page_token, self.paging) {
+                (Some(_), Paging::ByKey) if goes_on => offset.clone_from(&newest),
+                (Some(token), Paging::ByToken) if goes_on => page_token = Some(token),
                 _ => break,
             }
         }
@@ -260,11 +272,6 @@ impl Bucket {
         }
         Some(ObjectMetadata { key, size: object.size, sha256: None })
     }
-}
-
-/// The metadata for a digest.
-pub(super) fn attributes(sha256: Digest) -> Attributes {
-    Attributes::from_iter([(Attribute::Metadata(STORED_DIGEST.into()), sha256.hex())])
 }
 
 /// The stream, which ends in an error when it has another length than announced.

@@ -10,7 +10,6 @@ use object_store::path::Path;
 use object_store::{CopyMode, CopyOptions, Error as StoreError, MultipartUpload, ObjectStoreExt as _};
 use object_store::{PutMultipartOptions, UploadPart};
 
-use super::object::attributes;
 use super::{Bucket, failure};
 use crate::cloud::{ByteStream, ObjectMetadata, Payload, PutMode, error_in_stream};
 use crate::model::{DigestHasher, ObjectKey};
@@ -52,7 +51,10 @@ impl Bucket {
             // A lost answer to the completion: what lies there says whether it was done.
             return match self.stored(key).await {
                 Ok(Some(there)) if there.sha256 == Some(payload.sha256()) => Ok(there),
-                Ok(Some(_)) if write_once && error.code() == ErrorCode::ObjectExists => {
+                // Or another writer was faster, and our parts went with its completion.
+                Ok(Some(_))
+                    if write_once && matches!(error.code(), ErrorCode::ObjectExists | ErrorCode::CloudUnavailable) =>
+                {
                     self.accept_equal(key, payload.sha256(), payload.size()).await
                 }
                 _ => Err(error),
@@ -86,7 +88,7 @@ impl Bucket {
         let stream = payload.open().await?;
         let mut options = PutMultipartOptions::default();
         if self.settings.capabilities.stored_digest {
-            options.attributes = attributes(payload.sha256());
+            options.attributes = self.attributes(payload.sha256());
         }
         if write_once && self.conditional_parts {
             options.extensions.insert(OntoFreeKey);

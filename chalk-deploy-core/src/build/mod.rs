@@ -7,7 +7,7 @@
 //! ```
 //!
 //! What it builds is an OCI image whose layers are the base image's, named by their descriptors, and one more with the
-//! project under `/chalk/source`. The base image's layers are not fetched: whoever pushes the image is told in which
+//! project under `/app`. The base image's layers are not fetched: whoever pushes the image is told in which
 //! repository they lie ([`Payload::origin`](crate::cloud::Payload::origin)), and only where that one is in another
 //! registry do their bytes stream through this process.
 //!
@@ -49,7 +49,7 @@ use folder::{Outcome, Record};
 use progress::{Running, Table};
 
 /// Where a project lies in its image.
-pub const SOURCE_DIRECTORY: &str = "/chalk/source";
+pub const SOURCE_DIRECTORY: &str = "/app";
 
 /// How long `state` waits for news.
 const MOMENT: Duration = Duration::from_millis(500);

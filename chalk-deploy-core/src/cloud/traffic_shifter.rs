@@ -95,6 +95,9 @@ pub struct TrafficChange {
 pub enum Settlement {
     /// Not yet.
     Pending,
+    /// Not yet: it does not know one of the backends, for this reason. That passes when the backend is there and the
+    /// gateway has only fallen behind.
+    Unresolved(String),
     /// It does.
     Settled,
     /// It will not, for this reason.

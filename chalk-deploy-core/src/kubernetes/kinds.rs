@@ -21,6 +21,7 @@ const fn kind(group: &'static str, version: &'static str, kind: &'static str, pl
 }
 
 pub(crate) const POD: Kind = kind("", "v1", "Pod", "pods");
+pub(crate) const NAMESPACE: Kind = kind("", "v1", "Namespace", "namespaces");
 pub(crate) const SERVICE: Kind = kind("", "v1", "Service", "services");
 pub(crate) const CONFIG_MAP: Kind = kind("", "v1", "ConfigMap", "configmaps");
 pub(crate) const DEPLOYMENT: Kind = kind("apps", "v1", "Deployment", "deployments");

@@ -21,6 +21,7 @@ mod ownership;
 mod observation;
 mod watching;
 mod powers;
+mod preflight;
 
 pub(crate) use self::asked::{Asked, Verb};
 pub use self::cluster::KubernetesCluster;

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use async_trait::async_trait;
-use futures::StreamExt as _;
+use futures::{StreamExt as _, TryStreamExt as _};
 use kube::api::{LogParams, PostParams};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -20,6 +20,9 @@ use crate::{Result, text};
 const LOG_MOST: usize = 256 << 10;
 /// No more of a line is kept.
 const LINE_MOST: usize = 2000;
+
+/// So many questions are under way at a time.
+const AT_ONCE: usize = 8;
 
 /// Reads what a container has said.
 #[async_trait]
@@ -77,14 +80,26 @@ pub struct AccessRequest {
 
 impl fmt::Display for AccessRequest {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { verb, group, resource, subresource, namespace } = self;
-        let dot = if group.is_empty() { "" } else { "." };
-        let slash = if subresource.is_empty() { "" } else { "/" };
-        write!(formatter, "`{verb}` on `{resource}{dot}{group}{slash}{subresource}` in namespace `{namespace}`")
+        write!(formatter, "{} in namespace `{}`", self.permission(), self.namespace)
     }
 }
 
 impl AccessRequest {
+    /// What would have to be permitted, wherever: `` `watch` on `deployments.apps` ``.
+    pub(super) fn permission(&self) -> String {
+        let Self { verb, group, resource, subresource, .. } = self;
+        let dot = if group.is_empty() { "" } else { "." };
+        let slash = if subresource.is_empty() { "" } else { "/" };
+        format!("`{verb}` on `{resource}{dot}{group}{slash}{subresource}`")
+    }
+
+    /// Whether a deployment succeeds without it, if slower: other watches are replaced by reading again, and endpoint
+    /// slices by ready pods.
+    pub(super) fn is_replaceable(&self) -> bool {
+        let is = |kind: super::kinds::Kind| (self.group.as_str(), self.resource.as_str()) == (kind.group, kind.plural);
+        is(super::kinds::ENDPOINT_SLICE) || self.verb == "watch" && !is(POD)
+    }
+
     /// Everything that a deployment into this namespace needs, with traffic on Gateway API.
     pub fn of_a_deployment(namespace: &Namespace) -> Vec<Self> {
         let mut requests = Vec::new();
@@ -163,32 +178,37 @@ impl PodLogs for KubernetesCluster {
 #[async_trait]
 impl AccessReview for KubernetesCluster {
     async fn missing(&self, asked_for: &[AccessRequest]) -> Result<Vec<AccessRequest>> {
-        let mut missing = Vec::new();
-        for request in asked_for {
-            let asked = Asked::about(Verb::Create, ACCESS_REVIEW, &request.namespace);
-            let review = json!({
-                "apiVersion": "authorization.k8s.io/v1", "kind": ACCESS_REVIEW.kind,
-                "spec": {"resourceAttributes": {
-                    "namespace": request.namespace, "verb": request.verb, "group": request.group,
-                    "resource": request.resource, "subresource": request.subresource,
-                }},
-            });
-            // Plain data with text keys: writing it cannot fail.
-            let body = serde_json::to_vec(&review).unwrap_or_default();
-            let answered: Value = self
-                .connection()
-                .json(requests(&ACCESS_REVIEW.resource(), None).create(&PostParams::default(), body))
-                .await
-                .map_err(|failure| failure.error(&asked))?;
-            match answered["status"]["allowed"].as_bool() {
-                Some(true) => {}
-                Some(false) => missing.push(request.clone()),
-                None => {
-                    let nonsense = Failure::Nonsense("a review of access without a verdict".to_owned());
-                    return Err(nonsense.error(&asked));
-                }
-            }
-        }
-        Ok(missing)
+        // One question each; that is all the API has.
+        let ask = |request: AccessRequest| {
+            let cluster = self.clone();
+            async move { cluster.is_permitted(&request).await }
+        };
+        let verdicts = asked_for.iter().cloned().map(ask);
+        let verdicts: Vec<bool> = futures::stream::iter(verdicts).buffered(AT_ONCE).try_collect().await?;
+        let refused = asked_for.iter().zip(verdicts).filter(|(_, is_permitted)| !is_permitted);
+        Ok(refused.map(|(request, _)| request.clone()).collect())
+    }
+}
+
+impl KubernetesCluster {
+    async fn is_permitted(&self, request: &AccessRequest) -> Result<bool> {
+        let asked = Asked::about(Verb::Create, ACCESS_REVIEW, &request.namespace);
+        let review = json!({
+            "apiVersion": "authorization.k8s.io/v1", "kind": ACCESS_REVIEW.kind,
+            "spec": {"resourceAttributes": {
+                "namespace": request.namespace, "verb": request.verb, "group": request.group,
+                "resource": request.resource, "subresource": request.subresource,
+            }},
+        });
+        // Plain data with text keys: writing it cannot fail.
+        let body = serde_json::to_vec(&review).unwrap_or_default();
+        let answered: Value = self
+            .connection()
+            .json(requests(&ACCESS_REVIEW.resource(), None).create(&PostParams::default(), body))
+            .await
+            .map_err(|failure| failure.error(&asked))?;
+        answered["status"]["allowed"]
+            .as_bool()
+            .ok_or_else(|| Failure::Nonsense("a review of access without a verdict".to_owned()).error(&asked))
     }
 }

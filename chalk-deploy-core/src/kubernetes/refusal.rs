@@ -136,6 +136,12 @@ impl Refusal {
                 format!("the cluster has no such namespace, or does not know the kind{}", self.said()),
             )
             .with_hint("create the namespace, or install what defines the kind"),
+            // Server-side apply of a document whose types are wrong ends so, although nothing is wrong with the server.
+            StatusCode::INTERNAL_SERVER_ERROR
+                if !verb.reads() && self.message.starts_with("failed to create typed patch object") =>
+            {
+                error(ErrorCode::ObjectRefused, format!("a field has another type{}", self.said()))
+            }
             status if status.is_server_error() => error(
                 ErrorCode::CloudUnavailable,
                 format!("the API server failed ({}){}", status.as_u16(), self.said()),
@@ -195,5 +201,28 @@ impl Refusal {
             }
         }
         if words.is_empty() { words } else { format!(": {words}") }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::asked::{Asked, Verb};
+    use super::super::kinds::CONFIG_MAP;
+    use super::*;
+    use crate::model::Namespace;
+
+    #[test]
+    fn a_document_of_wrong_types_is_refused_for_good_although_the_server_says_500() {
+        let namespace = Namespace::new("prod").expect("a name");
+        // What an API server 1.35 says of a number in a label.
+        let message = "failed to create typed patch object (prod/a; /v1, Kind=ConfigMap): .metadata.labels.number: \
+                       expected string, got &value.valueUnstructured{Value:1}";
+        for (message, code) in [(message, ErrorCode::ObjectRefused), ("etcd is away", ErrorCode::CloudUnavailable)] {
+            let status = json!({"kind": "Status", "status": "Failure", "message": message, "code": 500});
+            let refusal = Refusal::of_event(status).expect("a status");
+            assert_eq!(refusal.error(&Asked::about(Verb::Patch, CONFIG_MAP, &namespace)).code(), code);
+        }
     }
 }

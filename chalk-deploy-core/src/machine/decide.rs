@@ -1,5 +1,6 @@
 //! What is to be done in a state.
 
+use super::event::StepOutput;
 use super::state::{State, StepProgress};
 use super::step::Step;
 use crate::error::RecordedError;
@@ -93,12 +94,19 @@ fn run_or_wait(
         Some((_, attempt)) => Command::Run { step, attempt },
         None => {
             let drained_at = match state.steps.get(&Step::VerifyTraffic).map(|verify| &verify.progress) {
-                Some(StepProgress::Done { at, .. }) if step == Step::RetirePrevious => at.plus(drain),
+                Some(StepProgress::Done { at, .. }) if step == Step::RetirePrevious && replaces(state) => {
+                    at.plus(drain)
+                }
                 _ => now,
             };
             if now < drained_at { Command::WaitUntil(drained_at) } else { Command::Run { step, attempt: 1 } }
         }
     }
+}
+
+/// Whether something served before, whose requests under way are waited for.
+fn replaces(state: &State) -> bool {
+    !matches!(state.output(Step::ObservePrevious), Some(StepOutput::Previous { objects, .. }) if objects.is_empty())
 }
 
 /// The undo of every step that was begun. One that fails for good stops only those that wait for it: objects are not

@@ -10,7 +10,7 @@ use super::readiness::{Readiness, judge};
 use crate::cloud::{ObservedTraffic, Settlement, TrafficChange};
 use crate::machine::{StepOutput, TrafficReport, Verification};
 use crate::manifests::{least_instances, removal_order};
-use crate::model::{Backend, TrafficSplit, Weight};
+use crate::model::{Backend, DeploymentId, TrafficSplit, Weight};
 use crate::{Error, ErrorCode, Result, text};
 
 /// How long a gateway may take to act on a route. Envoy Gateway takes well under a second; this is for a control plane
@@ -23,6 +23,10 @@ const ANSWERS: u32 = 5;
 
 /// Moves all traffic to this deployment, in one write that is guarded by the version that was read. The decision rests
 /// on a fresh observation: traffic never goes to pods that are not ready.
+///
+/// Where something serves already, the new version is named at weight 0 before, and the gateway must have understood
+/// that. Its control plane learns of routes and of services on different ways: one that falls behind sees the route first,
+/// and answers 500 for a backend that it does not know.
 pub(super) async fn shift(context: &StepContext) -> Result<StepOutput> {
     let (previous, _) = context.previous()?;
     let wanted = cutover(context, previous)?;
@@ -30,12 +34,16 @@ pub(super) async fn shift(context: &StepContext) -> Result<StepOutput> {
     if current.split == wanted {
         return Ok(StepOutput::Split(wanted));
     }
-    if current.split != *previous {
-        return Err(Error::new(
-            ErrorCode::ObjectConflict,
-            "the traffic was changed by someone else during the rollout",
-        )
-        .on(context.route()));
+    let announced = announcement(context, previous)?;
+    let current = if current.split == announced {
+        current
+    } else if current.split == *previous {
+        write(context, &current, announced).await?
+    } else {
+        return Err(moved_by_someone_else(context));
+    };
+    if !previous.is_nothing() {
+        settle(context, &current).await?;
     }
     let deployment = &context.plan().id;
     let observation = context.plane.cloud.cluster.observe(&context.plane.namespace, deployment).await?;
@@ -57,18 +65,9 @@ pub(super) async fn shift(context: &StepContext) -> Result<StepOutput> {
 pub(super) async fn verify(context: &StepContext) -> Result<StepOutput> {
     let stored = observe(context).await?;
     expect_cutover(context, &stored)?;
+    settle(context, &stored).await?;
     let until = context.runtime.monotonic() + SETTLE_WITHIN;
     let late = |what: String| Error::new(ErrorCode::VerificationFailed, what).on(context.route());
-    loop {
-        match context.plane.cloud.traffic.settlement(&context.route(), &stored).await? {
-            Settlement::Settled => break,
-            Settlement::Refused(reason) => {
-                return Err(Error::new(ErrorCode::TrafficRefused, text::line(&reason, 300)).on(context.route()));
-            }
-            Settlement::Pending if context.runtime.monotonic() < until => context.runtime.sleep(LOOK_EVERY).await,
-            Settlement::Pending => return Err(late("the gateway does not act on the new division".to_owned())),
-        }
-    }
     let verified_by = match context.plane.cloud.traffic.probe() {
         None => Verification::RouteStatus,
         Some(probe) => {
@@ -126,14 +125,41 @@ pub(super) async fn restore(context: &StepContext) -> Result<StepOutput> {
     if current.split == *previous || !is_backend {
         return Ok(StepOutput::Split(current.split));
     }
-    if current.split != cutover(context, previous)? {
-        return Err(Error::new(
-            ErrorCode::ObjectConflict,
-            "the traffic was changed by someone else during the rollout",
-        )
-        .on(context.route()));
+    if current.split != cutover(context, previous)? && current.split != announcement(context, previous)? {
+        return Err(moved_by_someone_else(context));
     }
     write(context, &current, previous.clone()).await.map(|stored| StepOutput::Split(stored.split))
+}
+
+/// Waits until the gateway acts on a stored division. It may not know a backend for a while that is there.
+async fn settle(context: &StepContext, stored: &ObservedTraffic) -> Result<()> {
+    let until = context.runtime.monotonic() + SETTLE_WITHIN;
+    let refused = |reason: &str| Error::new(ErrorCode::TrafficRefused, text::line(reason, 300)).on(context.route());
+    loop {
+        let settlement = context.plane.cloud.traffic.settlement(&context.route(), stored).await?;
+        let is_late = context.runtime.monotonic() >= until;
+        match settlement {
+            Settlement::Settled => return Ok(()),
+            Settlement::Refused(reason) => return Err(refused(&reason)),
+            Settlement::Unresolved(reason) if is_late => return Err(refused(&reason)),
+            Settlement::Pending if is_late => {
+                let what = "the gateway does not act on the new division";
+                return Err(Error::new(ErrorCode::VerificationFailed, what).on(context.route()));
+            }
+            Settlement::Unresolved(_) | Settlement::Pending => context.runtime.sleep(LOOK_EVERY).await,
+        }
+    }
+}
+
+/// What serves stays as it is, and the new version is named. Nothing, where nothing serves: no route is without weight.
+fn announcement(context: &StepContext, previous: &TrafficSplit) -> Result<TrafficSplit> {
+    if previous.is_nothing() {
+        return Ok(previous.clone());
+    }
+    let new = &context.plan().id;
+    let as_it_is = |(deployment, weight): (&DeploymentId, Weight)| Backend { deployment: deployment.clone(), weight };
+    let others = previous.backends().map(as_it_is).filter(|backend| backend.deployment != *new);
+    TrafficSplit::new(others.chain([Backend { deployment: new.clone(), weight: Weight::NONE }]))
 }
 
 /// All traffic to the new version; the old ones stay as backends at 0, so that going back is one write.

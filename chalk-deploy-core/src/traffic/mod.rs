@@ -2,7 +2,8 @@
 //! and the [`TrafficShifter`](crate::cloud::TrafficShifter) adapter.
 //!
 //! An environment has one route, `chalk-<environment>`, with one rule of ours: requests whose header
-//! [`ENVIRONMENT_HEADER`] names the environment go to the services of its deployments, by weight in percent.
+//! [`ENVIRONMENT_HEADER`] names the environment go to the services of its deployments, by weight in percent. One environment
+//! of a gateway may also take the requests that name none.
 
 mod rule;
 #[cfg(feature = "kubernetes")]

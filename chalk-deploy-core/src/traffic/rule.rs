@@ -1,6 +1,7 @@
 //! Our rule of a route: what it says of the traffic's division, and how a division is written into it. Pure.
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::ENVIRONMENT_HEADER;
 use crate::cloud::{FIELD_MANAGER, RouteReference, label};
@@ -22,6 +23,8 @@ pub struct RouteSettings {
     pub component: Component,
     /// The port of its services.
     pub port: u16,
+    /// The environment that also takes the requests which name none, or one without a route on this gateway.
+    pub default_environment: Option<EnvironmentId>,
 }
 
 /// A gateway, or one of its listeners.
@@ -38,7 +41,14 @@ pub struct GatewayReference {
 impl RouteSettings {
     /// Requests to the engine behind all listeners of a gateway.
     pub fn engine_behind(gateway: GatewayReference) -> Self {
-        Self { gateway, hostnames: Vec::new(), component: Component::Engine, port: 80 }
+        Self { gateway, hostnames: Vec::new(), component: Component::Engine, port: 80, default_environment: None }
+    }
+
+    /// Lets an environment also take the requests that name none.
+    #[must_use]
+    pub fn with_default_environment(mut self, environment: EnvironmentId) -> Self {
+        self.default_environment = Some(environment);
+        self
     }
 
     /// The service of a deployment, as [`manifests`](crate::manifests) names it.
@@ -73,7 +83,7 @@ pub fn new_route(reference: &RouteReference, settings: &RouteSettings) -> HttpRo
                 ..ParentReference::default()
             }],
             hostnames: settings.hostnames.clone(),
-            rules: vec![new_rule(&reference.environment)],
+            rules: vec![new_rule(&reference.environment, settings)],
             ..RouteSpec::default()
         },
         status: RouteStatus::default(),
@@ -112,10 +122,13 @@ pub fn write_division(
     let place = if let Some(place) = our_rule(route, reference)? {
         place
     } else {
-        route.spec.rules.push(new_rule(&reference.environment));
+        route.spec.rules.push(new_rule(&reference.environment, settings));
         route.spec.rules.len() - 1
     };
     let rule = &mut route.spec.rules[place];
+    if is_default(&reference.environment, settings) && !rule.matches.iter().any(takes_all) {
+        rule.matches.push(RouteMatch::default());
+    }
     for backend in &rule.backend_refs {
         deployment_of(backend, reference, settings)?;
     }
@@ -138,20 +151,29 @@ pub fn write_division(
     Ok(())
 }
 
-fn new_rule(environment: &EnvironmentId) -> RouteRule {
+fn new_rule(environment: &EnvironmentId, settings: &RouteSettings) -> RouteRule {
     let header = HeaderMatch {
         kind: Some("Exact".to_owned()),
         name: ENVIRONMENT_HEADER.to_owned(),
         value: environment.to_string(),
         ..HeaderMatch::default()
     };
-    RouteRule { matches: vec![RouteMatch { headers: vec![header], ..RouteMatch::default() }], ..RouteRule::default() }
+    let mut matches = vec![RouteMatch { headers: vec![header], ..RouteMatch::default() }];
+    // Gateway API prefers the match with more headers, so other environments keep their requests.
+    matches.extend(is_default(environment, settings).then(RouteMatch::default));
+    RouteRule { matches, ..RouteRule::default() }
 }
 
-/// Where our rule is: the one that takes the requests which name the environment, and no others.
+fn is_default(environment: &EnvironmentId, settings: &RouteSettings) -> bool {
+    settings.default_environment.as_ref() == Some(environment)
+}
+
+/// Where our rule is: the one that takes the requests which name the environment, and no others unless it takes all.
 fn our_rule(route: &HttpRoute, reference: &RouteReference) -> Result<Option<usize>> {
     let is_ours = |rule: &RouteRule| {
-        !rule.matches.is_empty() && rule.matches.iter().all(|condition| names(condition, &reference.environment))
+        let is_named = |condition: &RouteMatch| names(condition, &reference.environment);
+        rule.matches.iter().any(is_named)
+            && rule.matches.iter().all(|condition| is_named(condition) || takes_all(condition))
     };
     let mut ours = route.spec.rules.iter().enumerate().filter(|(_, rule)| is_ours(rule)).map(|(place, _)| place);
     let first = ours.next();
@@ -167,6 +189,14 @@ fn names(condition: &RouteMatch, environment: &EnvironmentId) -> bool {
             && header.name.eq_ignore_ascii_case(ENVIRONMENT_HEADER)
             && header.value == environment.as_str()
     })
+}
+
+/// Whether a match takes every request, as it is written or as an API server completes it.
+fn takes_all(condition: &RouteMatch) -> bool {
+    let every_path = |path: &Value| {
+        path["type"].as_str().unwrap_or("PathPrefix") == "PathPrefix" && path["value"].as_str().unwrap_or("/") == "/"
+    };
+    condition.headers.is_empty() && condition.other.iter().all(|(name, value)| name == "path" && every_path(value))
 }
 
 /// The deployment that a backend of our rule stands for.
@@ -294,14 +324,36 @@ mod tests {
     }
 
     #[test]
+    fn the_default_environment_also_takes_the_requests_that_name_none_and_no_other_does() {
+        let prod = settings().with_default_environment(reference().environment);
+        let mut route = new_route(&reference(), &settings());
+        write_division(&mut route, &reference(), &prod, &split(&[('a', 100)])).expect("only ours");
+        assert_eq!(route.spec.rules[0].matches, new_route(&reference(), &prod).spec.rules[0].matches);
+        assert_eq!(route.spec.rules[0].matches.len(), 2);
+        // As an API server completes it.
+        let path = json!({"path": {"type": "PathPrefix", "value": "/"}});
+        route.spec.rules[0].matches[1] = serde_json::from_value(path).expect("a match");
+        write_division(&mut route, &reference(), &prod, &split(&[('b', 100)])).expect("only ours");
+        assert_eq!((route.spec.rules.len(), route.spec.rules[0].matches.len()), (1, 2));
+        assert_eq!(read_division(&route, &reference(), &settings()).expect("ours"), split(&[('b', 100)]));
+
+        let other = settings().with_default_environment("staging".parse().expect("an environment"));
+        assert_eq!(new_route(&reference(), &other).spec.rules[0].matches.len(), 1);
+    }
+
+    #[test]
     fn a_rule_for_another_environment_or_for_more_requests_than_ours_is_not_ours() {
         let mut route = new_route(&reference(), &settings());
         for change in [
             |rule: &mut RouteRule| rule.matches[0].headers[0].value = "staging".to_owned(),
-            |rule: &mut RouteRule| rule.matches.push(RouteMatch::default()),
+            |rule: &mut RouteRule| {
+                let path = json!({"path": {"type": "PathPrefix", "value": "/health"}});
+                rule.matches.push(serde_json::from_value(path).expect("a match"));
+            },
+            |rule: &mut RouteRule| rule.matches = vec![RouteMatch::default()],
             |rule: &mut RouteRule| rule.matches.clear(),
         ] {
-            let mut rule = new_rule(&reference().environment);
+            let mut rule = new_rule(&reference().environment, &settings());
             rule.backend_refs = vec![BackendReference { name: "theirs".to_owned(), ..BackendReference::default() }];
             change(&mut rule);
             route.spec.rules = vec![rule];

@@ -7,6 +7,10 @@ use crate::text;
 /// The reasons of an `Accepted=False` that pass by themselves (`Pending` of Gateway API).
 const PASSING: &[&str] = &["Pending"];
 
+/// The reason of a `ResolvedRefs=False` that passes when the gateway has seen the service, too: it learns of routes and of
+/// services on different ways.
+const NOT_FOUND: &str = "BackendNotFound";
+
 /// Whether the gateway acts on the route as it is stored now. Both conditions must be about this generation: what is
 /// said of an older one says nothing.
 pub(super) fn judge(route: &HttpRoute, gateway: &ParentReference, controller: Option<&str>) -> Settlement {
@@ -34,7 +38,9 @@ pub(super) fn judge(route: &HttpRoute, gateway: &ParentReference, controller: Op
     let (accepted, resolved) = (current("Accepted"), current("ResolvedRefs"));
     for condition in [accepted, resolved].into_iter().flatten() {
         if condition.status == "False" && !PASSING.contains(&condition.reason.as_str()) {
-            return Settlement::Refused(reason(condition));
+            let reason = reason(condition);
+            let passes = condition.reason == NOT_FOUND;
+            return if passes { Settlement::Unresolved(reason) } else { Settlement::Refused(reason) };
         }
     }
     let holds = |condition: Option<&Condition>| condition.is_some_and(|condition| condition.status == "True");
@@ -93,9 +99,11 @@ mod tests {
 
     #[test]
     fn a_refusal_is_told_with_its_reason() {
-        let parents = json!([parent(("True", "Accepted", 3), ("False", "BackendNotFound", 3))]);
-        let Settlement::Refused(reason) = judged(parents, None) else { panic!("not refused") };
-        assert_eq!(reason, "ResolvedRefs is false, BackendNotFound: why");
+        let resolved = |reason| json!([parent(("True", "Accepted", 3), ("False", reason, 3))]);
+        let refused = Settlement::Refused("ResolvedRefs is false, RefNotPermitted: why".to_owned());
+        assert_eq!(judged(resolved("RefNotPermitted"), None), refused);
+        let unresolved = Settlement::Unresolved("ResolvedRefs is false, BackendNotFound: why".to_owned());
+        assert_eq!(judged(resolved("BackendNotFound"), None), unresolved);
     }
 
     #[test]

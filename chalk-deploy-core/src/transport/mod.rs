@@ -21,7 +21,7 @@ use crate::cloud::{ByteStream, Payload};
 
 #[cfg(feature = "network")]
 pub use network::{IdleTimeout, NetworkTransport, NetworkTransportBuilder};
-pub use retry::RetryPolicy;
+pub use retry::{Repeatable, RetryPolicy};
 
 /// A future as a boxed value.
 pub type BoxedFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use http::header::RETRY_AFTER;
-use http::{Method, Request, Response, StatusCode};
+use http::{Request, Response, StatusCode};
 
 use super::{Delivery, RequestBody, Transport, TransportError};
 use crate::cloud::ByteStream;
@@ -20,6 +20,11 @@ pub struct RetryPolicy {
     pub wait_most: Duration,
 }
 
+/// In the extensions of a request: it may be repeated whatever its method, because its sender knows that it has the same
+/// effect twice, such as a POST under the condition that nothing is there.
+#[derive(Debug, Clone, Copy)]
+pub struct Repeatable;
+
 impl Default for RetryPolicy {
     /// Three tries, 100 ms, no wait over 5 s: a hiccup is bridged, an outage is the driver's.
     fn default() -> Self {
@@ -29,7 +34,7 @@ impl Default for RetryPolicy {
 
 impl Transport {
     /// Sends a request, and again where that is harmless: when it never left, or when it is idempotent (RFC 9110,
-    /// section 9.2.2) and broke off or was answered with 429, 502, 503 or 504.
+    /// section 9.2.2, or [`Repeatable`]) and broke off or was answered with 429, 502, 503 or 504.
     ///
     /// # Errors
     /// The last try's.
@@ -41,13 +46,15 @@ impl Transport {
     ) -> Result<Response<ByteStream>, TransportError> {
         let mut wait = policy.backoff;
         let mut attempt = 1;
+        // PUT and DELETE are idempotent by the RFC; POST and PATCH are not.
+        let idempotent = request.method().is_idempotent() || request.extensions().get::<Repeatable>().is_some();
         loop {
             let result = self.send(request.clone()).await;
             let asked = match &result {
                 Ok(response) => retry_after(response),
                 Err(_) => None,
             };
-            if attempt >= policy.attempts || !may_repeat(request.method(), &result) {
+            if attempt >= policy.attempts || !may_repeat(idempotent, &result) {
                 return result;
             }
             attempt += 1;
@@ -58,9 +65,7 @@ impl Transport {
     }
 }
 
-fn may_repeat(method: &Method, result: &Result<Response<ByteStream>, TransportError>) -> bool {
-    // PUT and DELETE are idempotent by the RFC; POST and PATCH are not.
-    let idempotent = method.is_idempotent();
+fn may_repeat(idempotent: bool, result: &Result<Response<ByteStream>, TransportError>) -> bool {
     match result {
         Err(TransportError { delivery: Delivery::NotSent, .. }) => true,
         Err(_) => idempotent,
@@ -92,6 +97,7 @@ mod tests {
 
     use async_trait::async_trait;
     use futures::StreamExt as _;
+    use http::Method;
 
     use super::*;
     use crate::model::Timestamp;

@@ -392,7 +392,11 @@ impl<'harness> Check<'harness> {
                 "selector": {"matchLabels": {label::DEPLOYMENT: self.deployment}},
                 "template": {
                     "metadata": {"labels": self.labels()},
-                    "spec": {"containers": [{"name": "engine", "image": image}]},
+                    "spec": {"containers": [{
+                        "name": "engine", "image": image,
+                        // Without it a pod is ready as soon as it runs.
+                        "readinessProbe": {"httpGet": {"path": "/ready", "port": 8080}, "periodSeconds": 1},
+                    }]},
                 },
             },
         }))

@@ -91,7 +91,21 @@ impl Report {
     /// When there is one.
     #[track_caller]
     pub fn assert_passed(&self) {
-        assert!(self.failed.is_empty(), "{self}");
+        self.assert_passed_except(&[]);
+    }
+
+    /// The same for a server that is known to break some checks: each is named with words of how it does. One that it
+    /// does not break any more fails the test too.
+    ///
+    /// # Panics
+    /// When other checks than these were not passed, or were not passed for another reason.
+    #[track_caller]
+    pub fn assert_passed_except(&self, known: &[(&str, &str)]) {
+        let is_known = |name: &str, violation: &str| {
+            known.iter().any(|(check, words)| *check == name && violation.contains(words))
+        };
+        let others = self.failed.iter().any(|(name, violation)| !is_known(name, &violation.to_string()));
+        assert!(!others && self.failed.len() == known.len(), "{self}\nknown: {known:?}");
     }
 }
 

@@ -255,7 +255,7 @@ impl Check {
             match self.traffic.settlement(&self.route, stored).await? {
                 Settlement::Settled => return Ok(()),
                 Settlement::Refused(reason) => return Err(Violation::new(format!("the gateway refuses: {reason}"))),
-                Settlement::Pending => tokio::task::yield_now().await,
+                Settlement::Pending | Settlement::Unresolved(_) => tokio::task::yield_now().await,
             }
         }
         Err(Violation::new("the division never settles"))

@@ -4,12 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use chalk_deploy_core::cloud::{
-    ApplyOptions, ClusterApi, FIELD_MANAGER, FencingToken, ObservedTraffic, RouteReference, Settlement, TrafficChange,
-    TrafficProbe, TrafficShifter, label,
-};
+use chalk_deploy_core::cloud::{ApplyOptions, ClusterApi, FencingToken, RouteReference, TrafficShifter};
 use chalk_deploy_core::kubernetes::{ClusterAccess, Connection, KubernetesCluster};
-use chalk_deploy_core::model::{Component, DeploymentId, Digest, EnvironmentId, Manifest, Namespace, ObjectReference};
+use chalk_deploy_core::model::{DeploymentId, Digest, EnvironmentId, Manifest, Namespace, ObjectReference};
 use chalk_deploy_core::runtime::{Runtime, SystemRuntime};
 use chalk_deploy_core::traffic::{GatewayProbe, GatewayReference, GatewayTraffic, RouteSettings};
 use chalk_deploy_core::transport::{RequestBody, Transport};
@@ -28,6 +25,8 @@ use chalk_deploy_testkit::simulated::kubernetes::{Cluster, ClusterSettings, PodB
 use chalk_deploy_testkit::simulated::seam::{ImageSource, PulledImage, SIMULATED_ENGINE};
 use chalk_deploy_testkit::{VirtualRuntime, World};
 use serde_json::{Value, json};
+
+use super::patient::Patient;
 
 /// The namespace and the name of the gateway.
 const GATEWAY: (&str, &str) = ("gateways", "chalk-gw");
@@ -147,40 +146,13 @@ pub(crate) fn config_map(value: &str) -> Manifest {
 }
 
 pub(crate) fn labels(deployment: &DeploymentId) -> Value {
-    json!({
-        label::MANAGED_BY: FIELD_MANAGER, label::ENVIRONMENT: environment(), label::DEPLOYMENT: deployment,
-        label::COMPONENT: Component::Engine,
-    })
+    super::engine::labels(&environment(), deployment)
 }
 
 /// The workload and the service of a deployment that answers through the gateway.
 pub(crate) fn engine(deployment: &DeploymentId, replicas: u32) -> [Manifest; 2] {
-    let name = format!("engine-{deployment}");
     let image = format!("registry.embedded/engine@{}", Digest::of(deployment.as_str()));
-    let workload = json!({
-        "apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": name, "labels": labels(deployment)},
-        "spec": {
-            "replicas": replicas,
-            "selector": {"matchLabels": {label::DEPLOYMENT: deployment}},
-            "template": {
-                "metadata": {"labels": labels(deployment)},
-                "spec": {"containers": [{
-                    "name": "engine", "image": image,
-                    "ports": [{"name": "http", "containerPort": 8080}],
-                    "env": [{"name": "CHALK_DEPLOYMENT_ID", "value": deployment}],
-                    "readinessProbe": {"httpGet": {"path": "/ready", "port": "http"}},
-                }]},
-            },
-        },
-    });
-    let service = json!({
-        "apiVersion": "v1", "kind": "Service", "metadata": {"name": name, "labels": labels(deployment)},
-        "spec": {
-            "selector": {label::DEPLOYMENT: deployment},
-            "ports": [{"name": "http", "port": 80, "targetPort": "http"}],
-        },
-    });
-    [Manifest::new(workload).expect("a manifest"), Manifest::new(service).expect("a manifest")]
+    super::engine::engine(&environment(), deployment, &image, replicas)
 }
 
 /// Brings up a deployment, and waits until it is ready if it ever will be.
@@ -311,35 +283,5 @@ impl TrafficHarness for Harness {
             Ok(())
         });
         edited.map(drop).map_err(|status| Error::new(ErrorCode::Internal, status.message))
-    }
-}
-
-/// Lets time pass between two looks at a gateway that has not settled; the suite only yields.
-#[derive(Debug)]
-struct Patient {
-    traffic: GatewayTraffic,
-    runtime: Arc<dyn Runtime>,
-}
-
-#[async_trait]
-impl TrafficShifter for Patient {
-    async fn observe(&self, route: &RouteReference) -> Result<ObservedTraffic> {
-        self.traffic.observe(route).await
-    }
-
-    async fn shift(&self, route: &RouteReference, change: &TrafficChange) -> Result<ObservedTraffic> {
-        self.traffic.shift(route, change).await
-    }
-
-    async fn settlement(&self, route: &RouteReference, stored: &ObservedTraffic) -> Result<Settlement> {
-        let settlement = self.traffic.settlement(route, stored).await?;
-        if settlement == Settlement::Pending {
-            self.runtime.sleep(Duration::from_millis(10)).await;
-        }
-        Ok(settlement)
-    }
-
-    fn probe(&self) -> Option<Arc<dyn TrafficProbe>> {
-        self.traffic.probe()
     }
 }

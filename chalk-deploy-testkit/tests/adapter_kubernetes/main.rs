@@ -4,7 +4,11 @@
 #![cfg(feature = "simulated")]
 
 mod contract;
+#[path = "../common/engine.rs"]
+mod engine;
 mod faults;
 mod harness;
+#[path = "../common/patient.rs"]
+mod patient;
 mod permissions;
 mod routes;

@@ -120,6 +120,33 @@ async fn a_review_says_exactly_what_the_published_role_lacks() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_preflight_refuses_what_cannot_succeed_and_remarks_on_what_is_only_slower() {
+    let plane = Plane::new(ProtocolFaults::new());
+    ensure_namespace(&plane.objects, "prod");
+    let whole = KubernetesCluster::new(plane.connection());
+    assert_eq!(whole.preflight(&namespace()).await.expect("everything is permitted"), []);
+    let elsewhere = whole.preflight(&"nowhere".parse().expect("a name")).await.expect_err("there is none");
+    assert_eq!(elsewhere.code(), ErrorCode::ObjectRefused);
+    assert!(elsewhere.sentence().contains("namespace `nowhere`"), "{}", elsewhere.sentence());
+
+    let refused = under(&Plane::new(ProtocolFaults::new()), published())
+        .preflight(&namespace())
+        .await
+        .expect_err("it may not delete services");
+    assert_eq!(refused.code(), ErrorCode::PermissionDenied);
+    assert!(refused.sentence().contains("`delete` on `services`"), "{}", refused.sentence());
+    assert!(!refused.sentence().contains("`watch`"), "{}", refused.sentence());
+
+    let without_watches = json!([
+        {"apiGroups": ["*"], "resources": ["*"], "verbs": ["get", "list", "create", "patch", "update", "delete"]},
+        {"apiGroups": [""], "resources": ["pods"], "verbs": ["watch"]},
+    ]);
+    let slower = under(&plane, without_watches).preflight(&namespace()).await.expect("it succeeds without");
+    let words: Vec<_> = slower.iter().map(ToString::to_string).collect();
+    assert!(words.len() == 3 && words[0].starts_with("`watch` on `deployments.apps`"), "{words:?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_unknown_token_is_an_error_that_says_so_and_is_asked_once() {
     let plane = Plane::new(ProtocolFaults::new());
     let cluster = under(&plane, published());

@@ -96,7 +96,7 @@ async fn a_shift_whose_answer_is_lost_is_found_done_and_stored_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_gateway_that_does_not_know_the_backend_refuses_with_the_reason() {
+async fn a_gateway_that_does_not_know_the_backend_has_not_settled_and_says_why() {
     let plane = with_two_deployments(ProtocolFaults::new()).await;
     let traffic = plane.embedded_traffic();
     let stored = traffic.shift(&route(), &change('a', "", 1)).await.expect("a new route");
@@ -107,7 +107,7 @@ async fn a_gateway_that_does_not_know_the_backend_refuses_with_the_reason() {
     );
     plane.objects.remove(&service, None, None).expect("it is there");
     plane.runtime.sleep(std::time::Duration::from_secs(1)).await;
-    let Settlement::Refused(reason) = traffic.settlement(&route(), &stored).await.expect("readable") else {
+    let Settlement::Unresolved(reason) = traffic.settlement(&route(), &stored).await.expect("readable") else {
         panic!("the gateway accepts a backend that is not there");
     };
     assert!(reason.contains("BackendNotFound"), "{reason}");

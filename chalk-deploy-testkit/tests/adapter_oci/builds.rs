@@ -168,14 +168,14 @@ async fn an_image_is_its_base_with_the_project_on_top() {
     let images = images.expect("built");
     let steps: Vec<_> = events.iter().map(|event| event.step.as_str()).collect();
     assert_eq!(steps, ["fetch", "layer", "base", "image", "base", "image"]);
-    assert!(events[1].line.starts_with("/chalk/source has 3 entries with "), "{}", events[1].line);
+    assert!(events[1].line.starts_with("/app has 3 entries with "), "{}", events[1].line);
 
     let base = SimulatedBaseImage::new();
     let config = shop.json(&images[0].blobs[0]).await;
     let inner = &config["config"];
     assert_eq!(inner["Entrypoint"], json!([SIMULATED_ENGINE]));
     assert_eq!(inner["User"], "65532:65532");
-    assert!(inner["Env"].as_array().expect("variables").contains(&json!("CHALK_SOURCE_DIRECTORY=/chalk/source")));
+    assert!(inner["Env"].as_array().expect("variables").contains(&json!("CHALK_SOURCE_DIRECTORY=/app")));
     assert_eq!(inner["Labels"]["org.opencontainers.image.base.digest"], base.digest().to_string());
     assert_eq!(inner["Labels"]["chalk.ai/source-digest"], request.source.sha256.to_string());
     assert_eq!(inner["Labels"]["chalk.ai/component"], "engine");
@@ -198,7 +198,7 @@ async fn an_image_is_its_base_with_the_project_on_top() {
         files.insert(path, text);
     }
     let root = SOURCE_DIRECTORY.trim_start_matches('/');
-    let expected = ["chalk/", "chalk/source/"].map(|path| (path.to_owned(), String::new()));
+    let expected = ["app/"].map(|path| (path.to_owned(), String::new()));
     let mut expected: BTreeMap<_, _> = expected.into();
     for (path, text) in [("chalk.yaml", "project: a\n"), ("src/a.py", "x = 1\n"), (long.as_str(), "")] {
         expected.insert(format!("{root}/{path}"), text.to_owned());
@@ -217,7 +217,7 @@ async fn the_same_inputs_give_the_same_digest_on_every_machine() {
     }
     assert_eq!(digests[0], digests[1]);
     // Written down: another compressor, another order of members or a time that crept in would change it.
-    assert_eq!(digests[0][0], "sha256:0db2760d295ab7102024f48ce9d2917485d5f3a6d4e7f25790719c8e9fd2dd63");
+    assert_eq!(digests[0][0], "sha256:22af75e589bd283fc7ceb70fe83ccd4b3bdc3e67363623e850da51825319da41");
 }
 
 #[tokio::test(start_paused = true)]

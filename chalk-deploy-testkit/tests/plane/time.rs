@@ -45,6 +45,18 @@ async fn a_rollout_of_ten_minutes_takes_no_time() {
     assert!(house.runtime.monotonic() > Duration::from_mins(10), "{:?}", house.runtime.monotonic());
 }
 
+#[tokio::test(start_paused = true)]
+async fn the_old_version_is_kept_while_it_drains_and_a_first_one_has_nothing_to_wait_for() {
+    let defaults = Plan::default();
+    let policy = DeploymentPolicy { drain: Duration::from_mins(30), ..defaults.policy };
+    let house = House::of(Plan { policy, ..defaults });
+    assert_success(&house.apply("one").await.1);
+    let first = house.runtime.monotonic();
+    assert!(first < Duration::from_mins(5), "{first:?}");
+    assert_success(&house.apply("two").await.1);
+    assert!(house.runtime.monotonic() > first + Duration::from_mins(30), "{:?}", house.runtime.monotonic());
+}
+
 #[test]
 fn the_same_seed_gives_the_same_events_journal_and_requests_to_the_byte() {
     let run = |seed| {

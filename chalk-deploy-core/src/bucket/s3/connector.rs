@@ -2,9 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
-use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll};
 
 use async_trait::async_trait;
 use base64::Engine as _;
@@ -13,26 +11,20 @@ use bytes::Bytes;
 use futures::StreamExt as _;
 use http::header::{CONTENT_LENGTH, IF_NONE_MATCH};
 use http::request::Parts;
-use http::{HeaderValue, Method, Request, Response, StatusCode};
-use http_body::Frame;
+use http::{HeaderValue, Method, Response, StatusCode};
 use http_body_util::BodyExt as _;
 use object_store::ClientOptions;
-use object_store::client::{
-    HttpClient, HttpConnector, HttpError, HttpErrorKind, HttpRequest, HttpResponse, HttpResponseBody, HttpService,
-};
+use object_store::client::{HttpClient, HttpConnector, HttpError, HttpRequest, HttpResponse, HttpService};
 
-use super::encoding::decoded;
-use super::refusal::{Refusal, element};
 use super::signature::Signer;
+use crate::bucket::connector::{failed, passes, queried, read, send, streamed};
+use crate::bucket::refusal::{Refusal, element};
 use crate::bucket::upload::OntoFreeKey;
 use crate::cloud::ByteStream;
 use crate::model::Digest;
 use crate::runtime::Runtime;
-use crate::transport::{RequestBody, RetryPolicy, Transport};
+use crate::transport::Transport;
 use crate::{Error, ErrorCode};
-
-/// The longest answer that is read as a whole: one that holds XML.
-const XML_MOST: usize = 4 << 20;
 
 /// Makes the one client of a bucket.
 #[derive(Clone)]
@@ -82,7 +74,7 @@ impl HttpService for Connector {
             self.uploads().remove(&upload);
         }
         let Some(expected) = expected.filter(|_| response.status().is_success()) else {
-            return Ok(response.map(|body| HttpResponseBody::new(Answer(Mutex::new(body)))));
+            return Ok(streamed(response));
         };
         let (parts, body) = response.into_parts();
         let body = read(body).await?;
@@ -111,19 +103,14 @@ impl Connector {
         };
         parts.headers.remove(CONTENT_LENGTH);
         self.signer.sign(&parts.method, &parts.uri, &mut parts.headers, sha256).await.map_err(failed)?;
-        let body = if body.is_empty() { RequestBody::Empty } else { RequestBody::Bytes(body) };
-        // What object_store put there is its own, and not for the transport.
-        parts.extensions.clear();
-        let request = Request::from_parts(parts, body);
-        let response = self.transport.send_with_retry(request, RetryPolicy::default(), &*self.runtime).await;
-        let response = response.map_err(failed)?;
+        let response = send(&self.transport, &*self.runtime, parts, body).await.map_err(failed)?;
         if passes(response.status()) {
             return Ok(response);
         }
         let (parts, body) = response.into_parts();
         // A refusal that breaks off is still a refusal.
         let body = read(body).await.unwrap_or_default();
-        let refusal = Refusal::read(parts.status, &body);
+        let refusal = Refusal::read(parts.status, &parts.headers, &body);
         if parts.status == StatusCode::NOT_FOUND && refusal.code != "NoSuchBucket" {
             return Ok(Response::from_parts(parts, futures::stream::iter([Ok(body)]).boxed()));
         }
@@ -135,17 +122,6 @@ impl Connector {
     }
 }
 
-/// The statuses that object_store tells apart by itself. The others become a [`Refusal`], which says more.
-fn passes(status: StatusCode) -> bool {
-    status.is_success() || matches!(status, StatusCode::NOT_MODIFIED | StatusCode::PRECONDITION_FAILED)
-}
-
-fn queried(parts: &Parts, name: &str) -> Option<String> {
-    let mut pairs = parts.uri.query()?.split('&').map(|pair| pair.split_once('=').unwrap_or((pair, "")));
-    let (_, value) = pairs.find(|(found, _)| *found == name)?;
-    decoded(&value.replace('+', " "))
-}
-
 /// The document that answers a request, where it is answered with one. object_store takes any other XML for an empty
 /// list, and the body of a copy for nothing.
 fn expected_document(parts: &Parts) -> Option<&'static str> {
@@ -155,35 +131,5 @@ fn expected_document(parts: &Parts) -> Option<&'static str> {
         Method::PUT if parts.headers.contains_key("x-amz-copy-source") => Some("CopyObjectResult"),
         Method::GET if queried(parts, "list-type").is_some() => Some("ListBucketResult"),
         _ => None,
-    }
-}
-
-/// Never of a kind that object_store repeats.
-fn failed(error: impl std::error::Error + Send + Sync + 'static) -> HttpError {
-    HttpError::new(HttpErrorKind::Unknown, error)
-}
-
-async fn read(mut body: ByteStream) -> Result<Bytes, HttpError> {
-    let mut collected = Vec::new();
-    while let Some(piece) = body.next().await {
-        let piece = piece.map_err(failed)?;
-        if collected.len() + piece.len() > XML_MOST {
-            return Err(failed(std::io::Error::other("the answer is longer than any that makes sense")));
-        }
-        collected.extend_from_slice(&piece);
-    }
-    Ok(collected.into())
-}
-
-/// An answer's bytes as a body. The lock is never taken; it makes the stream shareable, which object_store asks for.
-struct Answer(Mutex<ByteStream>);
-
-impl http_body::Body for Answer {
-    type Data = Bytes;
-    type Error = HttpError;
-
-    fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, HttpError>>> {
-        let stream = self.get_mut().0.get_mut().unwrap_or_else(PoisonError::into_inner);
-        stream.poll_next_unpin(context).map(|piece| piece.map(|piece| piece.map(Frame::data).map_err(failed)))
     }
 }

@@ -6,33 +6,30 @@
 
 mod connector;
 mod credentials;
-mod encoding;
 mod presigner;
-mod refusal;
 mod signature;
 
 use std::sync::Arc;
 
-use http::Uri;
 use object_store::RetryConfig;
 use object_store::aws::{AmazonS3Builder, Checksum, S3ConditionalPut, S3CopyIfNotExists};
 
 use self::connector::Connector;
 use self::presigner::Presigner;
 use self::signature::Signer;
-use super::{Bucket, BucketSettings, Naming};
+use super::endpoint::{Endpoint, PathOf, is_word};
+use super::{Bucket, BucketSettings};
 use crate::cloud::ObjectStoreCapabilities;
 use crate::runtime::Runtime;
 use crate::transport::Transport;
 use crate::{Error, ErrorCode, Result};
 
 pub use self::credentials::{S3CredentialSource, S3Credentials};
-pub(super) use self::encoding::decoded as percent_decoded;
-pub(super) use self::refusal::Refusal;
 
 /// Where a bucket of S3 lies, and what its server can do.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
+#[expect(clippy::struct_excessive_bools, reason = "each is something that a server can do or not")]
 pub struct S3Settings {
     /// Its name.
     pub bucket: String,
@@ -44,9 +41,12 @@ pub struct S3Settings {
     pub credentials: Option<Arc<dyn S3CredentialSource>>,
     /// Whether the bucket stands in the path and not in the host. True with an endpoint of one's own.
     pub path_style: bool,
-    /// Whether the server refuses by `If-None-Match: *` to write over an object: put, copy and completion of an upload
-    /// in parts. AWS does; without it a write-once put is a look before the write.
+    /// Whether the server refuses by `If-None-Match: *` to write over an object: put, and completion of an upload in
+    /// parts. AWS does; without it a write-once put is a look before the write.
     pub conditional_writes: bool,
+    /// Whether it also refuses to copy over one. AWS does. False with an endpoint of one's own: versitygw 1.8 takes the
+    /// header and copies all the same; a write-once copy is a look before the write then.
+    pub conditional_copies: bool,
     /// Whether the server compares `x-amz-checksum-sha256`. AWS does.
     pub checksums: bool,
 }
@@ -61,15 +61,17 @@ impl S3Settings {
             credentials: None,
             path_style: false,
             conditional_writes: true,
+            conditional_copies: true,
             checksums: true,
         }
     }
 
-    /// Sets the server; the bucket then stands in the path.
+    /// Sets the server; the bucket then stands in the path, and copies are not relied on to be conditional.
     #[must_use]
     pub fn with_endpoint(mut self, endpoint: impl Into<String>) -> Self {
         self.endpoint = Some(endpoint.into());
         self.path_style = true;
+        self.conditional_copies = false;
         self
     }
 
@@ -94,6 +96,13 @@ impl S3Settings {
         self
     }
 
+    /// Sets [`conditional_copies`](Self::conditional_copies).
+    #[must_use]
+    pub const fn with_conditional_copies(mut self, has: bool) -> Self {
+        self.conditional_copies = has;
+        self
+    }
+
     /// Sets [`checksums`](Self::checksums).
     #[must_use]
     pub const fn with_checksums(mut self, has: bool) -> Self {
@@ -106,12 +115,7 @@ impl S3Settings {
         let invalid = |what: &str, text: &str, rule: &str| {
             Error::new(ErrorCode::ValueInvalid, rule).on(format!("{what} `{}`", crate::text::line(text, 100)))
         };
-        let word = |text: &str| {
-            (1..=63).contains(&text.len())
-                && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_'))
-                && !text.contains("..")
-                && text.starts_with(|first: char| first.is_ascii_alphanumeric())
-        };
+        let word = |text: &str| is_word(text, 63);
         if !word(&self.bucket) {
             let rule = "the name of a bucket is 1 to 63 letters, digits or inner `-`, `.` or `_`";
             return Err(invalid("bucket", &self.bucket, rule));
@@ -121,28 +125,21 @@ impl S3Settings {
         }
         let aws = || format!("https://s3.{}.amazonaws.com", self.region);
         let endpoint = self.endpoint.clone().unwrap_or_else(aws);
-        let rule = "an endpoint is http(s)://host[:port], without path and credentials";
-        // What it holds is not shown: it may be a password that stands in the wrong place.
-        let wrong = || Error::new(ErrorCode::ValueInvalid, rule).with_hint("correct the endpoint of the bucket");
-        let uri: Uri = endpoint.parse().map_err(|_| wrong())?;
-        let (Some(scheme @ ("http" | "https")), Some(authority)) = (uri.scheme_str(), uri.authority()) else {
-            return Err(wrong());
-        };
-        if authority.as_str().contains('@') || !matches!(uri.path(), "" | "/") || uri.query().is_some() {
-            return Err(wrong());
-        }
+        let Endpoint { scheme, authority, .. } = Endpoint::parse(&endpoint, PathOf::None)?;
         let base = if self.path_style {
             format!("{scheme}://{authority}/{}", self.bucket)
         } else {
             format!("{scheme}://{}.{authority}", self.bucket)
         };
-        Ok((base, authority.to_string()))
+        Ok((base, authority))
     }
 }
 
 pub(super) fn open(transport: Transport, settings: S3Settings, runtime: Arc<dyn Runtime>) -> Result<Bucket> {
     let (base, host) = settings.base()?;
-    let S3Settings { bucket, region, credentials, path_style, conditional_writes, checksums, .. } = settings;
+    let S3Settings {
+        bucket, region, credentials, path_style, conditional_writes, conditional_copies, checksums, ..
+    } = settings;
     let signer = Arc::new(Signer::new(region.clone(), credentials, runtime.clone()));
     let endpoint = if path_style { base.rsplit_once('/').map_or(base.as_str(), |(end, _)| end) } else { &base };
     let mut builder = AmazonS3Builder::new()
@@ -174,14 +171,13 @@ pub(super) fn open(transport: Transport, settings: S3Settings, runtime: Arc<dyn 
     })?);
     let capabilities =
         ObjectStoreCapabilities::none().with_conditional_put(conditional_writes).with_stored_digest(true);
+    let name = format!("bucket `{bucket}` at {host}");
     Ok(Bucket {
-        name: format!("bucket `{bucket}` at {host}").into(),
         pages: Some(store.clone()),
-        store,
         presigned: Some(Arc::new(Presigner::new(base, signer))),
-        naming: Naming::Plain,
-        settings: BucketSettings::new(capabilities),
         conditional_parts: conditional_writes,
+        conditional_copies: conditional_writes && conditional_copies,
+        ..Bucket::new(&name, store, BucketSettings::new(capabilities))
     })
 }
 

@@ -8,8 +8,8 @@ use aws_lc_rs::hmac;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, HOST, HeaderName};
 use http::{HeaderMap, HeaderValue, Method, Uri};
 
-use super::encoding::{canonical_query, encoded};
 use super::{S3CredentialSource, S3Credentials};
+use crate::bucket::encoding::{canonical_query, encoded};
 use crate::model::{Digest, Timestamp};
 use crate::runtime::Runtime;
 use crate::{Error, ErrorCode, Result};

@@ -27,6 +27,14 @@ pub fn json(status: StatusCode, value: &impl Serialize) -> Response<ByteStream> 
     response
 }
 
+/// A body of plain text.
+pub fn text(status: StatusCode, text: String) -> Response<ByteStream> {
+    let mut response = Response::new(full(text));
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    response
+}
+
 /// Reads a body of at most `most` bytes.
 ///
 /// # Errors

@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use chalk_deploy_core::cloud::ByteStream;
 use http::{Request, Response};
 
-pub use self::body::{empty, full, json, read_body};
+pub use self::body::{empty, full, json, read_body, text};
 pub use self::loopback::{Listening, serve};
 pub use self::process::in_process;
 

@@ -40,6 +40,16 @@ impl Resource {
         matches!(self.group, GATEWAY | "keda.sh" | "argoproj.io")
     }
 
+    /// Whether its server counts the changes of its objects in `metadata.generation`. Those of the core group that have
+    /// no such count, and the autoscalers and roles, carry none at all.
+    pub fn has_generation(&self) -> bool {
+        match self.group {
+            "" => self.kind == "Pod",
+            RBAC | "autoscaling" => false,
+            _ => true,
+        }
+    }
+
     /// Whether it has a subresource of this name.
     pub fn has(&self, subresource: &str) -> bool {
         self.subresources.contains(&subresource)

@@ -144,9 +144,11 @@ impl Status {
             "metadata": {},
             "status": "Failure",
             "message": self.message,
-            "reason": self.reason,
             "code": self.code.as_u16(),
         });
+        if !self.reason.is_empty() {
+            document["reason"] = self.reason.into();
+        }
         if let Some(continuation) = &self.continuation {
             document["metadata"]["continue"] = (**continuation).into();
         }

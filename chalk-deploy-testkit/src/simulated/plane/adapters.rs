@@ -188,7 +188,8 @@ fn connection(ways: &Ways, secrets: Option<&Secrets>, runtime: &Arc<dyn Runtime>
 }
 
 fn bucket(ways: &Ways, secrets: Option<&Secrets>, runtime: &Arc<dyn Runtime>) -> Result<Bucket> {
-    let mut settings = S3Settings::new(BUCKET, REGION).with_endpoint(format!("http://{}", host::BUCKET));
+    let mut settings =
+        S3Settings::new(BUCKET, REGION).with_endpoint(format!("http://{}", host::BUCKET)).with_conditional_copies(true);
     if let Some(secrets) = secrets {
         settings = settings.with_credentials(S3Credentials::new(USER, secrets.bucket.clone()));
     }

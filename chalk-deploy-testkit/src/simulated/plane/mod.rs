@@ -83,10 +83,18 @@ pub struct PlaneSettings {
 }
 
 impl PlaneSettings {
+    /// Lets everyone in, the adapters included, which present these secrets: an API server refuses a token that it
+    /// does not know even where it asks for none.
+    #[must_use]
+    pub fn knowing(mut self, secrets: &Secrets) -> Self {
+        self.api.tokens = vec![Token::administrator(secrets.kubernetes.clone())];
+        self
+    }
+
     /// Lets nobody in who does not know these secrets.
     #[must_use]
     pub fn guarded_by(mut self, secrets: &Secrets) -> Self {
-        self.api.tokens = vec![Token::administrator(secrets.kubernetes.clone())];
+        self = self.knowing(secrets);
         self.api.anonymous = Anonymous::Refused;
         self.registry = self.registry.with_basic_user(USER, secrets.registry.clone());
         self.bucket = self.bucket.with_key(AccessKey::new(USER, secrets.bucket.clone()));

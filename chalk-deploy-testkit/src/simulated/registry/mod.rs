@@ -179,6 +179,17 @@ fn origin(uri: &Uri, headers: &HeaderMap) -> String {
     host.map_or_else(|| "http://localhost".to_owned(), |host| format!("http://{host}"))
 }
 
+impl RegistryServer {
+    /// Where something stands, as this registry says it.
+    fn place_of(&self, request: &Incoming, path: &str) -> String {
+        if self.settings.uploads.location == UploadLocation::Absolute {
+            format!("{}{path}", request.origin)
+        } else {
+            path.to_owned()
+        }
+    }
+}
+
 /// An answer without a body.
 fn answer(status: StatusCode) -> Response<ByteStream> {
     let mut response = Response::new(empty());

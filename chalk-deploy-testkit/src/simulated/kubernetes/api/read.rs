@@ -33,6 +33,7 @@ struct Continuation {
 pub(super) struct Page {
     pub(super) items: Vec<Arc<Value>>,
     pub(super) version: u64,
+    custom: bool,
     continuation: Option<String>,
     remaining: Option<usize>,
 }
@@ -43,6 +44,9 @@ impl Page {
         metadata.insert("resourceVersion".to_owned(), self.version.to_string().into());
         if let Some(continuation) = &self.continuation {
             metadata.insert("continue".to_owned(), continuation.clone().into());
+        } else if self.custom {
+            // Lists of custom resources are written without a type that leaves out what is empty.
+            metadata.insert("continue".to_owned(), "".into());
         }
         if let Some(remaining) = self.remaining {
             metadata.insert("remainingItemCount".to_owned(), remaining.into());
@@ -104,14 +108,20 @@ impl ApiServer {
         items.retain(|object| labels.matches(object) && fields.matches(object));
         let limit = limit.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(usize::MAX);
         if items.len() <= limit {
-            return Ok(Page { items, version, continuation: None, remaining: None });
+            return Ok(Page {
+                items,
+                version,
+                custom: place.resource.is_custom(),
+                continuation: None,
+                remaining: None,
+            });
         }
         // How many are left is only known where everything is counted.
         let remaining = (!selecting).then(|| items.len() - limit);
         items.truncate(limit);
         let start = items.last().map(|object| position(object)).unwrap_or_default();
         let continuation = write_continuation(i64::try_from(version).unwrap_or(i64::MAX), start);
-        Ok(Page { items, version, continuation: Some(continuation), remaining })
+        Ok(Page { items, version, custom: place.resource.is_custom(), continuation: Some(continuation), remaining })
     }
 
     /// The objects at the version that a list asks for: with `Exact`, or a version and a limit, at that one; with any

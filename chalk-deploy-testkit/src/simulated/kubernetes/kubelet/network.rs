@@ -77,12 +77,16 @@ impl Processes {
         let mut variables = environment(objects, &pod, container, &image.environment);
         let mut variable = |name: &str| variables.remove(name).unwrap_or_default();
         let deployment = variable("CHALK_DEPLOYMENT_ID");
-        let answer = json!({
-            "deployment_id": deployment,
-            "environment": variable("CHALK_ENVIRONMENT"),
-            "pod": view::name(&pod),
-        });
-        let mut response = http::json(StatusCode::OK, &answer);
+        let mut response = if path == "/" {
+            http::text(StatusCode::OK, deployment.clone())
+        } else {
+            let answer = json!({
+                "deployment_id": deployment,
+                "environment": variable("CHALK_ENVIRONMENT"),
+                "pod": view::name(&pod),
+            });
+            http::json(StatusCode::OK, &answer)
+        };
         if let Ok(value) = HeaderValue::from_str(&deployment) {
             response.headers_mut().insert(DEPLOYMENT_HEADER, value);
         }

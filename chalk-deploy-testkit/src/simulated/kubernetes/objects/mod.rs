@@ -141,8 +141,8 @@ impl Objects {
     /// 409 `AlreadyExists`.
     pub fn create(&self, key: &Key, object: Value) -> Result<Arc<Value>, Status> {
         let mut state = self.state();
-        if state.objects.contains_key(key) {
-            return Err(Status::already_exists(&key.resource.qualified(), &key.name).about(&key.resource, &key.name));
+        if let Some(current) = state.objects.get(key) {
+            return Err(taken(key, current));
         }
         let object = self.fresh(key, object, state.version + 1);
         self.store(&mut state, key, object, ChangeKind::Added)
@@ -154,10 +154,11 @@ impl Objects {
     /// 409 `AlreadyExists`.
     pub fn preview(&self, key: &Key, object: Value) -> Result<Arc<Value>, Status> {
         let state = self.state();
-        if state.objects.contains_key(key) {
-            return Err(Status::already_exists(&key.resource.qualified(), &key.name).about(&key.resource, &key.name));
+        if let Some(current) = state.objects.get(key) {
+            return Err(taken(key, current));
         }
-        Ok(Arc::new(self.fresh(key, object, state.version + 1)))
+        // Not the uid of what is created later at this version.
+        Ok(Arc::new(self.fresh(key, object, u64::MAX - state.version)))
     }
 
     fn fresh(&self, key: &Key, mut object: Value, version: u64) -> Value {
@@ -171,7 +172,9 @@ impl Objects {
         }
         metadata["uid"] = uid(key, version).into();
         metadata["creationTimestamp"] = self.now().into();
-        metadata["generation"] = 1.into();
+        if key.resource.has_generation() {
+            metadata["generation"] = 1.into();
+        }
         object["metadata"] = metadata;
         object["apiVersion"] = key.resource.api_version().into();
         object["kind"] = key.resource.kind.into();
@@ -216,7 +219,12 @@ impl Objects {
         if next == *current {
             return Ok(current);
         }
-        if without_metadata_and_status(&next) != without_metadata_and_status(&current) {
+        if key.resource.has_generation()
+            && (without_metadata_and_status(&next) != without_metadata_and_status(&current)
+                // To be on the way out is a change of what is wanted.
+                || next["metadata"]["deletionTimestamp"].is_string()
+                    && current["metadata"]["deletionTimestamp"].is_null())
+        {
             let generation = current["metadata"]["generation"].as_u64().unwrap_or_default() + 1;
             next["metadata"]["generation"] = generation.into();
         }
@@ -332,6 +340,15 @@ fn uid(key: &Key, version: u64) -> String {
     let Key { resource, namespace, name } = key;
     let hex = Digest::of(format!("{}/{namespace}/{name}/{version}", resource.qualified())).hex();
     format!("{}-{}-4{}-8{}-{}", &hex[..8], &hex[8..12], &hex[12..15], &hex[15..18], &hex[18..30])
+}
+
+/// Why there can be no other one of this name.
+fn taken(key: &Key, current: &Value) -> Status {
+    let mut status = Status::already_exists(&key.resource.qualified(), &key.name).about(&key.resource, &key.name);
+    if current["metadata"]["deletionTimestamp"].is_string() {
+        status.message.insert_str(0, "object is being deleted: ");
+    }
+    status
 }
 
 fn without_metadata_and_status(object: &Value) -> Value {

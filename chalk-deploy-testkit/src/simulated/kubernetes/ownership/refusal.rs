@@ -53,8 +53,9 @@ impl Conflicts {
                     [reason] => reason.clone(),
                     reasons => format!("errors:\n  {}", reasons.join("\n  ")),
                 };
-                // The API server has no better reason for this either.
-                Status::internal(format!("failed to create typed patch object ({object}): {reasons}"))
+                // The API server gives no reason.
+                let message = format!("failed to create typed patch object ({object}): {reasons}");
+                Status::new(StatusCode::INTERNAL_SERVER_ERROR, "", message)
             }
         }
     }

@@ -77,8 +77,15 @@ pub(super) fn with_hollows(schema: &'static Schema, value: &Value) -> Value {
                 .map(|(name, below)| (name.clone(), with_hollows(schema.at(name).unwrap_or(&Schema::Any), below)))
                 .collect();
             for field in object.fields.iter().filter(|field| is_hollow(object.name, field.name)) {
-                if matches!(field.schema, Schema::Object(inner) if !inner.atomic) && !map.contains_key(field.name) {
-                    map.insert(field.name.to_owned(), with_hollows(&field.schema, &json!({})));
+                if map.contains_key(field.name) {
+                    continue;
+                }
+                match field.schema {
+                    Schema::Object(inner) if !inner.atomic => {
+                        map.insert(field.name.to_owned(), with_hollows(&field.schema, &json!({})));
+                    }
+                    Schema::List(_) => drop(map.insert(field.name.to_owned(), json!([]))),
+                    _ => {}
                 }
             }
             map.into()
@@ -88,10 +95,11 @@ pub(super) fn with_hollows(schema: &'static Schema, value: &Value) -> Value {
     }
 }
 
-/// Whether a field of a type is no pointer in Go.
+/// Whether a field of a type is no pointer in Go, or a list that Go writes also when it is empty.
 fn is_hollow(object: &str, field: &str) -> bool {
     object.starts_with("io.k8s.api.")
-        && matches!(field, "metadata" | "spec" | "status" | "strategy" | "template" | "resources" | "loadBalancer")
+        && (matches!(field, "metadata" | "spec" | "status" | "strategy" | "template" | "resources" | "loadBalancer")
+            || (object, field) == ("io.k8s.api.core.v1.PodSpec", "containers"))
 }
 
 /// The conflicts that are left for a manager. kubectl may take what the object's annotation says that kubectl applied on

@@ -94,7 +94,6 @@ fn a_create_owns_what_kubernetes_says_that_it_owns() {
         "f:spec": {
             "f:strategy": {"f:type": {}},
             "f:template": {"f:spec": {"f:containers": {
-                ".": {},
                 "k:{\"name\":\"engine\"}": {".": {}, "f:name": {}, "f:resources": {}},
             }}},
         },

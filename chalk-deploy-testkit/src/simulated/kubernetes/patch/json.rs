@@ -60,6 +60,13 @@ impl<'p> Operation<'p> {
             ("remove", _) => self.remove(document, &self.path).map(|_| ()),
             ("replace", _) => {
                 let within = self.within(&self.path, value)?;
+                // Its library replaces a key that is not there, in an object that is.
+                if let Some((parent, last)) = self.path.split()
+                    && let Some(Value::Object(map)) = parent.find_mut(document)
+                {
+                    map.insert(last.to_owned(), within.clone());
+                    return Ok(());
+                }
                 let place = self.path.find_mut(document).ok_or_else(|| self.missing(&self.path))?;
                 place.clone_from(within);
                 Ok(())

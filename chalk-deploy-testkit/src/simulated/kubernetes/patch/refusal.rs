@@ -24,9 +24,7 @@ impl Refusal {
             Self::Malformed(why) => Status::new(StatusCode::BAD_REQUEST, "BadRequest", why),
             Self::DoesNotFit(why) => {
                 let message = format!("the server rejected our request due to an error in our request: {why}");
-                let mut status = Status::new(StatusCode::UNPROCESSABLE_ENTITY, "Invalid", message);
-                status.causes = vec![("UnexpectedServerResponse".to_owned(), why.clone(), String::new())];
-                status
+                Status::new(StatusCode::UNPROCESSABLE_ENTITY, "Invalid", message)
             }
             Self::TooLarge(why) => Status::new(StatusCode::PAYLOAD_TOO_LARGE, "RequestEntityTooLarge", why),
         }

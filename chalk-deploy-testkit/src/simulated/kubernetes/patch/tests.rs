@@ -42,8 +42,8 @@ fn an_operation_that_does_not_fit_names_what_failed() {
             "remove operation does not apply: doc is missing path: /x: missing value",
         ),
         (
-            json!({"op": "replace", "path": "/b/x", "value": 1}),
-            "replace operation does not apply: doc is missing path: /b/x: missing value",
+            json!({"op": "replace", "path": "/x/y", "value": 1}),
+            "replace operation does not apply: doc is missing path: /x/y: missing value",
         ),
         (
             json!({"op": "add", "path": "/x/y", "value": 1}),

@@ -15,6 +15,8 @@ const NOT_INSISTED_ON: &[(&str, &str)] = &[
     ("io.k8s.api.discovery.v1.EndpointSlice", "endpoints"),
     ("io.k8s.api.core.v1.ContainerResizePolicy", "restartPolicy"),
     ("io.k8s.api.core.v1.Sysctl", "value"),
+    // Its containers are, and what it has to be labelled with.
+    ("io.k8s.api.apps.v1.DeploymentSpec", "template"),
 ];
 
 /// Checks a whole object.

@@ -12,6 +12,29 @@ pub fn parse(value: &Value) -> Option<i128> {
     }
 }
 
+/// An amount as Kubernetes writes it: the largest suffix that leaves a whole number. Binary amounts stay binary, and
+/// what has an exponent stays as it is.
+pub fn canonical(value: &Value) -> Option<String> {
+    const BINARY: [(&str, u32); 7] = [("Ei", 6), ("Pi", 5), ("Ti", 4), ("Gi", 3), ("Mi", 2), ("Ki", 1), ("", 0)];
+    const DECIMAL: [(&str, u32); 9] =
+        [("P", 24), ("T", 21), ("G", 18), ("M", 15), ("k", 12), ("", 9), ("m", 6), ("u", 3), ("n", 0)];
+    let amount = parse(value)?;
+    let text = value.as_str().unwrap_or_default();
+    if amount == 0 {
+        return Some("0".to_owned());
+    }
+    if text.contains(['e', 'E']) {
+        return None;
+    }
+    let whole = 10_i128.pow(9);
+    if text.ends_with('i') {
+        let (suffix, power) = BINARY.into_iter().find(|(_, power)| amount % (whole << (10 * power)) == 0)?;
+        return Some(format!("{}{suffix}", amount / (whole << (10 * power))));
+    }
+    let (suffix, power) = DECIMAL.into_iter().find(|(_, power)| amount % 10_i128.pow(*power) == 0)?;
+    Some(format!("{}{suffix}", amount / 10_i128.pow(power)))
+}
+
 fn parse_text(text: &str) -> Option<i128> {
     // Longer ones are not written by anybody, and need not be looked at.
     if text.len() > 64 {

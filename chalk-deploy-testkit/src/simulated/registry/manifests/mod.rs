@@ -70,7 +70,8 @@ impl RegistryServer {
         self.store_manifest(repository, name, &digest, &document, &stored)?;
 
         let mut response = answer(StatusCode::CREATED);
-        set(&mut response, LOCATION, &format!("/v2/{repository}/manifests/{digest}"));
+        let place = self.place_of(request, &format!("/v2/{repository}/manifests/{digest}"));
+        set(&mut response, LOCATION, &place);
         set(&mut response, CONTENT_DIGEST, digest.as_str());
         if let Some(subject) = document.subject.filter(|_| self.settings.referrers) {
             set(&mut response, "oci-subject", subject.as_str());

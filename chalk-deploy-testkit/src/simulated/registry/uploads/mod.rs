@@ -40,7 +40,7 @@ impl RegistryServer {
             let digest = parse_digest(mounted)?;
             if let Some(size) = self.mountable(caller, &digest, request.query.get("from"))? {
                 self.storage.room.exclusively(|writer| storage::write_link(writer, repository, &digest, size))?;
-                return Ok(created(repository, &digest));
+                return Ok(created(&self.place_of(request, &format!("/v2/{repository}/blobs/{digest}")), &digest));
             }
         }
         let digest = match request.query.get("digest") {
@@ -148,7 +148,8 @@ impl RegistryServer {
         }
         self.place(id, &session, digest).await?;
         self.hashers.keep(id, 0, None);
-        Ok(created(&session.repository, digest))
+        let place = self.place_of(request, &format!("/v2/{}/blobs/{digest}", session.repository));
+        Ok(created(&place, digest))
     }
 
     /// Makes a blob of an upload whose digest is right. One part is moved into its place, several are copied together.
@@ -271,9 +272,9 @@ enum OldLocation {
     Refused,
 }
 
-fn created(repository: &str, digest: &ContentDigest) -> Response<ByteStream> {
+fn created(place: &str, digest: &ContentDigest) -> Response<ByteStream> {
     let mut response = answer(StatusCode::CREATED);
-    set(&mut response, LOCATION, &format!("/v2/{repository}/blobs/{digest}"));
+    set(&mut response, LOCATION, place);
     set(&mut response, CONTENT_DIGEST, digest.as_str());
     response
 }

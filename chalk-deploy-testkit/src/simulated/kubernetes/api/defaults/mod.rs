@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 
 pub(super) use self::service::{allocate, keep_allocated};
 use crate::simulated::kubernetes::resource::Resource;
-use crate::simulated::kubernetes::schema::{fill_defaults, schema_of};
+use crate::simulated::kubernetes::schema::{Schema, fill_defaults, quantity, schema_of};
 
 /// Fills in the defaults of a kind. The controllers use it for what they make.
 pub fn complete(resource: &Resource, object: &mut Value) {
@@ -21,12 +21,56 @@ pub fn complete(resource: &Resource, object: &mut Value) {
         ("apps", "Deployment") => workload::deployment(object),
         ("apps", "ReplicaSet") => workload::replica_set(object),
         ("batch", "Job") => workload::job(object),
+        ("policy", "PodDisruptionBudget") => disruption_budget(object),
         ("autoscaling", "HorizontalPodAutoscaler") => default(&mut object["spec"], "minReplicas", 1),
         ("rbac.authorization.k8s.io", "RoleBinding" | "ClusterRoleBinding") => binding(object),
         _ => {}
     }
     fill_defaults(schema_of(resource), object);
+    if resource.is_custom() {
+        // Their metadata is of Go's type all the same.
+        if let (Some(schema), Some(metadata)) = (schema_of(resource).at("metadata"), object.get_mut("metadata")) {
+            canonical(schema, metadata);
+        }
+    } else {
+        canonical(schema_of(resource), object);
+    }
 }
+
+/// Brings an object into the form in which Go's types write it: empty lists and maps that may be left out are, and
+/// amounts stand in their shortest form.
+fn canonical(schema: &Schema, value: &mut Value) {
+    match (schema, value) {
+        (Schema::Object(object), Value::Object(fields)) => {
+            for field in object.fields {
+                if let Some(value) = fields.get_mut(field.name) {
+                    canonical(&field.schema, value);
+                }
+            }
+            fields.retain(|name, value| {
+                let droppable = object.field(name).is_some_and(|field| {
+                    matches!(field.schema, Schema::List(_) | Schema::Map { .. })
+                        && !ALWAYS_WRITTEN.contains(&field.name)
+                });
+                let empty = value.as_array().is_some_and(Vec::is_empty) || value.as_object().is_some_and(Map::is_empty);
+                !(droppable && empty)
+            });
+        }
+        (Schema::Map { values, .. }, Value::Object(map)) => {
+            map.values_mut().for_each(|value| canonical(values, value));
+        }
+        (Schema::List(list), Value::Array(items)) => items.iter_mut().for_each(|item| canonical(list.items, item)),
+        (Schema::Quantity, amount) => {
+            if let Some(text) = quantity::canonical(amount) {
+                *amount = text.into();
+            }
+        }
+        _ => {}
+    }
+}
+
+/// Lists that Go writes also when they are empty.
+const ALWAYS_WRITTEN: &[&str] = &["containers", "rules", "endpoints", "addresses", "currentMetrics", "images"];
 
 /// Sets a field that is not there. What should be an object and is none stays: validation says so.
 fn default(object: &mut Value, field: &str, value: impl Into<Value>) {
@@ -54,6 +98,16 @@ fn part<'v>(object: &'v mut Value, field: &str) -> Option<&'v mut Value> {
 /// A part of an object, if it is there.
 fn existing<'v>(object: &'v mut Value, field: &str) -> Option<&'v mut Value> {
     object.as_object_mut()?.get_mut(field).filter(|part| !part.is_null())
+}
+
+/// The numbers of its status are written also when they are nothing.
+fn disruption_budget(object: &mut Value) {
+    part(object, "spec");
+    if let Some(status) = part(object, "status") {
+        for number in ["currentHealthy", "desiredHealthy", "disruptionsAllowed", "expectedPods"] {
+            default(status, number, 0);
+        }
+    }
 }
 
 fn namespace(object: &mut Value) {

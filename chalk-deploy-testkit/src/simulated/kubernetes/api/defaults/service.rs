@@ -22,8 +22,12 @@ pub(super) fn service(service: &mut Value) {
     default(spec, "sessionAffinity", "None");
     if spec["type"] != "ExternalName" {
         default(spec, "internalTrafficPolicy", "Cluster");
-        default(spec, "ipFamilies", json!(["IPv4"]));
-        default(spec, "ipFamilyPolicy", "SingleStack");
+    }
+    if spec["sessionAffinity"] == "ClientIP"
+        && let Some(settings) = part(spec, "sessionAffinityConfig")
+        && let Some(client) = part(settings, "clientIP")
+    {
+        default(client, "timeoutSeconds", 10_800);
     }
     if matches!(spec["type"].as_str(), Some("NodePort" | "LoadBalancer")) {
         default(spec, "externalTrafficPolicy", "Cluster");
@@ -89,9 +93,17 @@ fn address(services: &[std::sync::Arc<Value>], key: &Key, object: &mut Value) ->
         }
         asked
     };
+    // Without a selector and an address nobody can tell of which family its endpoints are: of both.
+    let any = asked_for_none(&address) && spec["selector"].as_object().is_none_or(serde_json::Map::is_empty);
+    default(spec, "ipFamilyPolicy", if any { "RequireDualStack" } else { "SingleStack" });
+    default(spec, "ipFamilies", if any { json!(["IPv4", "IPv6"]) } else { json!(["IPv4"]) });
     spec["clusterIPs"] = json!([address]);
     spec["clusterIP"] = address.into();
     Ok(())
+}
+
+fn asked_for_none(address: &str) -> bool {
+    address == "None"
 }
 
 fn node_ports(services: &[std::sync::Arc<Value>], key: &Key, object: &mut Value) -> Result<(), Status> {
@@ -128,7 +140,7 @@ pub(in super::super) fn keep_allocated(resource: &Resource, live: &Value, next: 
     if *resource != SERVICE || next["spec"]["type"] == "ExternalName" || live["spec"]["type"] == "ExternalName" {
         return;
     }
-    for field in ["clusterIP", "clusterIPs"] {
+    for field in ["clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy"] {
         let said = &next["spec"][field];
         let nothing = said.is_null() || said == "" || said.as_array().is_some_and(Vec::is_empty);
         if nothing && !live["spec"][field].is_null() {

@@ -22,6 +22,8 @@ pub(super) fn pod(pod: &mut Value) {
 }
 
 pub(super) fn deployment(deployment: &mut Value) {
+    // A part of the type, which is written also when nothing is in it.
+    part(deployment, "status");
     let Some(spec) = existing(deployment, "spec") else { return };
     default(spec, "replicas", 1);
     default(spec, "revisionHistoryLimit", 10);

@@ -58,10 +58,11 @@ impl ApiServer {
         self.admit_into_namespace(&key)?;
         forget_what_the_server_sets(resource, &mut object);
         defaults::complete(resource, &mut object);
-        defaults::allocate(self.objects(), &key, &mut object)?;
+        // Nobody owns what is given out.
         if !applied {
             object = order.owned(None, object);
         }
+        defaults::allocate(self.objects(), &key, &mut object)?;
         super::fields::check_new(&key, &object)?;
         self.hold_to_own_power(&order.call.user, &key, &object)?;
         self.admit(&key, &object, None)?;

@@ -12,7 +12,7 @@ use crate::simulated::http::json as answer;
 use crate::simulated::kubernetes::api::ApiServer;
 use crate::simulated::kubernetes::api::read::key_of;
 use crate::simulated::kubernetes::objects::{Key, timestamp_of};
-use crate::simulated::kubernetes::resource::{NAMESPACE, POD};
+use crate::simulated::kubernetes::resource::{NAMESPACE, POD, Resource};
 use crate::simulated::kubernetes::status::Status;
 
 /// How an object is to be deleted.
@@ -127,22 +127,34 @@ impl ApiServer {
         let options = Options::read(order, body)?;
         let (labels, fields) = order.call.query.selectors(order.place.resource)?;
         let _alone = self.alone();
-        let (mut objects, version) = self.objects().list(*order.place.resource, order.place.namespace.as_deref());
+        let (mut objects, _) = self.objects().list(*order.place.resource, order.place.namespace.as_deref());
         objects.retain(|object| labels.matches(object) && fields.matches(object));
         let mut items = Vec::new();
         for object in objects {
             let text = |field: &str| object["metadata"][field].as_str().unwrap_or_default();
             let key = Key::new(*order.place.resource, text("namespace"), text("name"));
-            let (Deleted::Gone(object) | Deleted::Going(object)) = self.delete_object(&key, &options)?;
-            items.push((*object).clone());
+            // What is told is what the list had found.
+            let mut shown = (*object).clone();
+            self.delete_object(&key, &options)?;
+            if !order.place.resource.is_custom()
+                && let Some(fields) = shown.as_object_mut()
+            {
+                fields.remove("kind");
+                fields.remove("apiVersion");
+            }
+            items.push(shown);
         }
         let resource = order.place.resource;
+        let mut metadata = json!({"resourceVersion": self.objects().version().to_string()});
+        if resource.is_custom() {
+            metadata["continue"] = "".into();
+        }
         Ok(answer(
             StatusCode::OK,
             &json!({
                 "kind": format!("{}List", resource.kind),
                 "apiVersion": resource.api_version(),
-                "metadata": {"resourceVersion": version.to_string()},
+                "metadata": metadata,
                 "items": items,
             }),
         ))
@@ -158,11 +170,15 @@ impl ApiServer {
             if let Some(wanted) = wanted
                 && live["metadata"][field] != wanted.as_str()
             {
+                let recorded = live["metadata"][field].as_str().unwrap_or_default();
+                let since = if field == "uid" { "deleted and then recreated" } else { "modified" };
                 let why = format!(
-                    "Precondition failed: {name} in precondition: {wanted}, {name} in object meta: {}",
-                    live["metadata"][field].as_str().unwrap_or_default()
+                    "the {name} in the precondition ({wanted}) does not match the {name} in record ({recorded}). The \
+                     object might have been {since}"
                 );
-                return Err(about(Status::conflict(&key.resource.qualified(), &key.name, &why)));
+                // Of the kind, where others speak of the resource.
+                let resource = Resource { plural: key.resource.kind, ..key.resource };
+                return Err(Status::conflict(&resource.qualified(), &key.name, &why).about(&resource, &key.name));
             }
         }
         if key.resource == NAMESPACE && ["default", "kube-system", "kube-public"].contains(&key.name.as_str()) {

@@ -25,6 +25,23 @@ impl Order<'_> {
         self.check(body.into_object()?, duplicates, warnings)
     }
 
+    /// Takes the document of an apply. Only fields that stand twice are a matter of the request: what is unknown or of
+    /// a wrong type has no place in the typed value that ownership is worked out on, and is refused there.
+    ///
+    /// # Errors
+    /// 400.
+    pub(super) fn decode_applied(&self, body: Body, warnings: &mut Vec<String>) -> Result<Value, Status> {
+        let duplicates = body.duplicates.clone();
+        let object = body.into_object()?;
+        if !duplicates.is_empty() && self.validation == Validation::Strict {
+            return Err(schema::unreadable(self.place.resource, &duplicates));
+        }
+        if self.validation == Validation::Warn {
+            warnings.extend(duplicates.into_iter().map(|doubt| doubt.message));
+        }
+        Ok(object)
+    }
+
     /// As [`decode`](Self::decode), for an object that a patch has made.
     ///
     /// # Errors

@@ -97,7 +97,7 @@ impl ApiServer {
         }
         let mut warnings = Vec::new();
         let body = Body::yaml(bytes)?;
-        let mut applied = order.decode(body, &mut warnings)?;
+        let mut applied = order.decode_applied(body, &mut warnings)?;
         if applied["kind"].as_str().unwrap_or_default().is_empty()
             || applied["apiVersion"].as_str().unwrap_or_default().is_empty()
         {
@@ -113,26 +113,21 @@ impl ApiServer {
                 return Err(about(Status::not_found(&key.resource.qualified(), &key.name)));
             }
             let uid = applied["metadata"]["uid"].as_str().filter(|uid| !uid.is_empty());
-            let version = applied["metadata"]["resourceVersion"].as_str().filter(|version| !version.is_empty());
             if let Some(uid) = uid {
                 let why =
                     format!("uid mismatch: the provided object specified uid {uid}, and no existing object was found");
                 return Err(about(Status::conflict(&key.resource.qualified(), &key.name, &why)));
             }
-            if version.is_some() {
-                let why = "the provided object specified a resourceVersion, and no existing object was found";
-                return Err(about(Status::conflict(&key.resource.qualified(), &key.name, why)));
-            }
             // To apply what is not there is to create it.
             self.authorize_write(&order.call.user, order.place, "create", &key.name)?;
             let object = ownership::apply(order.schema(), None, &applied, &order.manager, force, &order.now)
-                .map_err(|conflicts| about(conflicts.status()))?;
+                .map_err(|conflicts| conflicts.status())?;
             let made = self.create_object(order, object, true)?;
             return Ok(self.written(order, StatusCode::CREATED, &made, &warnings));
         }
         let changed = self.change(order, &key, |live| {
             let mut object = ownership::apply(order.schema(), Some(live), &applied, &order.manager, force, &order.now)
-                .map_err(|conflicts| about(conflicts.status()))?;
+                .map_err(|conflicts| conflicts.status())?;
             // Preconditions, which are no part of what is applied.
             for field in ["uid", "resourceVersion"] {
                 if let Some(named) = applied["metadata"][field].as_str().filter(|text| !text.is_empty()) {

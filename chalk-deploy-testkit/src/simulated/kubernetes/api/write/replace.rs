@@ -11,7 +11,7 @@ use super::{Body, Order};
 use crate::simulated::kubernetes::api::read::key_of;
 use crate::simulated::kubernetes::api::{ApiServer, defaults};
 use crate::simulated::kubernetes::objects::Key;
-use crate::simulated::kubernetes::resource::Resource;
+use crate::simulated::kubernetes::resource::{Resource, SERVICE};
 use crate::simulated::kubernetes::status::{Cause, Status};
 
 /// How often a change is worked out anew because a controller was faster.
@@ -30,11 +30,26 @@ impl ApiServer {
         let mut object = order.decode(body, &mut warnings)?;
         super::identity::hold_to(order.place, &mut object)?;
         let key = key_of(order.place)?;
-        if !may_be_replaced_blindly(&key.resource)
+        let live = self.objects().get(&key);
+        let missing = live.is_none();
+        // A precondition comes first.
+        let another = live.is_some_and(|live| {
+            object["metadata"]["uid"].as_str().is_some_and(|uid| !uid.is_empty() && live["metadata"]["uid"] != uid)
+        });
+        if missing && key.resource == SERVICE && order.place.subresource.is_none() {
+            // The one kind of ours whose `PUT` creates; whatever version it names.
+            let _alone = self.alone();
+            self.authorize_write(&order.call.user, order.place, "create", &key.name)?;
+            let made = self.create_object(order, object, false)?;
+            return Ok(self.written(order, StatusCode::CREATED, &made, &warnings));
+        }
+        if !missing
+            && !another
+            && !may_be_replaced_blindly(&key.resource)
             && object["metadata"]["resourceVersion"].as_str().unwrap_or_default().is_empty()
         {
             let cause = Cause::invalid("metadata.resourceVersion", &Value::from(0), "must be specified for an update");
-            return Err(Status::invalid(&key.resource, &key.name, vec![cause]));
+            return Err(Status::invalid(&key.resource, &key.name, vec![cause]).about(&key.resource, &key.name));
         }
         let _alone = self.alone();
         let changed = self.change(order, &key, |_| Ok(Wanted { object: object.clone(), applied: false }))?;

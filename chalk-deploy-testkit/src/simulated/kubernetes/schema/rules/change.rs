@@ -33,6 +33,7 @@ pub(in super::super) fn changed(resource: &Resource, before: &Value, after: &Val
             let (before, after) = (Part::root(before).path(&path), Part::root(after).path(&path));
             // A service may lose its address by becoming an external name.
             if !before.is_empty() && !after.is_empty() {
+                let after = Part { at: "spec.clusterIPs[0]".to_owned(), ..after };
                 immutable(&before, &after, problems);
             }
         }

@@ -47,9 +47,13 @@ fn workload(kind: &str, spec: &Part<'_>, problems: &mut Vec<Problem>) {
     }
     selector(&chosen, problems);
     let labels = template.path(&["metadata", "labels"]);
-    if chosen.is_there() && template.is_there() && !selects(&chosen, &labels) {
+    // No selector selects nothing, and a template that is left out is an empty one.
+    if !chosen.is_there() || !selects(&chosen, &labels) {
         problems
             .push(Part { value: labels.value, at: labels.at }.invalid("`selector` does not match template `labels`"));
+    }
+    if !template.is_there() || !template.at("spec").is_there() {
+        problems.push(template.path(&["spec", "containers"]).required(""));
     }
     pod::template(&template, problems);
     one_of(&template.path(&["spec", "restartPolicy"]), &["Always"], problems);

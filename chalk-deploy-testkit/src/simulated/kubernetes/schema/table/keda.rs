@@ -52,7 +52,7 @@ objects! {
     SCALED_OBJECT_SPEC "" requires(["scaleTargetRef", "triggers"]) {
         advanced: SCALED_OBJECT_SPEC_ADVANCED, cooldownPeriod: ranged(0, i32::MAX),
         fallback: SCALED_OBJECT_SPEC_FALLBACK, idleReplicaCount: ranged(0, i32::MAX),
-        initialCooldownPeriod: ranged(0, i32::MAX), maxReplicaCount: ranged(1, i32::MAX),
+        initialCooldownPeriod: ranged(0, i32::MAX), maxReplicaCount: INT32,
         minReplicaCount: ranged(0, i32::MAX), pollingInterval: ranged(1, i32::MAX),
         scaleTargetRef: SCALED_OBJECT_SPEC_SCALE_TARGET_REF, triggers: list(&SCALED_OBJECT_SPEC_TRIGGER),
     }

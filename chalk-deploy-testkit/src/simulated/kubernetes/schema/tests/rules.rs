@@ -96,7 +96,11 @@ fn wrong_types_are_told_as_go_does_and_hide_the_rest() {
 #[test]
 fn nulls_are_nothing() {
     assert_eq!(deployment_with("/metadata/creationTimestamp", Value::Null), Vec::<String>::new());
-    assert_eq!(deployment_with("/spec/selector", Value::Null), ["spec.selector: Required value"]);
+    let problems = deployment_with("/spec/selector", Value::Null);
+    assert_eq!(problems.len(), 2, "{problems:?}");
+    assert_eq!(problems[0], "spec.selector: Required value");
+    // No selector selects nothing.
+    assert!(problems[1].ends_with("`selector` does not match template `labels`"), "{problems:?}");
 }
 
 #[test]

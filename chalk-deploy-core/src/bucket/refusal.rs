@@ -1,6 +1,9 @@
-//! What S3 answers when it refuses: a status, and XML with a code and a message.
+//! What a server answers when it refuses: a status, with a code and a message as XML (S3, Azure, and Google's XML API)
+//! or as JSON (Google's JSON API). No code means something else at another provider.
 
-use http::StatusCode;
+use http::header::RETRY_AFTER;
+use http::{HeaderMap, StatusCode};
+use serde_json::Value;
 
 use crate::error::Retry;
 use crate::text;
@@ -9,30 +12,44 @@ use crate::{Error, ErrorCode};
 /// A refusal, as an error that object_store hands through.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the server refused with {status} {code}: {message}")]
-pub(in crate::bucket) struct Refusal {
+pub(super) struct Refusal {
     pub(super) status: StatusCode,
     pub(super) code: String,
     pub(super) message: String,
+    /// The seconds after which the server wants to be asked again.
+    retry_after: Option<u32>,
 }
 
+/// No refusal that makes sense is longer.
+const REFUSAL_MOST: usize = 64 << 10;
+
 impl Refusal {
-    /// Reads an answer. An answer to HEAD has no body.
-    pub(super) fn read(status: StatusCode, body: &[u8]) -> Self {
-        let body = String::from_utf8_lossy(body);
-        // The message may hold names that are of use, but neither of the strings is ours.
-        let part = |name, most| element(&body, name).map_or_else(String::new, |text| text::line(&text, most));
-        Self { status, code: part("Code", 60), message: part("Message", 200) }
+    /// Reads an answer. An answer to HEAD has no body; Azure says its code in a header then.
+    pub(super) fn read(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Self {
+        let body = String::from_utf8_lossy(body.get(..REFUSAL_MOST).unwrap_or(body));
+        let header = |name| headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim);
+        let found = in_json(&body);
+        let found = found.unwrap_or_else(|| (element(&body, "Code"), element(&body, "Message")));
+        let (code, message) = found;
+        let code = code.or_else(|| header("x-ms-error-code").map(str::to_owned)).unwrap_or_default();
+        Self {
+            status,
+            // The message may hold names that are of use, but neither of the strings is ours.
+            code: text::line(&code, 60),
+            message: text::line(&message.unwrap_or_default(), 200),
+            retry_after: header(RETRY_AFTER.as_str()).and_then(|seconds| seconds.parse().ok()),
+        }
     }
 
     /// The error in a successful answer: S3 sends the head of a long answer before it knows how it ends.
     pub(super) fn within(body: &[u8]) -> Option<Self> {
         let begin = String::from_utf8_lossy(&body[..body.len().min(400)]);
         let is_error = begin.contains("<Error>") || begin.contains("<Error ");
-        is_error.then(|| Self::read(StatusCode::INTERNAL_SERVER_ERROR, body))
+        is_error.then(|| Self::read(StatusCode::INTERNAL_SERVER_ERROR, &HeaderMap::new(), body))
     }
 
     /// The error for a person and for the driver.
-    pub(in crate::bucket) fn error(&self, subject: &str) -> Error {
+    pub(super) fn error(&self, subject: &str) -> Error {
         let said = match (self.code.as_str(), self.message.as_str()) {
             ("", "") => format!("the server answered with {}", self.status),
             ("", message) => format!("the server answered with {}: {message}", self.status),
@@ -40,6 +57,10 @@ impl Refusal {
             (code, message) => format!("the server answered with {code}: {message}"),
         };
         let error = |code| Error::new(code, said.clone()).on(subject);
+        let unavailable = || match self.retry_after {
+            Some(seconds) => error(ErrorCode::CloudUnavailable).with_hint(format!("resume in {seconds} s")),
+            None => error(ErrorCode::CloudUnavailable),
+        };
         match self.code.as_str() {
             "ExpiredToken" | "TokenRefreshRequired" => error(ErrorCode::PermissionDenied)
                 .with_hint("renew the credentials of the bucket, then resume")
@@ -50,24 +71,50 @@ impl Refusal {
             "InvalidAccessKeyId" | "SignatureDoesNotMatch" | "InvalidToken" => {
                 error(ErrorCode::PermissionDenied).with_hint("correct the credentials of the bucket")
             }
-            "NoSuchBucket" => error(ErrorCode::RequestInvalid).with_hint("create the bucket, or correct its name"),
+            // Azure says this of a wrong key, of an expired token and of a clock that is off.
+            "AuthenticationFailed" | "InvalidAuthenticationInfo" => error(ErrorCode::PermissionDenied)
+                .with_hint("renew or correct the credentials of the bucket, and check this machine's clock"),
+            "AccountIsDisabled" | "accountDisabled" | "UserProjectAccountProblem" => {
+                error(ErrorCode::PermissionDenied).with_hint("the account needs attention at its provider")
+            }
+            "NoSuchBucket" | "ContainerNotFound" => {
+                error(ErrorCode::RequestInvalid).with_hint("create the bucket, or correct its name")
+            }
             "AuthorizationHeaderMalformed" | "PermanentRedirect" | "TemporaryRedirect" => {
                 error(ErrorCode::RequestInvalid).with_hint("correct the region and the endpoint of the bucket")
             }
-            "BadDigest" | "InvalidDigest" | "XAmzContentSHA256Mismatch" | "XAmzContentChecksumMismatch" => {
-                error(ErrorCode::DigestMismatch).with_retry(Retry::Temporary)
+            "retentionPolicyNotMet" | "BlobImmutableDueToPolicy" | "objectUnderActiveHold" => {
+                error(ErrorCode::RequestInvalid).with_hint("the bucket's retention forbids it until it ends")
             }
+            "BadDigest"
+            | "InvalidDigest"
+            | "XAmzContentSHA256Mismatch"
+            | "XAmzContentChecksumMismatch"
+            | "Md5Mismatch"
+            | "Crc64Mismatch" => error(ErrorCode::DigestMismatch).with_retry(Retry::Temporary),
+            // The blocks of an upload go when another one to the same blob is committed.
+            "InvalidBlockList" => error(ErrorCode::CloudUnavailable)
+                .with_hint("resume; someone else has written the same key at the same time"),
             "SlowDown"
             | "InternalError"
             | "ServiceUnavailable"
             | "RequestTimeout"
             | "OperationAborted"
-            | "ConditionalRequestConflict" => error(ErrorCode::CloudUnavailable),
-            _ if matches!(self.status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) => {
-                error(ErrorCode::PermissionDenied)
-                    .with_hint("allow these credentials to read, write, list and delete in the bucket")
-            }
-            _ if self.is_temporary() => error(ErrorCode::CloudUnavailable),
+            | "ConditionalRequestConflict"
+            | "ServerBusy"
+            | "OperationTimedOut"
+            | "ContainerBeingDeleted"
+            | "rateLimitExceeded"
+            | "userRateLimitExceeded"
+            | "backendError"
+            | "internalError" => unavailable(),
+            // A token that was good a moment ago has expired, or was withdrawn.
+            _ if self.status == StatusCode::UNAUTHORIZED => error(ErrorCode::PermissionDenied)
+                .with_hint("renew or correct the credentials of the bucket, then resume")
+                .with_retry(Retry::Temporary),
+            _ if self.status == StatusCode::FORBIDDEN => error(ErrorCode::PermissionDenied)
+                .with_hint("allow these credentials to read, write, list and delete in the bucket"),
+            _ if self.is_temporary() => unavailable(),
             _ => error(ErrorCode::CloudAnswerInvalid),
         }
     }
@@ -76,6 +123,16 @@ impl Refusal {
         self.status.is_server_error()
             || matches!(self.status, StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT | StatusCode::CONFLICT)
     }
+}
+
+/// Code and message of an error of Google's JSON API, whose code is the reason of its first detail.
+fn in_json(body: &str) -> Option<(Option<String>, Option<String>)> {
+    let answer: Value = serde_json::from_str(body).ok()?;
+    let error = answer.get("error")?;
+    let word = |value: &Value| value.as_str().map(str::to_owned);
+    let reason = error.pointer("/errors/0/reason").or_else(|| error.get("status")).unwrap_or(error);
+    let message = error.get("message").or_else(|| answer.get("error_description"));
+    Some((word(reason), message.and_then(word)))
 }
 
 /// The text of the first element of this name.
@@ -92,7 +149,7 @@ mod tests {
 
     fn refused(status: u16, body: &str) -> Error {
         let status = StatusCode::from_u16(status).expect("a status");
-        Refusal::read(status, body.as_bytes()).error("object `a`")
+        Refusal::read(status, &HeaderMap::new(), body.as_bytes()).error("object `a`")
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Percent-encoding as signatures of AWS want it.
+//! Percent-encoding, as signatures of AWS want it and every other server takes it.
 
 /// Everything but the unreserved characters of RFC 3986 is encoded, and `/` unless it is to be kept.
 pub(super) fn encoded(text: &str, keep_slash: bool) -> String {
@@ -19,7 +19,7 @@ pub(super) fn encoded(text: &str, keep_slash: bool) -> String {
 }
 
 /// `None` for a broken escape, or bytes that are no UTF-8.
-pub(in crate::bucket) fn decoded(text: &str) -> Option<String> {
+pub(super) fn decoded(text: &str) -> Option<String> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let Some((&first, after)) = rest.split_first() {

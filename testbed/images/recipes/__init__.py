@@ -1,0 +1,1 @@
+"""What each image holds. A module has a recipe or a few that belong together."""

@@ -1,0 +1,3 @@
+module chalk-stand-in
+
+go 1.24
