@@ -85,14 +85,12 @@ fn theirs(edges: &[(u32, u32)]) -> (Vec<NodeIndex>, Vec<Vec<NodeIndex>>) {
     for (from, to) in edges {
         graph.add_edge(NodeIndex::new(*from as usize), NodeIndex::new(*to as usize), ());
     }
-    match toposort(&graph, None) {
-        Ok(order) => (order, Vec::new()),
-        Err(_) => {
-            let mut components = tarjan_scc(&graph);
-            components.retain(|component| component.len() > 1);
-            (Vec::new(), components)
-        }
+    if let Ok(order) = toposort(&graph, None) {
+        return (order, Vec::new());
     }
+    let mut components = tarjan_scc(&graph);
+    components.retain(|component| component.len() > 1);
+    (Vec::new(), components)
 }
 
 fn dependencies(criterion: &mut Criterion) {

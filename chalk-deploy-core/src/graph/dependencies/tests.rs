@@ -112,7 +112,6 @@ fn is_cycle(graph: &Dependencies, cycle: &[u32]) -> Result<(), TestCaseError> {
 }
 
 /// How many edges lead from each node to each, at least one, by Floyd and Warshall.
-#[expect(clippy::needless_range_loop, reason = "as it stands in the textbook")]
 fn distances(nodes: usize, edges: &[(u32, u32)]) -> Vec<Vec<Option<usize>>> {
     let mut known = vec![vec![None; nodes]; nodes];
     for (from, to) in edges {

@@ -89,7 +89,7 @@ impl Assessment<'_> {
     fn gone(&self, item: &Item<'_>, change: &mut Change) {
         match item.entity {
             Entity::Feature => {
-                self.read_by_queries(self.queries.readers(&item.name), "it", change);
+                read_by_queries(self.queries.readers(&item.name), "it", change);
                 self.read_by_resolvers(item, change);
                 if item.is_primary() && self.kept_sets.contains(item.namespace()) {
                     change.risk(format!("the primary key of {} changes", shown_name(item.namespace())));
@@ -97,7 +97,7 @@ impl Assessment<'_> {
             }
             Entity::FeatureSet => {
                 let queries = self.queries.reads_of_set(&item.name).unwrap_or_default();
-                self.read_by_queries(queries, "its features", change);
+                read_by_queries(queries, "its features", change);
             }
             Entity::Source | Entity::StreamSource | Entity::SourceGroup => self.read_by_resolvers(item, change),
             Entity::Resolver | Entity::StreamResolver => self.lost_outputs(item, change),
@@ -203,16 +203,11 @@ impl Assessment<'_> {
         }
         let more = reasons.len().saturating_sub(MOST_NAMED);
         reasons.truncate(MOST_NAMED);
-        reasons.into_iter().for_each(|reason| change.risk(reason));
+        for reason in reasons {
+            change.risk(reason);
+        }
         if more > 0 {
             change.risk(format!("nor {more} further features that queries need"));
-        }
-    }
-
-    fn read_by_queries(&self, queries: &[String], what: &str, change: &mut Change) {
-        if let Some(names) = named(queries) {
-            let read = if queries.len() == 1 { "reads" } else { "read" };
-            change.risk(format!("{names} of the deployed graph {read} {what}"));
         }
     }
 
@@ -221,6 +216,13 @@ impl Assessment<'_> {
         if let Some(names) = named(readers.unwrap_or_default()) {
             change.risk(format!("still read by resolver {names}"));
         }
+    }
+}
+
+fn read_by_queries(queries: &[String], what: &str, change: &mut Change) {
+    if let Some(names) = named(queries) {
+        let read = if queries.len() == 1 { "reads" } else { "read" };
+        change.risk(format!("{names} of the deployed graph {read} {what}"));
     }
 }
 

@@ -35,16 +35,11 @@ pub(super) struct Definition {
 }
 
 /// Everything that a graph defines, by kind and name.
+#[derive(Default)]
 pub(super) struct Definitions<'g> {
     pub(super) items: Vec<Item<'g>>,
     /// For the id of each captured value, a digest of what it says without where it stands.
     values: ValueIds,
-}
-
-impl Default for Definitions<'_> {
-    fn default() -> Self {
-        Self { items: Vec::new(), values: ValueIds::new() }
-    }
 }
 
 impl<'g> Definitions<'g> {

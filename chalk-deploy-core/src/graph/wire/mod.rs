@@ -51,7 +51,10 @@ impl Field<'_> {
     /// The number that it holds as a varint; nothing for bytes and for numbers of a fixed size.
     pub(super) fn varint(&self) -> Option<u64> {
         let (tag, rest) = varint(self.raw).ok()?;
-        (tag & 7 == 0).then(|| varint(rest).ok()).flatten().map(|(value, _)| value)
+        if tag & 7 != 0 {
+            return None;
+        }
+        Some(varint(rest).ok()?.0)
     }
 }
 
