@@ -12,7 +12,7 @@ use std::io::{BufWriter, ErrorKind, IsTerminal as _, Read as _, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use chalk_deploy_core::graph::{self, FeatureGraph, Severity};
+use chalk_deploy_core::graph::{FeatureGraph, Validation, review};
 use chalk_deploy_core::{Error, ErrorCode, Result, text};
 use clap::Parser;
 
@@ -68,13 +68,12 @@ fn run(arguments: impl Iterator<Item = OsString>) -> u8 {
 fn check(arguments: &Arguments) -> Result<u8> {
     let graph = read(&arguments.export)?;
     let deployed = arguments.deployed.as_deref().map(read).transpose()?;
-    let findings = graph::validate(&graph);
-    let changes = deployed.map(|deployed| graph::diff(Some(&deployed), &graph));
+    let reviewed = review(&graph, deployed.as_ref(), Validation::default());
     let mut out = BufWriter::new(std::io::stdout().lock());
     let written = if arguments.json {
-        report::json(&mut out, &findings, changes.as_ref())
+        report::json(&mut out, &reviewed)
     } else {
-        report::text(&mut out, &graph, &findings, changes.as_ref(), std::io::stdout().is_terminal())
+        report::text(&mut out, &graph, &reviewed, deployed.is_some(), std::io::stdout().is_terminal())
     };
     match written.and_then(|()| out.flush()) {
         Ok(()) => {}
@@ -84,8 +83,7 @@ fn check(arguments: &Arguments) -> Result<u8> {
             return Err(Error::new(ErrorCode::Internal, "the findings cannot be written").caused_by(error));
         }
     }
-    let has_errors = findings.iter().any(|finding| finding.severity == Severity::Error);
-    Ok(if has_errors { HAS_ERRORS } else { 0 })
+    Ok(if reviewed.has_errors() { HAS_ERRORS } else { 0 })
 }
 
 /// Reads an export, and never more than an export may have.

@@ -3,46 +3,26 @@
 use std::collections::BTreeMap;
 use std::io::{Result, Write};
 
-use chalk_deploy_core::graph::{Change, Diagnostic, FeatureGraph, GraphDiff, Severity};
-use serde_json::{Value, json};
+use chalk_deploy_core::graph::{Diagnostic, FeatureGraph, Review, Severity};
 
 /// One object a line: diagnostics in the order of the checks, then changes.
-pub(super) fn json(out: &mut impl Write, findings: &[Diagnostic], changes: Option<&GraphDiff>) -> Result<()> {
-    for finding in findings {
-        let line = json!({
-            "type": "diagnostic",
-            "severity": finding.severity,
-            "code": finding.code,
-            "message": finding.message,
-            "subject": finding.subject,
-            "chain": finding.chain,
-            "file": finding.file,
-            "line": finding.line,
-        });
-        writeln!(out, "{line}")?;
-    }
-    for change in changes.into_iter().flat_map(|diff| &diff.changes) {
-        writeln!(out, "{}", of_change(change)?)?;
+pub(super) fn json(out: &mut impl Write, reviewed: &Review) -> Result<()> {
+    for entry in reviewed.entries() {
+        serde_json::to_writer(&mut *out, &entry)?;
+        writeln!(out)?;
     }
     Ok(())
-}
-
-fn of_change(change: &Change) -> Result<Value> {
-    let mut line = serde_json::to_value(change)?;
-    if let Value::Object(fields) = &mut line {
-        fields.insert("type".to_owned(), "change".into());
-    }
-    Ok(line)
 }
 
 /// Findings by file, the worst first within each; then changes; then a line that sums up.
 pub(super) fn text(
     out: &mut impl Write,
     graph: &FeatureGraph,
-    findings: &[Diagnostic],
-    changes: Option<&GraphDiff>,
+    reviewed: &Review,
+    has_deployed: bool,
     has_colors: bool,
 ) -> Result<()> {
+    let findings = &reviewed.diagnostics;
     let mut by_file: BTreeMap<&str, Vec<&Diagnostic>> = BTreeMap::new();
     for finding in findings {
         by_file.entry(finding.file.as_deref().unwrap_or("")).or_default().push(finding);
@@ -55,9 +35,11 @@ pub(super) fn text(
         }
         writeln!(out)?;
     }
-    if let Some(changes) = changes {
+    if has_deployed && reviewed.changes.is_empty() {
+        writeln!(out, "nothing changes from the deployed graph\n")?;
+    } else if has_deployed {
         writeln!(out, "changes from the deployed graph")?;
-        for line in changes.to_string().lines() {
+        for line in reviewed.changes.to_string().lines() {
             writeln!(out, "  {line}")?;
         }
         writeln!(out)?;

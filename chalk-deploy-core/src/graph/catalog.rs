@@ -8,6 +8,7 @@ use super::FeatureGraph;
 use super::entry::{FeatureEntry, ResolverEntry};
 use super::proto::FeatureReference;
 use super::proto::feature_type::Kind;
+use super::validate::Lines;
 use super::values::ValueType;
 
 /// A feature by its place in [`Catalog::features`].
@@ -29,6 +30,8 @@ pub(super) struct Catalog<'g> {
     by_name: HashMap<(NamespaceId, &'g str), FeatureId>,
     by_attribute: HashMap<(NamespaceId, &'g str), FeatureId>,
     namespace_of: Vec<NamespaceId>,
+    /// Where the features stand.
+    pub(super) lines: Lines,
 }
 
 /// A namespace: a feature set, or a name that features use without one.
@@ -53,6 +56,7 @@ impl<'g> Catalog<'g> {
             by_name: HashMap::new(),
             by_attribute: HashMap::new(),
             namespace_of: Vec::new(),
+            lines: Lines::default(),
         };
         for set in &graph.graph().feature_sets {
             let id = catalog.namespace_or_new(&set.name);

@@ -167,35 +167,32 @@ impl Serialize for DiagnosticCode {
     }
 }
 
-/// Something found in a graph. Its texts are safe to show.
+/// Something found in a graph. Its texts are safe to show. As JSON it always has all fields: what is not known is
+/// null, empty text or an empty list.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Diagnostic {
-    /// What was found.
-    pub code: DiagnosticCode,
     /// How bad it is.
     pub severity: Severity,
+    /// What was found.
+    pub code: DiagnosticCode,
     /// What is wrong: lower case, no full stop.
     pub message: String,
     /// The full name of what it is about, or a file; empty when the message says it all.
-    #[serde(skip_serializing_if = "String::is_empty")]
     pub subject: String,
-    /// The file, relative to the project, when the graph knows it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub file: Option<String>,
-    /// The line, counted from 1, when the graph knows it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub line: Option<u32>,
     /// The full names that lead to it, each feature followed by the resolver or the expression that makes it from the
     /// next one. A cycle ends with the name that it begins with.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub chain: Vec<String>,
+    /// The file, relative to the project, when the graph knows it.
+    pub file: Option<String>,
+    /// The line, counted from 1, when the graph knows it.
+    pub line: Option<u32>,
 }
 
 /// Full names are cut at so many characters where they are shown.
 const LONGEST_NAME: usize = 200;
 /// Chains are cut at so many names where they are shown.
-const LONGEST_CHAIN: usize = 200;
+pub(super) const LONGEST_CHAIN: usize = 200;
 /// Messages are cut at so many characters where they are shown.
 const LONGEST_MESSAGE: usize = 500;
 
@@ -203,13 +200,13 @@ impl Diagnostic {
     /// A finding that must not be deployed.
     pub(super) fn error(code: DiagnosticCode, subject: &str, message: &str) -> Self {
         Self {
-            code,
             severity: Severity::Error,
+            code,
             message: text::line(message, LONGEST_MESSAGE),
             subject: shown_name(subject),
+            chain: Vec::new(),
             file: None,
             line: None,
-            chain: Vec::new(),
         }
     }
 

@@ -44,16 +44,9 @@ impl FeatureGraph {
     /// deep.
     pub fn decode(bytes: Bytes, project_directory: Option<&Path>) -> Result<Self> {
         check_outline(&bytes)?;
-        let decode = |bytes: &Bytes| Export::decode(bytes.clone()).map_err(|error| not_an_export().caused_by(error));
-        let mut export = decode(&bytes)?;
-        let rewritten = portable(&bytes, &export, project_directory);
-        let bytes = match rewritten.map_err(|error| not_an_export().caused_by(error))? {
-            None => bytes,
-            Some(bytes) => {
-                export = decode(&bytes)?;
-                bytes
-            }
-        };
+        let made = portable(&bytes, project_directory).map_err(|error| not_an_export().caused_by(error))?;
+        let bytes = made.unwrap_or(bytes);
+        let mut export = Export::decode(bytes.clone()).map_err(|error| not_an_export().caused_by(error))?;
         export.graph.get_or_insert_default();
         Ok(Self { digest: Digest::of(&bytes), bytes, export: Arc::new(export) })
     }

@@ -34,6 +34,11 @@ fn export_of(directory: &Path) -> Bytes {
     std::fs::read(directory.join("export.pb")).expect("an export, made by remake.sh").into()
 }
 
+/// The graph of a project.
+pub(super) fn graph_of_project(name: &str) -> FeatureGraph {
+    FeatureGraph::decode(export_of(&root().join(name)), None).expect("an export decodes")
+}
+
 /// The export without what it reports itself; nothing when there is no graph in it.
 fn silenced(bytes: &Bytes) -> Option<Bytes> {
     let mut export = Export::decode(bytes.clone()).expect("an export");
@@ -112,9 +117,8 @@ fn an_export_without_a_graph_that_keeps_quiet_about_it_is_refused() {
 
 #[test]
 fn findings_name_the_file_and_the_line_where_the_graph_knows_them() {
-    let (_, directory) = projects().into_iter().find(|(name, _)| name == "expression_type").expect("the project");
-    let found = validate(&FeatureGraph::decode(export_of(&directory), None).expect("an export"));
-    let source = std::fs::read_to_string(directory.join("main.py")).expect("the source");
+    let found = validate(&graph_of_project("expression_type"));
+    let source = std::fs::read_to_string(root().join("expression_type/main.py")).expect("the source");
     let line = source.lines().position(|line| line.contains("size: int")).expect("the feature") + 1;
     assert_eq!(found[0].file.as_deref(), Some("main.py"));
     assert_eq!(found[0].line, u32::try_from(line).ok());

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{Change, Diagnostic, FeatureGraph, GraphDiff, Severity, diff, validate};
+use super::{Change, Diagnostic, FeatureGraph, GraphDiff, Severity, Validation, diff};
 
 /// What is wrong with a graph, and what it changes.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -28,11 +28,6 @@ pub enum ReviewEntry<'r> {
 }
 
 impl Review {
-    /// A review of findings that were made apart, such as by a validation with other settings.
-    pub fn new(diagnostics: Vec<Diagnostic>, changes: GraphDiff) -> Self {
-        Self { diagnostics, changes }
-    }
-
     /// Whether the graph must not be deployed.
     pub fn has_errors(&self) -> bool {
         self.diagnostics.iter().any(|found| found.severity == Severity::Error)
@@ -45,14 +40,15 @@ impl Review {
     }
 }
 
-/// Validates a graph, and compares it with the deployed one if there is one.
-pub fn review(graph: &FeatureGraph, deployed: Option<&FeatureGraph>) -> Review {
+/// Validates a graph as the settings say, and compares it with the deployed one if there is one.
+pub fn review(graph: &FeatureGraph, deployed: Option<&FeatureGraph>, validation: Validation) -> Review {
     let changes = deployed.map(|deployed| diff(Some(deployed), graph)).unwrap_or_default();
-    Review::new(validate(graph), changes)
+    Review { diagnostics: validation.validate(graph), changes }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::projects::graph_of_project;
     use super::super::testing::{graph_of, input, scalar, small};
     use super::*;
 
@@ -62,7 +58,7 @@ mod tests {
         let graph = after.graph.get_or_insert_default();
         graph.feature_sets[0].features.push(scalar("name", false));
         graph.resolvers[0].inputs.push(input("nobody"));
-        let reviewed = review(&graph_of(&after), Some(&graph_of(&small())));
+        let reviewed = review(&graph_of(&after), Some(&graph_of(&small())), Validation::default());
         assert!(reviewed.has_errors());
         let lines: Vec<serde_json::Value> =
             reviewed.entries().map(|entry| serde_json::to_value(entry).expect("plain data")).collect();
@@ -79,8 +75,25 @@ mod tests {
     }
 
     #[test]
+    fn a_finding_has_all_fields_in_json_whatever_is_known() {
+        let reviewed = review(&graph_of_project("query_unknown"), None, Validation::default());
+        let line = serde_json::to_value(reviewed.entries().next().expect("a finding")).expect("plain data");
+        let fields: Vec<&str> = line.as_object().expect("an object").keys().map(String::as_str).collect();
+        assert_eq!(fields, ["chain", "code", "file", "line", "message", "severity", "subject", "type"]);
+    }
+
+    #[test]
+    fn what_a_cycle_among_resolvers_costs_is_a_setting_of_a_review_too() {
+        let cycle = graph_of_project("resolver_cycle");
+        assert!(review(&cycle, None, Validation::default()).has_errors());
+        let lowered = review(&cycle, None, Validation::default().resolver_cycles(Severity::Warning));
+        assert!(!lowered.has_errors());
+        assert_eq!(lowered.diagnostics.len(), 1, "it is still found");
+    }
+
+    #[test]
     fn without_a_deployed_graph_nothing_changes() {
-        let reviewed = review(&graph_of(&small()), None);
+        let reviewed = review(&graph_of(&small()), None, Validation::default());
         assert!(!reviewed.has_errors() && reviewed.changes.is_empty());
         assert_eq!(reviewed.entries().count(), reviewed.diagnostics.len());
     }

@@ -69,13 +69,11 @@ fn additions_and_removals_are_named() {
             graph.resolvers = vec![resolver("ages.guess_age")];
             graph.resolvers[0].inputs.push(input("name"));
             graph.named_queries.clear();
-            graph
-                .database_sources_v2
-                .push(DatabaseSource {
-                    source_type: "postgres".to_owned(),
-                    name: "pg".to_owned(),
-                    ..DatabaseSource::default()
-                });
+            graph.database_sources_v2.push(DatabaseSource {
+                source_type: "postgres".to_owned(),
+                name: "pg".to_owned(),
+                ..DatabaseSource::default()
+            });
             export.crons.push(CronQuery { name: "nightly".to_owned(), ..CronQuery::default() });
         }),
         [

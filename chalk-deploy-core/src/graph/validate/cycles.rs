@@ -58,11 +58,10 @@ fn resolvers(
     severity: Severity,
     found: &mut Vec<Diagnostic>,
 ) {
-    let mut closure = Closure::of(production, true);
-    closure.add(production.keys());
     let features = FeatureId::try_from(production.features()).unwrap_or(FeatureId::MAX);
-    let given: Vec<Thing> = (0..features).filter(|feature| production.makers(*feature).is_empty()).collect();
-    closure.add(&given);
+    let mut given: Vec<Thing> = (0..features).filter(|feature| production.makers(*feature).is_empty()).collect();
+    given.extend_from_slice(production.keys());
+    let closure = Closure::of(production, true, &given);
     let blocked: Vec<FeatureId> = (0..features).filter(|feature| !closure.has(*feature)).collect();
     if blocked.is_empty() {
         return;

@@ -19,7 +19,7 @@ pub(super) fn check(catalog: &Catalog<'_>, found: &mut Vec<Diagnostic>) {
         if value.conversion_to(of_feature) != Conversion::Whole {
             let message = format!("the default value is of type {value}, and the feature of type {of_feature}");
             let finding = Diagnostic::error(DiagnosticCode::DefaultType, &feature.full_name(), &message);
-            found.push(at_feature(finding, *feature));
+            found.push(at_feature(finding, catalog, *feature));
         }
     }
 }

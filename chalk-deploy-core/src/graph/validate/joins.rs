@@ -17,7 +17,7 @@ pub(super) fn check(catalog: &Catalog<'_>, found: &mut Vec<Diagnostic>) {
             _ => continue,
         };
         let mut add = |code, message: &str| {
-            found.push(at_feature(Diagnostic::error(code, &feature.full_name(), message), *feature));
+            found.push(at_feature(Diagnostic::error(code, &feature.full_name(), message), catalog, *feature));
         };
         if !catalog.namespace(foreign).is_some_and(|foreign| catalog.has_set(foreign)) {
             add(DiagnosticCode::JoinUnknown, &format!("the {word} leads to `{foreign}`, which is no feature class"));

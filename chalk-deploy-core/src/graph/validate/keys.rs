@@ -15,7 +15,7 @@ pub(super) fn check(catalog: &Catalog<'_>, found: &mut Vec<Diagnostic>) {
         if !value_type.can_be_a_key() {
             let message = format!("the primary feature is of type {value_type}; a key is an integer or a string");
             let finding = Diagnostic::error(DiagnosticCode::PrimaryType, &feature.full_name(), &message);
-            found.push(at_feature(finding, *feature));
+            found.push(at_feature(finding, catalog, *feature));
         }
     }
 }

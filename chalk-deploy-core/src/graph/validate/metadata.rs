@@ -36,7 +36,7 @@ pub(super) fn check(catalog: &Catalog<'_>, found: &mut Vec<Diagnostic>) {
                 continue;
             }
             missing(&features, present, &feature.full_name(), "feature", found, |finding| {
-                at_feature(finding, *feature)
+                at_feature(finding, catalog, *feature)
             });
         }
     }

@@ -36,6 +36,7 @@ use super::catalog::Catalog;
 use super::{Diagnostic, FeatureGraph, Severity};
 use crate::{Error, ErrorCode, Result};
 use expressions::Expressions;
+pub(super) use places::Lines;
 use production::Production;
 
 /// So many errors are named in the sentence of [`check`].

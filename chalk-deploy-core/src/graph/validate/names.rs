@@ -41,7 +41,7 @@ fn namespaces(catalog: &Catalog<'_>, found: &mut Vec<Diagnostic>) {
             let message =
                 format!("the feature stands in the feature class `{}`, which is another one", feature.set().name);
             let finding = Diagnostic::error(DiagnosticCode::NamespaceConflict, &feature.full_name(), &message);
-            found.push(at_feature(finding, *feature));
+            found.push(at_feature(finding, catalog, *feature));
         }
     }
 }
@@ -66,7 +66,7 @@ fn features(catalog: &Catalog<'_>, found: &mut Vec<Diagnostic>) {
             message = format!("{} features have this name ({}); each needs its own", features.len(), named.join(", "));
         }
         let finding = Diagnostic::error(DiagnosticCode::DuplicateFeature, &last.full_name(), &message);
-        found.push(at_feature(finding, *last));
+        found.push(at_feature(finding, catalog, *last));
     }
 }
 
@@ -125,7 +125,7 @@ fn protected(catalog: &Catalog<'_>, found: &mut Vec<Diagnostic>) {
         if is_protected(feature.name()) && !of_the_platform {
             let message = "names of features that begin with `__` or `_chalk` are the platform's; rename the feature";
             let finding = Diagnostic::error(DiagnosticCode::NameProtected, &feature.full_name(), message);
-            found.push(at_feature(finding, *feature));
+            found.push(at_feature(finding, catalog, *feature));
         }
     }
 }

@@ -1,5 +1,8 @@
 //! Where definitions stand.
 
+use std::cell::RefCell;
+use std::collections::HashMap;
+
 use super::super::Diagnostic;
 use super::super::catalog::{Catalog, FeatureId};
 use super::super::entry::{FeatureEntry, ResolverEntry};
@@ -16,9 +19,9 @@ pub(super) fn in_set(finding: Diagnostic, set: &FeatureSet) -> Diagnostic {
 
 /// Where a feature stands: its line in the source of its class, which the graph holds; else where its expression
 /// stands; else where the class does.
-pub(super) fn at_feature(finding: Diagnostic, feature: FeatureEntry<'_>) -> Diagnostic {
+pub(super) fn at_feature(finding: Diagnostic, catalog: &Catalog<'_>, feature: FeatureEntry<'_>) -> Diagnostic {
     let set = feature.set();
-    if let Some(line) = line_in_class(set, feature.attribute_name()) {
+    if let Some(line) = catalog.lines.of(feature) {
         let file = set.source_file_reference.as_ref().map_or("", |place| place.file_name.as_str());
         return finding.at(file, Some(line));
     }
@@ -33,7 +36,7 @@ pub(super) fn at_feature(finding: Diagnostic, feature: FeatureEntry<'_>) -> Diag
 /// Where a feature of the catalog stands.
 pub(super) fn at(finding: Diagnostic, catalog: &Catalog<'_>, feature: FeatureId) -> Diagnostic {
     match catalog.feature(feature) {
-        Some(feature) => at_feature(finding, feature),
+        Some(feature) => at_feature(finding, catalog, feature),
         None => finding,
     }
 }
@@ -61,18 +64,40 @@ pub(super) fn one_based(position: Option<Position>) -> Option<u32> {
     position?.line.and_then(|line| u32::try_from(line).ok()?.checked_add(1))
 }
 
-/// The line of an attribute in the source of a class. The reference points to the line with `class`, and the source
+/// The lines of attributes in the sources of classes. A source is read once, and only when something is found in it: a
+/// class may have as many findings as lines.
+#[derive(Debug, Default)]
+pub(in crate::graph) struct Lines(RefCell<HashMap<usize, HashMap<String, u32>>>);
+
+impl Lines {
+    fn of(&self, feature: FeatureEntry<'_>) -> Option<u32> {
+        let set = feature.set();
+        // Two sets may share a name, but no place in memory.
+        let mut known = self.0.borrow_mut();
+        let lines = known.entry(std::ptr::from_ref(set).addr()).or_insert_with(|| lines_of(set));
+        lines.get(feature.attribute_name()).copied()
+    }
+}
+
+/// The line of each attribute in the source of a class. The reference points to the line with `class`, and the source
 /// begins with the decorators above it.
-fn line_in_class(set: &FeatureSet, attribute: &str) -> Option<u32> {
-    let place = set.source_file_reference.as_ref()?;
-    let of_class = first_line(place)?;
-    let mut lines = (0_u32..).zip(place.code.as_deref()?.lines());
-    let (class, _) = lines.find(|(_, line)| line.starts_with("class "))?;
-    let (found, _) = lines.find(|(_, line)| {
-        let rest = line.trim_start().strip_prefix(attribute);
-        rest.is_some_and(|rest| rest.trim_start().starts_with([':', '=']))
-    })?;
-    of_class.checked_add(found.checked_sub(class)?)
+fn lines_of(set: &FeatureSet) -> HashMap<String, u32> {
+    let mut found = HashMap::new();
+    let Some(place) = &set.source_file_reference else { return found };
+    let (Some(of_class), Some(code)) = (first_line(place), place.code.as_deref()) else { return found };
+    let from_class = code.lines().skip_while(|line| !line.starts_with("class "));
+    for (offset, line) in (0..).zip(from_class).skip(1) {
+        let line = line.trim_start();
+        let end = line.find(|symbol: char| !symbol.is_alphanumeric() && symbol != '_').unwrap_or(line.len());
+        let (attribute, rest) = line.split_at(end);
+        if !attribute.is_empty()
+            && rest.trim_start().starts_with([':', '='])
+            && let Some(line) = of_class.checked_add(offset)
+        {
+            found.entry(attribute.to_owned()).or_insert(line);
+        }
+    }
+    found
 }
 
 #[cfg(test)]
@@ -93,9 +118,10 @@ mod tests {
             ..FeatureSet::default()
         };
         // The class stands on line 10.
-        assert_eq!(line_in_class(&set, "identity"), Some(11));
-        assert_eq!(line_in_class(&set, "id"), Some(12));
-        assert_eq!(line_in_class(&set, "id2"), Some(13));
-        assert_eq!(line_in_class(&set, "tags"), None);
+        let lines = lines_of(&set);
+        assert_eq!(lines.get("identity"), Some(&11));
+        assert_eq!(lines.get("id"), Some(&12));
+        assert_eq!(lines.get("id2"), Some(&13));
+        assert_eq!(lines.get("tags"), None);
     }
 }

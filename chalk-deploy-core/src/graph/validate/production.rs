@@ -58,6 +58,8 @@ pub(super) struct Production {
     rules: Vec<Rule>,
     waiting: Table,
     makers: Table,
+    /// The rules that make a thing, with those that are none for people.
+    all_makers: Table,
     /// What is always there: the platform makes it.
     always: Vec<Thing>,
     defaults: Vec<Thing>,
@@ -120,6 +122,7 @@ impl Production {
         let things = features + catalog.namespaces().len();
         let numbered = || (0..).zip(&rules);
         let waiting = Table::of(things, numbered().map(|(id, rule)| (id, rule.needs.as_slice())));
+        let all_makers = Table::of(things, numbered().map(|(id, rule)| (id, rule.makes.as_slice())));
         let makers = numbered().filter(|(_, rule)| !matches!(rule.maker, Maker::Crossing(_) | Maker::All));
         let makers = Table::of(things, makers.map(|(id, rule)| (id, rule.makes.as_slice())));
         let which = |test: fn(&Kind) -> bool| {
@@ -131,6 +134,7 @@ impl Production {
             things,
             waiting,
             makers,
+            all_makers,
             always: (0..)
                 .zip(&catalog.features)
                 .filter(|(_, feature)| {
@@ -396,27 +400,39 @@ pub(super) struct Closure<'p> {
     produced: Vec<bool>,
     /// For each rule, how much of what it needs is not there.
     missing: Vec<u32>,
+    /// For each rule, the last question that it could have a part in the answer of.
+    asked: Vec<u32>,
+    /// Questions are counted from 1. Number 0 is no question: all rules have a part in it.
+    question: u32,
     /// How much was looked at.
     work: u64,
 }
 
+/// What an answer made new, to be taken back.
+#[derive(Debug)]
+pub(super) struct New(Vec<Thing>);
+
 impl<'p> Closure<'p> {
-    /// What follows from nothing but what the platform makes.
-    pub(super) fn of(production: &'p Production, assumes_rows: bool) -> Self {
+    /// What follows from nothing but what the platform makes, and from what is always given.
+    pub(super) fn of(production: &'p Production, assumes_rows: bool, given: &[Thing]) -> Self {
         let missing = production.rules.iter().map(|rule| u32::try_from(rule.needs.len()).unwrap_or(u32::MAX));
         let mut closure = Self {
             production,
             assumes_rows,
             produced: vec![false; production.things],
             missing: missing.collect(),
+            asked: vec![0; production.rules.len()],
+            question: 0,
             work: 0,
         };
         let mut log = Vec::new();
         for rule in (0..).zip(&production.rules).filter(|(_, rule)| rule.needs.is_empty()).map(|(id, _)| id) {
             closure.fire(rule, &mut log);
         }
+        for thing in production.always.iter().chain(given) {
+            closure.produce(*thing, &mut log);
+        }
         closure.follow(log);
-        closure.add(&production.always);
         closure
     }
 
@@ -428,27 +444,56 @@ impl<'p> Closure<'p> {
         self.work
     }
 
-    /// Adds what is given, and returns everything that is new by it.
-    pub(super) fn add(&mut self, given: &[Thing]) -> Vec<Thing> {
+    /// Adds what is given, and follows it as far as it can lead to what is wanted. For all that what is wanted may be
+    /// made of, `has` is right from here on; for other things it may be that something would follow, and is not said.
+    pub(super) fn ask(&mut self, given: &[Thing], wanted: impl IntoIterator<Item = Thing>) -> New {
         let mut log = Vec::new();
         for thing in given {
             self.produce(*thing, &mut log);
         }
-        self.follow(log)
+        self.question += 1;
+        self.look_back(wanted);
+        New(self.follow(log))
     }
 
-    /// Takes back what an `add` made new, the last one first.
-    pub(super) fn take_back(&mut self, new: &[Thing]) {
-        for thing in new {
+    /// Takes an answer back: the last one that was not taken back.
+    pub(super) fn take_back(&mut self, new: &New) {
+        let production = self.production;
+        for thing in &new.0 {
             if let Some(produced) = self.produced.get_mut(*thing as usize) {
                 *produced = false;
             }
-            for rule in self.production.waiting.at(*thing) {
-                if let Some(missing) = self.missing.get_mut(*rule as usize) {
+            for rule in production.waiting.at(*thing) {
+                if self.has_a_part(*rule)
+                    && let Some(missing) = self.missing.get_mut(*rule as usize)
+                {
                     *missing += 1;
                 }
             }
         }
+    }
+
+    /// Marks all rules that can have a part in making these things of what is there.
+    fn look_back(&mut self, wanted: impl IntoIterator<Item = Thing>) {
+        let production = self.production;
+        let mut open: Vec<Thing> = wanted.into_iter().collect();
+        while let Some(thing) = open.pop() {
+            if self.has(thing) {
+                continue;
+            }
+            for rule in production.all_makers.at(thing) {
+                self.work += 1;
+                if let Some(asked) = self.asked.get_mut(*rule as usize)
+                    && std::mem::replace(asked, self.question) != self.question
+                {
+                    open.extend_from_slice(production.needs(*rule));
+                }
+            }
+        }
+    }
+
+    fn has_a_part(&self, rule: RuleId) -> bool {
+        self.asked.get(rule as usize) == Some(&self.question)
     }
 
     fn produce(&mut self, thing: Thing, log: &mut Vec<Thing>) {
@@ -478,6 +523,9 @@ impl<'p> Closure<'p> {
             next += 1;
             for rule in production.waiting.at(thing) {
                 self.work += 1;
+                if !self.has_a_part(*rule) {
+                    continue;
+                }
                 let Some(missing) = self.missing.get_mut(*rule as usize) else { continue };
                 *missing = missing.saturating_sub(1);
                 if *missing == 0 {

@@ -30,7 +30,7 @@ pub(super) fn check(catalog: &Catalog<'_>, found: &mut Vec<Diagnostic>) {
         }
     }
     for feature in &catalog.features {
-        durations(*feature, found);
+        durations(catalog, *feature, found);
     }
     for set in &catalog.graph.graph().feature_sets {
         let defect = set.max_staleness_duration.as_ref().and_then(|staleness| defect_of_duration(staleness, 0));
@@ -81,7 +81,7 @@ fn resolvers(catalog: &Catalog<'_>, found: &mut Vec<Diagnostic>) {
     }
 }
 
-fn durations(feature: FeatureEntry<'_>, found: &mut Vec<Diagnostic>) {
+fn durations(catalog: &Catalog<'_>, feature: FeatureEntry<'_>, found: &mut Vec<Diagnostic>) {
     let named = match feature.definition() {
         Kind::Scalar(scalar) => {
             [("max_staleness", scalar.max_staleness_duration), ("offline_ttl", scalar.offline_ttl_duration)]
@@ -98,7 +98,7 @@ fn durations(feature: FeatureEntry<'_>, found: &mut Vec<Diagnostic>) {
         if let Some(defect) = duration.as_ref().and_then(|duration| defect_of_duration(duration, least)) {
             let message = format!("the {name} of the feature {defect}");
             let finding = Diagnostic::error(DiagnosticCode::DurationInvalid, &feature.full_name(), &message);
-            found.push(at_feature(finding, feature));
+            found.push(at_feature(finding, catalog, feature));
         }
     }
 }

@@ -22,7 +22,7 @@ pub(super) fn check(catalog: &Catalog<'_>, found: &mut Vec<Diagnostic>) {
             let message = "the feature is loaded into the online store and has no max_staleness, so that a loaded value is \
                            stale at once";
             let finding = Diagnostic::error(DiagnosticCode::StalenessMissing, &feature.full_name(), message);
-            found.push(at_feature(finding, *feature));
+            found.push(at_feature(finding, catalog, *feature));
         }
     }
 }

@@ -31,7 +31,7 @@ pub(super) fn check(catalog: &Catalog<'_>, production: &Production, found: &mut 
             let message =
                 "nothing produces the feature: no resolver, no expression, no default and no named query's input";
             let finding = Diagnostic::warning(DiagnosticCode::FeatureUnreachable, &feature.full_name(), message);
-            found.push(at_feature(finding, *feature));
+            found.push(at_feature(finding, catalog, *feature));
         }
     }
 }

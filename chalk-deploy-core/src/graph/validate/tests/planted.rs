@@ -3,7 +3,6 @@
 use prost::Message as _;
 
 use super::*;
-use crate::graph::FeatureGraph;
 use crate::graph::proto::feature_type::Kind;
 use crate::graph::proto::{
     ChalkError, CronAggregateBackfill, CronQuery, Duration, FeatureReference, FeatureType, HasManyFeatureType,
@@ -268,8 +267,7 @@ fn durations_and_schedules_out_of_range_are_found_wherever_they_stand() {
 #[test]
 fn a_cycle_among_resolvers_can_be_lowered_and_one_among_expressions_cannot() {
     let severities = |name: &str| {
-        let file = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/projects").join(name).join("export.pb");
-        let graph = FeatureGraph::decode(std::fs::read(file).expect("an export").into(), None).expect("an export");
+        let graph = crate::graph::projects::graph_of_project(name);
         let lowered = Validation::default().resolver_cycles(Severity::Warning);
         assert_eq!(lowered.check(&graph).is_ok(), name == "resolver_cycle");
         lowered.validate(&graph).iter().map(|finding| finding.severity).collect::<Vec<_>>()
