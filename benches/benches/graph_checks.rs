@@ -184,11 +184,11 @@ fn feature_class(class: usize) -> FeatureSet {
             })),
         }
     });
-    let code: String = (0..FEATURES).map(|feature| format!("    {}: int\n", feature_name(feature))).collect();
+    let attributes: Vec<String> = (0..FEATURES).map(|feature| format!("    {}: int\n", feature_name(feature))).collect();
     FeatureSet {
         features: features.collect(),
         source_file_reference: Some(SourceFileReference {
-            code: Some(format!("@features\nclass Class{class}:\n{code}")),
+            code: Some(format!("@features\nclass Class{class}:\n{}", attributes.concat())),
             file_name: format!("/home/ada/shop/features/{name}.py"),
             ..SourceFileReference::default()
         }),

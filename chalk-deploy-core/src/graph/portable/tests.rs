@@ -113,6 +113,7 @@ fn fields_that_this_library_does_not_know_keep_their_bytes_and_their_place() {
 
 #[test]
 fn a_root_is_read_off_wherever_the_export_names_a_module_and_its_file_and_off_files_alone() {
+    type Plant = fn(&mut Export, Option<FunctionReference>, String);
     let function = || {
         Some(FunctionReference {
             module: "pkg.a".to_owned(),
@@ -121,7 +122,7 @@ fn a_root_is_read_off_wherever_the_export_names_a_module_and_its_file_and_off_fi
         })
     };
     let file = || "/srv/shop/b.py".to_owned();
-    let places: [(&str, fn(&mut Export, Option<FunctionReference>, String)); 11] = [
+    let places: [(&str, Plant); 11] = [
         ("a resolver", |export, function, _| {
             export.graph.get_or_insert_default().resolvers[0].function = function;
         }),
@@ -147,7 +148,7 @@ fn a_root_is_read_off_wherever_the_export_names_a_module_and_its_file_and_off_fi
         }),
         ("a failed import", |export, function, _| {
             let FunctionReference { module, file_name, .. } = function.expect("one");
-            export.failed.push(FailedImport { module, file_name, ..FailedImport::default() });
+            export.failed.push(FailedImport { file_name, module, ..FailedImport::default() });
         }),
         ("the path of a class", |export, _, file| {
             export.graph.get_or_insert_default().feature_sets[0].class_path = Some(file);
