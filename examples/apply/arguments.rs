@@ -54,8 +54,8 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "FILE")]
     pub(super) graph: Option<PathBuf>,
 
-    /// Do not ask before a changed feature graph is deployed
-    #[arg(long)]
+    /// Do not ask before a changed feature graph is deployed, whatever its changes risk
+    #[arg(long, short = 'y', visible_alias = "yes")]
     pub(super) force: bool,
 
     /// Wait for the end (the default)

@@ -110,7 +110,12 @@ impl Dependencies {
     /// The work is bounded, [`SHORTEST_CYCLE_STEPS`](Self::SHORTEST_CYCLE_STEPS): in a large component where no short
     /// cycle lies near its first nodes, the cycle is a true one and not always the shortest.
     pub fn shortest_cycle(&self, component: &[u32]) -> Vec<u32> {
-        shortest::cycle(self, component, Self::SHORTEST_CYCLE_STEPS)
+        self.shortest_cycle_within(component, &mut { Self::SHORTEST_CYCLE_STEPS })
+    }
+
+    /// The same, with as many steps as are left of those for several components.
+    pub(super) fn shortest_cycle_within(&self, component: &[u32], steps: &mut usize) -> Vec<u32> {
+        shortest::cycle(self, component, steps)
     }
 
     /// How many edges [`shortest_cycle`](Self::shortest_cycle) follows, beyond those that the first cycle takes.

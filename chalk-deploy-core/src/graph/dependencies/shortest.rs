@@ -9,8 +9,9 @@ use super::Dependencies;
 /// Nobody, as a node.
 const NONE: u32 = u32::MAX;
 
-/// The shortest cycle among these nodes. After the first cycle no more than `steps` edges are followed.
-pub(super) fn cycle(graph: &Dependencies, component: &[u32], steps: usize) -> Vec<u32> {
+/// The shortest cycle among these nodes. After the first cycle no more than `steps` edges are followed; what is left of
+/// them is there afterwards.
+pub(super) fn cycle(graph: &Dependencies, component: &[u32], steps: &mut usize) -> Vec<u32> {
     let mut names: Vec<u32> = component.iter().copied().filter(|node| (*node as usize) < graph.nodes()).collect();
     names.sort_unstable();
     names.dedup();
@@ -19,23 +20,21 @@ pub(super) fn cycle(graph: &Dependencies, component: &[u32], steps: usize) -> Ve
     }
     let mut search = Search::new(graph, &names);
     let mut shortest: Vec<u32> = Vec::new();
-    let mut left = steps;
     for node in (0_u32..).take(names.len()) {
         // Nothing is shorter than two nodes when no node has an edge to itself.
-        if shortest.len() == 2 || (left == 0 && !shortest.is_empty()) {
+        if shortest.len() == 2 || (*steps == 0 && !shortest.is_empty()) {
             break;
         }
         if search.is_gone[node as usize] {
             continue;
         }
         // Until there is a cycle, there is no limit: in a component, the first search finds one.
-        let (mut limit, most) = if shortest.is_empty() { (usize::MAX, usize::MAX) } else { (left, shortest.len() - 1) };
+        let (mut limit, most) =
+            if shortest.is_empty() { (usize::MAX, usize::MAX) } else { (*steps, shortest.len() - 1) };
         if let Some(found) = search.through(node, most, &mut limit) {
             shortest = found;
         }
-        if limit < left {
-            left = limit;
-        }
+        *steps = limit.min(*steps);
         search.take_away(node);
     }
     let mut cycle: Vec<u32> = shortest.into_iter().filter_map(|node| names.get(node as usize).copied()).collect();

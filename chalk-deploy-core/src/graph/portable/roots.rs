@@ -3,7 +3,7 @@
 //! The root is the directory given, where it fits; but an export may come from another machine, so roots are also read
 //! off pairs of a module's name and its file: module `a.b` in `/x/y/a/b.py` says `/x/y`.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
 use super::outline::{Function, Graph, Outline};
@@ -161,12 +161,12 @@ fn given(project_directory: Option<&Path>) -> Vec<String> {
 /// the project lies.
 fn deduced(export: &Outline) -> Vec<String> {
     let functions = functions(export.graph.as_ref());
-    let pairs: BTreeSet<(&str, &str)> = functions
+    let pairs: HashSet<(&str, &str)> = functions
         .iter()
         .map(|function| (function.module.as_str(), function.file_name.as_str()))
         .chain(export.failed.iter().map(|failed| (failed.module.as_str(), failed.file_name.as_str())))
         .collect();
-    let mut votes: BTreeMap<String, usize> = BTreeMap::new();
+    let mut votes: HashMap<String, usize> = HashMap::new();
     for (module, file) in pairs {
         if let Some(root) = root_of(module, file) {
             *votes.entry(root).or_default() += 1;

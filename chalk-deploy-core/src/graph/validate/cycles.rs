@@ -8,8 +8,9 @@
 use super::super::catalog::{Catalog, FeatureId};
 use super::super::dependencies::Dependencies;
 use super::super::{Diagnostic, DiagnosticCode, Severity};
+use super::closure::Closure;
 use super::places;
-use super::production::{Closure, Maker, Production, RuleId, Thing};
+use super::production::{Maker, Production, RuleId, Thing};
 
 pub(super) fn check(catalog: &Catalog<'_>, production: &Production, severity: Severity, found: &mut Vec<Diagnostic>) {
     let components = expressions(catalog, production, found);
@@ -28,13 +29,14 @@ fn expressions(catalog: &Catalog<'_>, production: &Production, found: &mut Vec<D
     let dependencies = builder.build();
     let order = dependencies.topological_order();
     let mut component_of = vec![None; production.features()];
+    let mut steps = Dependencies::SHORTEST_CYCLE_STEPS;
     for (number, component) in (0..).zip(dependencies.cycles(&order)) {
         for feature in &component {
             if let Some(of) = component_of.get_mut(*feature as usize) {
                 *of = Some(number);
             }
         }
-        let cycle = shortest_cycle(&dependencies, &component);
+        let cycle = shortest_cycle(&dependencies, &component, &mut steps);
         let Some(first) = cycle.first().copied() else { continue };
         let chain = cycle.iter().flat_map(|feature| {
             let name = catalog.full_name(*feature);
@@ -93,6 +95,7 @@ fn resolvers(
     }
     let dependencies = builder.build();
     let order = dependencies.topological_order();
+    let mut steps = Dependencies::SHORTEST_CYCLE_STEPS;
     for component in dependencies.cycles(&order) {
         let is_inside = |rule: &RuleId| component.binary_search(&node(*rule)).is_ok();
         // A feature that another rule would make, were that not held up by another cycle, is that cycle's finding.
@@ -100,7 +103,7 @@ fn resolvers(
         if !of_component.all(|feature| production.makers(*feature).iter().all(is_inside)) {
             continue;
         }
-        let cycle = shortest_cycle(&dependencies, &component);
+        let cycle = shortest_cycle(&dependencies, &component, &mut steps);
         found.extend(resolver_cycle(catalog, production, &cycle, features, severity));
     }
 }
@@ -140,8 +143,8 @@ fn rules(production: &Production) -> std::ops::Range<RuleId> {
 }
 
 /// The shortest cycle of a component, the smallest node first. The component becomes a graph of its own, so that a graph
-/// with very many small cycles costs no more than its size.
-fn shortest_cycle(dependencies: &Dependencies, component: &[u32]) -> Vec<u32> {
+/// with very many small cycles costs no more than its size; the steps are shared by all of them.
+fn shortest_cycle(dependencies: &Dependencies, component: &[u32], steps: &mut usize) -> Vec<u32> {
     let mut builder = Dependencies::builder(component.len());
     for (from, node) in (0..).zip(component) {
         for target in dependencies.successors(*node) {
@@ -152,6 +155,6 @@ fn shortest_cycle(dependencies: &Dependencies, component: &[u32]) -> Vec<u32> {
         }
     }
     let of_component: Vec<u32> = (0..).zip(component).map(|(number, _)| number).collect();
-    let cycle = builder.build().shortest_cycle(&of_component);
+    let cycle = builder.build().shortest_cycle_within(&of_component, steps);
     cycle.into_iter().filter_map(|number| component.get(number as usize).copied()).collect()
 }

@@ -13,8 +13,9 @@
 //! - [`joins`], [`expressions`], [`defaults`]: names and types;
 //! - [`resolver_inputs`], [`resolver_outputs`];
 //! - [`schedules`]: crontab lines and durations;
-//! - [`cycles`], [`queries`], [`unproduced`]: what can be produced from what ([`production`]).
+//! - [`cycles`], [`queries`], [`unproduced`]: what can be produced from what ([`production`], [`closure`]).
 
+mod closure;
 mod cycles;
 mod defaults;
 mod expressions;

@@ -7,8 +7,9 @@ use super::super::catalog::{Catalog, FeatureId, PLATFORM_NAMESPACE};
 use super::super::diagnostic::LONGEST_CHAIN;
 use super::super::proto::NamedQuery;
 use super::super::{Diagnostic, DiagnosticCode, Severity};
+use super::closure::Closure;
 use super::places::at_query;
-use super::production::{Closure, Production, RuleId, Thing};
+use super::production::{Production, RuleId, Thing};
 
 /// When following what queries are given has looked at so many things, the rest is not checked. A query of a real graph
 /// takes some thousand.

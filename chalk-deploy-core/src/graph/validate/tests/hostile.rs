@@ -146,6 +146,52 @@ fn references_within_references_are_followed_to_the_last() {
     assert_eq!(refused.code(), ErrorCode::GraphUndecodable);
 }
 
+#[test]
+fn as_many_findings_as_lines_in_one_class_are_placed_in_a_moment() {
+    const FEATURES: usize = 20_000;
+    let mut export = small();
+    let graph = export.graph.get_or_insert_default();
+    let set = &mut graph.feature_sets[0];
+    set.features.extend((0..FEATURES).map(|feature| scalar(&format!("f{feature}"), false)));
+    let attributes: Vec<String> = (0..FEATURES).map(|feature| format!("    f{feature}: int\n")).collect();
+    let start = crate::graph::proto::Position { line: Some(4), character: None };
+    set.source_file_reference = Some(crate::graph::proto::SourceFileReference {
+        range: Some(crate::graph::proto::Range { start: Some(start), end: None }),
+        code: Some(format!("@features\nclass User:\n{}", attributes.concat())),
+        file_name: "users.py".to_owned(),
+    });
+    let found = validate(&graph_of(&export));
+    assert_eq!(found.len(), FEATURES);
+    let last = found.last().expect("a finding");
+    assert_eq!((last.subject.as_str(), last.line), ("user.f19999", Some(5 + 20_000)));
+}
+
+#[test]
+fn a_query_for_every_link_of_a_long_chain_is_explained_within_bounds() {
+    const LINKS: usize = 1_500;
+    let mut export = small();
+    let graph = export.graph.get_or_insert_default();
+    let name = |link: usize| format!("f{link}");
+    for link in 0..LINKS {
+        let mut feature = scalar(&name(link), false);
+        if let Some(crate::graph::proto::feature_type::Kind::Scalar(feature)) = &mut feature.kind
+            && link > 0
+        {
+            feature.expression = Some(own(&name(link - 1)).into());
+        }
+        graph.feature_sets[0].features.push(feature);
+    }
+    graph.named_queries[0].output = (0..LINKS).map(|link| format!("user.{}", name(link))).collect();
+    let found = validate(&graph_of(&export));
+    let errors: Vec<_> = found.iter().filter(|finding| finding.code.as_str() == "QUERY_UNPRODUCIBLE").collect();
+    assert_eq!(errors.len(), LINKS, "every one is named");
+    assert!(errors.iter().all(|finding| finding.chain.last().is_some_and(|last| last == "user.f0")));
+    let longest = errors.last().expect("an error");
+    assert_eq!(longest.chain, ["user.f1499", "... 2997 more", "user.f0"]);
+    let names: usize = errors.iter().map(|finding| finding.chain.len()).sum();
+    assert!(names < 210_000, "{names}");
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
 
