@@ -230,6 +230,14 @@ mod tests {
     }
 
     #[test]
+    fn the_question_can_be_answered_on_the_command_line_in_the_words_that_people_try() {
+        for flag in ["--force", "--yes", "-y"] {
+            let Ok(Asked::Run(arguments)) = read(&["dir", flag]) else { panic!("{flag} is a flag") };
+            assert!(arguments.force, "{flag}");
+        }
+    }
+
+    #[test]
     fn the_defaults_are_to_wait_and_to_promote_with_the_state_beside_the_caller() {
         let Ok(Asked::Run(arguments)) = read(&["dir"]) else { panic!("a directory is all that is needed") };
         assert_eq!(arguments.state, PathBuf::from("./.chalk-deploy"));
