@@ -30,6 +30,12 @@ pub(in super::super) struct ServiceEndpoints {
     known: usize,
 }
 
+impl ServiceEndpoints {
+    pub(in super::super) const fn is_empty(&self) -> bool {
+        self.known == 0
+    }
+}
+
 /// The services of a cluster.
 #[derive(Debug)]
 pub(super) struct Services {
@@ -51,7 +57,7 @@ impl Services {
 
     /// Whether a service has any endpoint, ready or not.
     pub(super) fn has_endpoints(&self, name: &ObjectName) -> bool {
-        self.endpoints.get(name).is_some_and(|endpoints| endpoints.known > 0)
+        self.endpoints.get(name).is_some_and(|endpoints| !endpoints.is_empty())
     }
 
     pub(super) fn endpoints(self) -> BTreeMap<ObjectName, Arc<ServiceEndpoints>> {
