@@ -30,7 +30,6 @@ const CLIENT: HeaderValue = HeaderValue::from_static("127.0.0.1");
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-const ORIGINAL_PATH: HeaderName = HeaderName::from_static("x-envoy-original-path");
 const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 
 /// What concerns one connection only, and is not passed on (RFC 9110, section 7.6.1).
@@ -101,17 +100,12 @@ async fn route(
         Action::Answer(status) => (plain(*status, ""), AnsweredBy::InvalidRule),
         Action::Redirect(wanted) => {
             let port = found.route.listener_port;
-            let location = wanted.location(&without_port(&host), port, &with_query(&path), matched);
+            let location = wanted.location(&host, port, &with_query(&path), matched);
             (redirect(wanted.status, &location), AnsweredBy::Redirect)
         }
         Action::Forward(backends) => {
             let target = match &rule.rewrite.path {
-                Some(rewrite) => {
-                    if let Ok(original) = HeaderValue::from_str(&with_query(&path)) {
-                        parts.headers.insert(ORIGINAL_PATH, original);
-                    }
-                    rewrite.apply(&path, matched)
-                }
+                Some(rewrite) => rewrite.apply(&path, matched),
                 None => path.clone(),
             };
             match with_query(&target).parse::<Uri>() {

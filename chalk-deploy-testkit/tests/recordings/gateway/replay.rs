@@ -123,12 +123,14 @@ pub(super) struct Difference<'a> {
     pub(super) path: String,
     pub(super) real: Value,
     pub(super) simulated: Value,
+    /// All answers that the simulated gateway gave to the probe.
+    pub(super) answers: Vec<Value>,
 }
 
 fn compare<'a>(recorded: &'a Sequence, replayed: &Sequence) -> Vec<Difference<'a>> {
     let mut differences = Vec::new();
     for (step, (left, right)) in recorded.steps.iter().zip(&replayed.steps).enumerate() {
-        let mut note = |ask: Option<&'a Ask>, found: Vec<(String, Value, Value)>| {
+        let mut note = |ask: Option<&'a Ask>, answers: &[Answer], found: Vec<(String, Value, Value)>| {
             differences.extend(found.into_iter().map(|(path, real, simulated)| Difference {
                 seed: recorded.seed,
                 step,
@@ -137,14 +139,15 @@ fn compare<'a>(recorded: &'a Sequence, replayed: &Sequence) -> Vec<Difference<'a
                 path,
                 real,
                 simulated,
+                answers: answers.iter().map(|answer| answer.answer.clone()).collect(),
             }));
         };
         let mut found = Vec::new();
         file::differences(".written", &json!(left.written), &json!(right.written), &mut found);
         file::differences(".routes", &left.found.routes, &right.found.routes, &mut found);
-        note(None, found);
+        note(None, &[], found);
         for (probe, (left, right)) in recorded.probes.iter().zip(left.found.answers.iter().zip(&right.found.answers)) {
-            note(Some(&probe.ask), answers(probe, left, right));
+            note(Some(&probe.ask), right, answers(probe, left, right));
         }
     }
     differences
@@ -214,7 +217,7 @@ fn brief(value: &Value) -> String {
 }
 
 fn show(difference: &Difference<'_>) -> String {
-    let Difference { seed, step, writes, ask, path, real, simulated } = difference;
+    let Difference { seed, step, writes, ask, path, real, simulated, .. } = difference;
     let asked = ask.map_or(String::new(), |ask| format!("{} {} {:?}", ask.method, ask.target, ask.headers));
     let written = writes.last().map(|write| format!("{} {} {}", write.method, write.target, write.body));
     format!(

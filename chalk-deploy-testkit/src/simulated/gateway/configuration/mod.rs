@@ -300,8 +300,14 @@ pub(super) fn write(status: &Status, object: &Value, now: &str) -> Value {
             // Plain data with text keys: writing it cannot fail.
             let reference = |parent: &ParentStatus| serde_json::to_value(&parent.reference).unwrap_or_default();
             let now_named: Vec<_> = parents.iter().map(reference).collect();
-            // What was said about a parent that the route no longer names stays, as Envoy Gateway 1.6 leaves it.
-            let stays = |parent: &&&Value| !is_ours(parent) || !now_named.contains(&parent["parentRef"]);
+            // What was said about a parent that the route no longer names stays, as Envoy Gateway 1.6 leaves it. Which
+            // port was named makes no difference there.
+            let is_same = |one: &Value, two: &Value| {
+                ["group", "kind", "namespace", "name", "sectionName"].iter().all(|field| one[field] == two[field])
+            };
+            let stays = |parent: &&&Value| {
+                !is_ours(parent) || !now_named.iter().any(|named| is_same(named, &parent["parentRef"]))
+            };
             let mut written: Vec<Value> = before.iter().filter(stays).copied().cloned().collect();
             for (parent, reference) in parents.iter().zip(now_named.iter().cloned()) {
                 let old = before.iter().find(|old| is_ours(old) && old["parentRef"] == reference);

@@ -1,5 +1,6 @@
 //! The rules of a route: what is matched, and what becomes of it.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use http::StatusCode;
@@ -31,15 +32,15 @@ pub(super) struct Translated {
     invalid_filters: Vec<String>,
     /// References that are not resolved: reason and message.
     unresolved: Vec<(&'static str, String)>,
-    /// A service that exists and has no endpoint.
-    without_endpoints: Option<String>,
+    /// Services that exist and have no endpoint.
+    without_endpoints: Vec<String>,
 }
 
 impl Translated {
     /// Why no parent takes the route, whatever it would say itself.
     pub(super) fn rejection(&self) -> Option<Condition> {
         let all_dropped = || self.dropped.first().filter(|_| self.dropped.len() == self.count);
-        let message = self.invalid_filters.first().or_else(|| Some(&all_dropped()?.1))?;
+        let message = self.invalid_filters.last().or_else(|| Some(&all_dropped()?.1))?;
         Some(Condition::fails("Accepted", "UnsupportedValue", message.clone()))
     }
 
@@ -68,8 +69,9 @@ impl Translated {
             }
         }];
         // A condition of Envoy Gateway's own. A service without endpoints is a resolved reference.
-        if let Some(message) = &self.without_endpoints {
-            conditions.push(Condition::fails("BackendsAvailable", "EndpointsNotFound", message.clone()));
+        if !self.without_endpoints.is_empty() {
+            let message = self.without_endpoints.join("\n");
+            conditions.push(Condition::fails("BackendsAvailable", "EndpointsNotFound", message));
         }
         conditions
     }
@@ -100,10 +102,11 @@ pub(super) fn translate(rules: &[document::Rule], route: &ObjectName, services: 
             timeout: timeout(rule),
             retry: rule.retry.as_ref().map(retry),
         };
-        if let Err(message) = translated.filters(&mut configuration, &rule.filters, route, services) {
-            translated.invalid_filters.push(message);
+        match translated.filters(&mut configuration, &rule.filters, route, services) {
+            Ok(true) => translated.rules.push(configuration),
+            Ok(false) => {}
+            Err(message) => translated.invalid_filters.push(message),
         }
-        translated.rules.push(configuration);
     }
     translated
 }
@@ -119,11 +122,24 @@ impl Translated {
         let references = rule.backend_refs.iter().enumerate();
         let backends = references.map(|(index, wanted)| {
             let place = format!("Failed to process route rule {rule_index} backendRef {index}");
-            self.backend(&place, wanted, route, services)
+            let backend = self.backend(&place, wanted, route, services);
+            if backend.weight > 0 && lacks_endpoints(&backend, services) {
+                let ObjectName { namespace, name } = &backend.backend.service;
+                let message =
+                    format!("Failed to find endpoints: no ready endpoints for the related Service {namespace}/{name}.");
+                self.without_endpoints.push(message);
+            }
+            backend
         });
         let backends: Vec<_> = backends.collect();
         let has_invalid = backends.iter().any(|backend| backend.invalid);
-        let carrying: Vec<_> = backends.into_iter().filter(|backend| backend.weight > 0).collect();
+        let mut carrying: Vec<_> = backends.into_iter().filter(|backend| backend.weight > 0).collect();
+        let filtered = rule.backend_refs.iter().any(|wanted| !wanted.filters.is_empty());
+        if !has_invalid && !filtered {
+            // One cluster of Envoy, which knows an address once: of one service named twice, only the first counts.
+            let mut known = BTreeSet::new();
+            carrying.retain(|backend| known.insert(backend.backend.clone()));
+        }
         // Without backends, with none that carries weight, and with invalid ones only.
         if carrying.iter().all(|backend| backend.invalid) {
             return (Action::Answer(StatusCode::INTERNAL_SERVER_ERROR), has_invalid);
@@ -172,22 +188,17 @@ impl Translated {
                 self.unresolved.push(("UnsupportedRefValue", format!("{place}: {message}")));
             }
         }
-        if weight > 0 && !services.has_endpoints(&service) {
-            let ObjectName { namespace, name } = &service;
-            let message =
-                format!("Failed to find endpoints: no ready endpoints for the related Service {namespace}/{name}.");
-            self.without_endpoints.get_or_insert(message);
-        }
         configuration
     }
 
+    /// Takes over what the filters ask for, and says whether the rule is served at all.
     fn filters(
         &mut self,
         rule: &mut RuleConfiguration,
         filters: &[document::Filter],
         route: &ObjectName,
         services: &Services,
-    ) -> Result<(), String> {
+    ) -> Result<bool, String> {
         for filter in filters {
             let empty = || format!("the filter {} has not its own field", filter.form);
             match filter.form.as_str() {
@@ -215,7 +226,17 @@ impl Translated {
                 "RequestMirror" => {
                     let wanted = filter.request_mirror.as_ref().ok_or_else(empty)?;
                     let place = "Failed to validate the RequestMirror filter";
+                    let failed = self.unresolved.len();
                     let backend = self.backend(place, &wanted.backend_ref, route, services);
+                    if lacks_endpoints(&backend, services) {
+                        let ObjectName { namespace, name } = &backend.backend.service;
+                        let message = format!("No ready endpoints for the related Service {namespace}/{name}.");
+                        self.unresolved.push(("EndpointsNotFound", message));
+                    }
+                    // Envoy Gateway serves nothing of a rule whose mirror it cannot resolve.
+                    if self.unresolved.len() > failed {
+                        return Ok(false);
+                    }
                     let fraction = wanted.fraction.as_ref();
                     let share = match (wanted.percent, fraction) {
                         (Some(percent), _) => (percent, 100),
@@ -231,8 +252,13 @@ impl Translated {
                 other => return Err(format!("the filter {other} is not supported")),
             }
         }
-        Ok(())
+        Ok(true)
     }
+}
+
+/// Whether a reference leads to a service that nothing stands behind, ready or not.
+fn lacks_endpoints(backend: &BackendConfiguration, services: &Services) -> bool {
+    !backend.invalid && !services.has_endpoints(&backend.backend.service, &backend.port_name)
 }
 
 /// The name of the service's port that a reference names, or the reason why there is none.
@@ -262,9 +288,6 @@ fn resolve(
     let Some(found) = services.get(service) else {
         return Err(("BackendNotFound", format!("service {namespace}/{name} not found.")));
     };
-    if found.r#type.as_deref() == Some("ExternalName") {
-        return Err(("UnsupportedValue", format!("the service {namespace}/{name} is but another name")));
-    }
     match services::port(found, number) {
         Some(port) => Ok(port.name.clone()),
         None => Err(("PortNotFound", format!("TCP Port {number} not found on Service {namespace}/{name}."))),
