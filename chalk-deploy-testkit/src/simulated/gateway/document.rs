@@ -323,3 +323,26 @@ pub(super) fn duration(text: &str) -> Option<std::time::Duration> {
     }
     (pairs > 0).then_some(sum)
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn every_expression_of_a_selector_must_hold() {
+        let labels = BTreeMap::from([("stage".to_owned(), "prod".to_owned())]);
+        let matches = |operator: &str, key: &str, values: &[&str]| {
+            let expression = json!({"key": key, "operator": operator, "values": values});
+            let selector: Selector =
+                serde_json::from_value(json!({"matchExpressions": [expression]})).expect("a selector");
+            selector.matches(&labels)
+        };
+        assert!(matches("Exists", "stage", &[]) && !matches("Exists", "team", &[]));
+        assert!(matches("DoesNotExist", "team", &[]) && !matches("DoesNotExist", "stage", &[]));
+        assert!(matches("In", "stage", &["test", "prod"]) && !matches("In", "stage", &["test"]));
+        assert!(!matches("In", "team", &["prod"]) && matches("NotIn", "team", &["prod"]));
+        assert!(!matches("NotIn", "stage", &["prod"]) && !matches("Near", "stage", &[]));
+    }
+}

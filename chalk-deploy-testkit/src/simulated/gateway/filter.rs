@@ -49,8 +49,10 @@ fn header_name(name: &str) -> Result<HeaderName, String> {
     match HeaderName::from_bytes(name.as_bytes()) {
         Ok(parsed) if parsed != HOST => Ok(parsed),
         // In the words of Envoy Gateway, where it is the only header.
-        _ => Err("RequestHeaderModifier Filter did not provide valid configuration to add/set/remove any headers"
-            .to_owned()),
+        _ => {
+            Err("RequestHeaderModifier Filter did not provide valid configuration to add/set/remove any headers"
+                .to_owned())
+        }
     }
 }
 

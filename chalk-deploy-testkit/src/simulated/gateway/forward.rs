@@ -144,10 +144,8 @@ async fn forward(
     outcome.ready_in_cluster = Some(configuration::ready_endpoints(&shared.objects, &backend.backend.service));
     if !shared.plane.has_ready(backend) {
         let alone = !backends.iter().any(|other| !other.invalid && shared.plane.has_ready(other));
-        let status = match alone && !rule.has_invalid_backend {
-            true => StatusCode::SERVICE_UNAVAILABLE,
-            false => shared.settings.empty_share,
-        };
+        let unavailable = alone && !rule.has_invalid_backend;
+        let status = if unavailable { StatusCode::SERVICE_UNAVAILABLE } else { shared.settings.empty_share };
         // Without any endpoint the controller has set the answer, else the data plane finds none that is healthy.
         let text = if shared.plane.is_empty(backend) { "" } else { "no healthy upstream" };
         return (plain(status, text), AnsweredBy::NoEndpoint);
@@ -223,8 +221,7 @@ async fn attempts(
             continue;
         }
         let Ok(mut response) = answered else {
-            let response =
-                plain(StatusCode::SERVICE_UNAVAILABLE, CONNECTION_FAILED);
+            let response = plain(StatusCode::SERVICE_UNAVAILABLE, CONNECTION_FAILED);
             return (response, AnsweredBy::ConnectionRefused, None);
         };
         remove_hop_by_hop(response.headers_mut());

@@ -8,10 +8,8 @@ pub(super) struct Accepted {
     pub(super) is: fn(&Difference<'_>) -> bool,
 }
 
-pub(super) const ACCEPTED: &[Accepted] = &[
-    Accepted {
-        reason: "endpoints that are not ready get nothing here, on purpose: Envoy takes their share to the others, or \
+pub(super) const ACCEPTED: &[Accepted] = &[Accepted {
+    reason: "endpoints that are not ready get nothing here, on purpose: Envoy takes their share to the others, or \
                  sends requests to them all the same where less than half of the hosts are ready",
-        is: |found| found.answers.iter().any(|answer| answer["text"] == "no healthy upstream"),
-    },
-];
+    is: |found| found.answers.iter().any(|answer| answer["text"] == "no healthy upstream"),
+}];

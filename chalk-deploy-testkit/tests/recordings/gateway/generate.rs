@@ -21,7 +21,7 @@ pub(super) fn sequence(seed: u64) -> Plan {
     let names = Names::new(seed);
     let namespace = names.namespace();
     // Every tenth is about shares, with so many requests that these can be told apart.
-    let shares = seed % 10 == 0;
+    let shares = seed.is_multiple_of(10);
     let mut first = vec![names.namespace_object(false), names.other_namespace_object()];
     for (name, port, behind) in SERVICES {
         first.push(scene::service(&namespace, name));

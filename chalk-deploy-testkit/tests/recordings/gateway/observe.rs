@@ -37,7 +37,8 @@ pub(super) async fn look_at_routes(way: &Way, names: &Names) -> (Value, bool) {
             let mut parents = Map::new();
             for parent in route["status"]["parents"].as_array().into_iter().flatten() {
                 // The real gateway leaves what it said about parents that the route no longer names.
-                let wanted = route["spec"]["parentRefs"].as_array().is_some_and(|all| all.contains(&parent["parentRef"]));
+                let wanted =
+                    route["spec"]["parentRefs"].as_array().is_some_and(|all| all.contains(&parent["parentRef"]));
                 let mut conditions = Map::new();
                 for condition in parent["conditions"].as_array().into_iter().flatten() {
                     let newest = condition["observedGeneration"] == *generation;
@@ -56,12 +57,19 @@ pub(super) async fn look_at_routes(way: &Way, names: &Names) -> (Value, bool) {
     (found.into(), current)
 }
 
-/// The different answers to a probe, the most frequent first.
+/// The different answers to a probe.
 pub(super) async fn ask(way: &Way, probe: &Probe, times: u32) -> Vec<Answer> {
-    let mut counted: BTreeMap<String, u32> = BTreeMap::new();
+    let mut raws: Vec<(Raw, u32)> = Vec::new();
     for _ in 0..times {
         let raw = way.gateway.ask(&probe.ask).await;
-        *counted.entry(normalise(&probe.ask, &raw).to_string()).or_default() += 1;
+        match raws.iter_mut().find(|(known, _)| *known == raw) {
+            Some((_, times)) => *times += 1,
+            None => raws.push((raw, 1)),
+        }
+    }
+    let mut counted: BTreeMap<String, u32> = BTreeMap::new();
+    for (raw, times) in raws {
+        *counted.entry(normalise(&probe.ask, &raw).to_string()).or_default() += times;
     }
     let answers = counted.into_iter().map(|(answer, times)| {
         let answer = serde_json::from_str(&answer).expect("it was written as JSON");

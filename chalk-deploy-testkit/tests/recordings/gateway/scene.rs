@@ -51,13 +51,13 @@ impl Names {
         }
         let name = self.namespace();
         let document = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}});
-        apply(format!("/api/v1/namespaces/{name}"), document)
+        apply(&format!("/api/v1/namespaces/{name}"), &document)
     }
 
     pub(super) fn other_namespace_object(&self) -> Ask {
         let name = self.other_namespace();
         let document = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}});
-        apply(format!("/api/v1/namespaces/{name}"), document)
+        apply(&format!("/api/v1/namespaces/{name}"), &document)
     }
 }
 
@@ -115,7 +115,7 @@ pub(super) fn service(namespace: &str, name: &str) -> Ask {
         "metadata": {"name": name},
         "spec": {"ports": [{"name": "http", "port": 80, "protocol": "TCP", "targetPort": 8080}]},
     });
-    apply(format!("/api/v1/namespaces/{namespace}/services/{name}"), document)
+    apply(&format!("/api/v1/namespaces/{namespace}/services/{name}"), &document)
 }
 
 /// A service that is but another name.
@@ -130,7 +130,7 @@ pub(super) fn alias(namespace: &str) -> Ask {
             "ports": [{"name": "http", "port": 80, "protocol": "TCP", "targetPort": 8080}],
         },
     });
-    apply(format!("/api/v1/namespaces/{namespace}/services/alias"), document)
+    apply(&format!("/api/v1/namespaces/{namespace}/services/alias"), &document)
 }
 
 pub(super) fn delete_service(namespace: &str, name: &str) -> Ask {
@@ -153,7 +153,7 @@ pub(super) fn slice(namespace: &str, name: &str, port: u16, behind: Behind) -> A
         "endpoints": endpoints(behind),
         "ports": [{"name": port_name, "port": port, "protocol": "TCP"}],
     });
-    apply(target, document)
+    apply(&target, &document)
 }
 
 fn endpoints(behind: Behind) -> Value {
@@ -183,7 +183,7 @@ pub(super) fn route(namespace: &str, name: &str, specification: &Value) -> Ask {
         "metadata": {"name": name},
         "spec": specification,
     });
-    apply(route_target(namespace, name), document)
+    apply(&route_target(namespace, name), &document)
 }
 
 pub(super) fn delete_route(namespace: &str, name: &str) -> Ask {
@@ -199,7 +199,7 @@ fn route_target(namespace: &str, name: &str) -> String {
 }
 
 /// Server-side apply: what is there becomes what the document says.
-pub(super) fn apply(target: String, document: Value) -> Ask {
+pub(super) fn apply(target: &str, document: &Value) -> Ask {
     Ask::new("PATCH", format!("{target}?fieldManager=recorder&force=true"))
         .body("application/apply-patch+yaml", document.to_string())
 }

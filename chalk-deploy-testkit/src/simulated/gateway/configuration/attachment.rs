@@ -110,7 +110,10 @@ impl Gateways {
         }
         named.retain(|open| open.listener.permits(route, &gateway, labels));
         if named.is_empty() {
-            return refused("NotAllowedByListeners", "No listeners included by this parent ref allowed this attachment.");
+            return refused(
+                "NotAllowedByListeners",
+                "No listeners included by this parent ref allowed this attachment.",
+            );
         }
         let mut shared = Vec::new();
         let mut port = None;

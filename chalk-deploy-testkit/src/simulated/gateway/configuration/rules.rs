@@ -61,12 +61,11 @@ impl Translated {
 
     pub(super) fn references(&self) -> Vec<Condition> {
         let messages: Vec<_> = self.unresolved.iter().map(|(_, message)| message.as_str()).collect();
-        let mut conditions = vec![match self.unresolved.first() {
-            Some((reason, _)) => Condition::fails("ResolvedRefs", reason, messages.join("\n")),
-            None => {
-                let message = "Resolved all the Object references for the Route";
-                Condition::holds("ResolvedRefs", "ResolvedRefs", message)
-            }
+        let resolved = "Resolved all the Object references for the Route";
+        let mut conditions = vec![if let Some((reason, _)) = self.unresolved.first() {
+            Condition::fails("ResolvedRefs", reason, messages.join("\n"))
+        } else {
+            Condition::holds("ResolvedRefs", "ResolvedRefs", resolved)
         }];
         // A condition of Envoy Gateway's own. A service without endpoints is a resolved reference.
         if !self.without_endpoints.is_empty() {
@@ -280,7 +279,10 @@ fn resolve(
     }
     // The simulated cluster serves no ReferenceGrant, so nothing can permit another namespace.
     if *namespace != route.namespace {
-        return Err(("RefNotPermitted", format!("Backend ref to Service {namespace}/{name} not permitted by any ReferenceGrant.")));
+        return Err((
+            "RefNotPermitted",
+            format!("Backend ref to Service {namespace}/{name} not permitted by any ReferenceGrant."),
+        ));
     }
     let Some(number) = wanted.port else {
         return Err(("PortNotSpecified", format!("the reference to the service {namespace}/{name} has no port")));

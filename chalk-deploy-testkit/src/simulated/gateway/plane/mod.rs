@@ -130,7 +130,11 @@ impl Plane {
 
     /// Whether a backend has no endpoint at all, ready or not.
     pub(super) fn is_empty(&self, backend: &BackendConfiguration) -> bool {
-        self.state().endpoints.served().get(&backend.backend.service).is_none_or(|endpoints| endpoints.is_empty(&backend.port_name))
+        self.state()
+            .endpoints
+            .served()
+            .get(&backend.backend.service)
+            .is_none_or(|endpoints| endpoints.is_empty(&backend.port_name))
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
