@@ -45,9 +45,13 @@ mod client;
 mod refusal;
 mod checked;
 mod chunks;
+mod memory;
+mod flights;
 mod upload;
+mod download;
 mod blob;
 mod manifest;
+mod push;
 mod referrers;
 
 use std::fmt;
@@ -62,6 +66,8 @@ use crate::runtime::Runtime;
 use crate::transport::Transport;
 
 pub use credentials::{Anonymous, Asked, Credential, RegistryCredentials, Secret, StaticCredentials};
+pub use memory::RegistryMemory;
+pub use push::PushOutcome;
 pub use settings::{OciSettings, UploadMode};
 
 use client::Client;
@@ -75,6 +81,37 @@ impl OciRegistry {
     /// Sends its requests through this transport and takes its time from this runtime.
     pub fn new(transport: Transport, runtime: Arc<dyn Runtime>, settings: OciSettings) -> Self {
         Self(Arc::new(Client::new(transport, runtime, settings)))
+    }
+
+    /// Pushes an image: its blobs beside each other, then its manifest, in as few round trips as the registry allows.
+    /// What this value has seen a repository to hold is not asked for again; the registry's own check of the manifest
+    /// shows when that is no longer true, and then it is pushed.
+    ///
+    /// **Idempotency.** By digest; an image that is there under the tag costs one request if this value, or one whose
+    /// [`memory`](Self::memory) it was given, has pushed it.
+    ///
+    /// **After a crash.** Blobs are whole or absent; the manifest and the tag are there only with all of them.
+    ///
+    /// **Errors.** Those of [`push_blob`](Registry::push_blob) and [`put_manifest`](Registry::put_manifest).
+    pub async fn push_image(
+        &self,
+        repository: &Repository,
+        manifest: &ImageManifest,
+        blobs: &[Payload],
+        tag: Option<&ImageTag>,
+    ) -> Result<PushOutcome> {
+        push::push(&self.0, repository, manifest, blobs, tag).await
+    }
+
+    /// What was learned of registries so far.
+    pub fn memory(&self) -> RegistryMemory {
+        self.0.memory().clone()
+    }
+
+    /// Remembers what another value has learned, in another process perhaps.
+    pub fn remember(&self, memory: RegistryMemory) {
+        let now = self.0.runtime().now();
+        self.0.memory().merge(memory, now);
     }
 }
 
@@ -91,7 +128,7 @@ impl Registry for OciRegistry {
     }
 
     async fn push_blob(&self, repository: &Repository, payload: &Payload) -> Result<()> {
-        upload::push(&self.0, repository, payload).await
+        upload::push(&self.0, repository, payload, true).await
     }
 
     async fn pull_blob(&self, repository: &Repository, digest: &Digest) -> Result<ByteStream> {

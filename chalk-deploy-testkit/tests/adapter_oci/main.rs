@@ -7,6 +7,7 @@ mod builds;
 mod contract;
 mod foreign;
 mod hostile;
+mod images;
 mod pipeline;
 mod requests;
 mod small_registry;
