@@ -210,3 +210,44 @@ impl Platform {
         same && parts.next().zip(self.variant.as_deref()).is_none_or(|(asked, of)| asked == of)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// One document, whatever is asked for.
+    struct Only(Bytes);
+
+    #[async_trait]
+    impl Documents for Only {
+        async fn manifest(&self, _: &Repository, _: &Digest) -> Result<Option<Bytes>> {
+            Ok(Some(self.0.clone()))
+        }
+
+        async fn config(&self, _: &Repository, _: &Digest, _: u64) -> Result<Bytes> {
+            Ok(Bytes::from("{}"))
+        }
+    }
+
+    #[tokio::test]
+    async fn a_manifest_that_can_be_read_as_an_image_and_as_an_index_is_refused() {
+        let repository = Repository::new("registry.example/base").expect("a valid repository");
+        for document in [r#"{"layers":[],"manifests":[]}"#, r#"{"layers":null,"config":
+            {"mediaType":"m","digest":"sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855","size":1},
+            "manifests":[]}"#]
+        {
+            let only = Only(document.into());
+            let digest = Digest::of(document);
+            let error = Base::read(&only, &repository, digest, "linux/amd64").await.expect_err("ambiguous");
+            assert!(error.message().contains("an image and an index at once"), "{error}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_document_with_another_digest_is_as_good_as_none() {
+        let repository = Repository::new("registry.example/base").expect("a valid repository");
+        let only = Only(Bytes::from("{}"));
+        let error = Base::read(&only, &repository, Digest::of("other"), "linux/amd64").await.expect_err("not it");
+        assert_eq!(error.code(), ErrorCode::ObjectMissing);
+    }
+}

@@ -26,7 +26,7 @@ use super::trust;
 use crate::cloud::ByteStream;
 use crate::model::{Digest, Repository};
 use crate::runtime::{Runtime, RuntimeExt as _};
-use crate::transport::{RequestBody, Transport};
+use crate::transport::{RequestBody, Transport, meter};
 use crate::{Error, ErrorCode, Result};
 
 /// What a refusal or a realm's answer may be long.
@@ -150,8 +150,8 @@ pub(super) struct Client {
     settings: OciSettings,
     known: Mutex<BTreeMap<String, Known>>,
     tokens: Mutex<Tokens>,
-    /// Held while a token is fetched, so that many calls do not fetch it at once.
-    fetching: tokio::sync::Mutex<()>,
+    /// Held while a token is fetched, so that many calls do not fetch it at once. How many round trips led to the last.
+    fetching: tokio::sync::Mutex<u64>,
     memory: Mutex<RegistryMemory>,
     flights: Flights,
 }
@@ -290,8 +290,9 @@ impl Client {
         if let Some(token) = cached() {
             return Ok(Some(token));
         }
-        let _one_at_a_time = self.fetching.lock().await;
+        let mut fetched_at_depth = self.fetching.lock().await;
         if let Some(token) = cached() {
+            meter::has_waited_for(*fetched_at_depth);
             return Ok(Some(token));
         }
         let realm = trust::realm(call.endpoint, realm, &self.settings)?;
@@ -314,6 +315,7 @@ impl Client {
         let granted = Granted::read(&answer.bytes(self, LONGEST_WORDS).await?, &shown)?;
         let token = RegistryAuth::Bearer(granted.secret.expose().to_owned());
         self.tokens().keep(issuer, call.scopes.clone(), &granted, self.runtime.monotonic());
+        *fetched_at_depth = meter::depth();
         Ok(Some(token))
     }
 

@@ -31,6 +31,17 @@ pub async fn branch<F: Future>(future: F) -> F::Output {
     output
 }
 
+/// How many round trips led to where the code stands that runs now.
+pub(crate) fn depth() -> u64 {
+    DEPTH.try_with(|depth| depth.load(Ordering::Relaxed)).unwrap_or_default()
+}
+
+/// Says that the code that runs now has waited for something that another branch did and that was done at this depth,
+/// such as a token that both use.
+pub(crate) fn has_waited_for(reached: u64) {
+    let _ = DEPTH.try_with(|depth| depth.fetch_max(reached, Ordering::Relaxed));
+}
+
 /// Counts the requests of the transports that it is laid around.
 #[derive(Debug, Default)]
 pub struct Meter {

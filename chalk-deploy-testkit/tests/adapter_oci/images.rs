@@ -52,7 +52,8 @@ impl House {
         let base = format!("{HOST}/base@{digest}").parse().expect("a name");
         let folder = tempfile::tempdir().expect("a folder");
         std::fs::create_dir_all(folder.path().join("src/package")).expect("made");
-        let house = Self { server, runtime, faults: Arc::default(), base, folder };
+        let faults = Arc::new(ProtocolFaults::new().from(Requests::any(), 1, SECOND));
+        let house = Self { server, runtime, faults, base, folder };
         house.edit("first");
         house
     }
@@ -138,9 +139,6 @@ async fn a_changed_layer_on_a_known_base_takes_six_requests_at_most_and_three_ro
     let house = House::new(distribution()).await;
     let (first, _) = house.pushed("app").await;
     house.assert_whole("app", first.digest).await;
-    house.faults.clear();
-    let faults = ProtocolFaults::new().from(Requests::any(), 1, SECOND);
-    let house = House { faults: Arc::new(faults), ..house };
 
     // Into the repository that holds the base's layers since the first push, …
     house.edit("second");
@@ -152,7 +150,6 @@ async fn a_changed_layer_on_a_known_base_takes_six_requests_at_most_and_three_ro
     let (third, cost) = house.pushed("other").await;
     assert_eq!(cost, Cost { requests: 6, round_trips: 3 });
 
-    let house = House { faults: Arc::default(), ..house };
     house.assert_whole("app", second.digest).await;
     house.assert_whole("other", third.digest).await;
 }
@@ -162,8 +159,6 @@ async fn where_the_registry_takes_uploads_in_one_request_it_is_two_round_trips()
     let house = House::new(RegistrySettings::plain()).await;
     // The config, which is small, has shown it.
     house.pushed("app").await;
-    let faults = ProtocolFaults::new().from(Requests::any(), 1, SECOND);
-    let house = House { faults: Arc::new(faults), ..house };
     house.edit("second");
     let (_, cost) = house.pushed("app").await;
     assert_eq!(cost, Cost { requests: 3, round_trips: 2 });
@@ -174,8 +169,6 @@ async fn an_image_that_is_there_takes_one_request() {
     for settings in [distribution(), RegistrySettings::plain()] {
         let house = House::new(settings).await;
         let (first, _) = house.pushed("app").await;
-        let faults = ProtocolFaults::new().from(Requests::any(), 1, SECOND);
-        let house = House { faults: Arc::new(faults), ..house };
         let (again, cost) = house.pushed("app").await;
         assert_eq!(cost, Cost { requests: 1, round_trips: 1 });
         assert!(again.was_there && again.digest == first.digest);
@@ -246,7 +239,6 @@ async fn an_image_is_whole_or_absent_whatever_happens_to_whichever_request() {
                     Ok(outcome) => outcome,
                     Err(_) => house.push("app").await.0.expect(&place),
                 };
-                let house = House { faults: Arc::default(), ..house };
                 house.assert_whole("app", outcome.digest).await;
             }
         }
@@ -258,8 +250,6 @@ async fn with_tokens_a_rebuild_costs_the_challenge_and_one_token_more_however_mu
     let settings = distribution().with_tokens([Account::administrator("user", SECRET)]);
     let house = House::new(settings).await;
     house.pushed("app").await;
-    let faults = ProtocolFaults::new().from(Requests::any(), 1, SECOND);
-    let house = House { faults: Arc::new(faults), ..house };
     house.edit("second");
     let (outcome, cost, _) = house.push("app").await;
     outcome.expect("pushed");
@@ -282,7 +272,7 @@ async fn a_damaged_cache_costs_requests_and_nothing_else() {
 
 #[tokio::test(start_paused = true)]
 async fn the_manifest_is_the_last_that_is_put_and_is_not_put_when_a_blob_is_refused() {
-    let house = House::new(distribution()).await;
+    let house = House { faults: Arc::default(), ..House::new(distribution()).await };
     house.faults.next(Requests::any().method("PUT").containing("blobs/uploads"), ProtocolFault::status(403));
     let (outcome, _, _) = house.push("app").await;
     assert_eq!(outcome.expect_err("refused").code(), ErrorCode::PermissionDenied);

@@ -5,6 +5,7 @@
 
 mod builds;
 mod contract;
+mod downloads;
 mod foreign;
 mod hostile;
 mod images;
