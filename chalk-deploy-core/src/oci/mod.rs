@@ -1,7 +1,7 @@
 //! The [`Registry`] adapter on the OCI distribution protocol, one for every cloud.
 //!
 //! Read [`OciRegistry`] first; then `client`, which sends one call with the right credentials; then `upload`, the only
-//! part with states of its own.
+//! part with states of its own, and `push`, which puts a whole image together from it.
 //!
 //! # What is used of `oci_distribution`, and what is not
 //!
@@ -21,10 +21,11 @@
 //! | `push_blob` | 1 (HEAD) | 3 (HEAD, POST, PUT); 2 with a mount (HEAD, POST); one more a chunk when chunked |
 //! | `put_manifest` | 1 (HEAD by digest, or by tag if one is given) | 2 (HEAD, PUT) |
 //! | `manifest` | 1 (GET) | |
+//! | `push_image` | 1 (HEAD by tag) where it is remembered | one mount a layer of the base, 2 a new blob (1 where one request is taken), 1 for the manifest |
 //! | `remove_tag` | 2 (DELETE, HEAD) | 1 (DELETE) |
 //!
 //! The first request to a host that wants a token costs two more (the 401 and the token), the first that needs a
-//! wider scope one. `tests/adapter_oci.rs` of the testkit counts them.
+//! wider scope one. `tests/adapter_oci` of the testkit counts them.
 //!
 //! # To whom credentials are given
 //!

@@ -15,7 +15,8 @@
 
 use std::collections::BTreeSet;
 
-use futures::StreamExt as _;
+use futures::future::BoxFuture;
+use futures::{FutureExt as _, StreamExt as _};
 
 use super::client::Client;
 use super::endpoint::Endpoint;
@@ -106,8 +107,11 @@ impl Push<'_> {
 
     /// Pushes blobs beside each other.
     async fn blobs(&self, blobs: &[&Payload], ask: bool) -> Result<()> {
-        let pushes = blobs.iter().map(|blob| branch(self.blob(blob, ask)));
-        let mut pushes = futures::stream::iter(pushes).buffer_unordered(AT_ONCE);
+        let mut begun: Vec<BoxFuture<'_, Result<()>>> = Vec::with_capacity(blobs.len());
+        for blob in blobs {
+            begun.push(branch(self.blob(blob, ask)).boxed());
+        }
+        let mut pushes = futures::stream::iter(begun).buffer_unordered(AT_ONCE);
         let mut failed: Option<Error> = None;
         // All are let come to their ends: one that was dropped in the middle would be begun from the start next time.
         while let Some(pushed) = pushes.next().await {
