@@ -290,9 +290,14 @@ impl Client {
         if let Some(token) = cached() {
             return Ok(Some(token));
         }
-        let mut fetched_at_depth = self.fetching.lock().await;
+        let mut fetched_at_depth = if let Ok(turn) = self.fetching.try_lock() {
+            turn
+        } else {
+            let turn = self.fetching.lock().await;
+            meter::has_waited_for(*turn);
+            turn
+        };
         if let Some(token) = cached() {
-            meter::has_waited_for(*fetched_at_depth);
             return Ok(Some(token));
         }
         let realm = trust::realm(call.endpoint, realm, &self.settings)?;
