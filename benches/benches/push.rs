@@ -125,7 +125,10 @@ impl Bench {
         fs::write(tree.join("usr/lib"), text(2 << 20, 1))?;
         let tar = self.tar(&tree, "base")?;
         let name = format!("{}/base:1", self.near);
-        run(Command::new(&self.crane).args(["append", "--insecure", "--oci-empty-base", "-f"]).arg(tar).args(["-t", &name]))?;
+        run(Command::new(&self.crane)
+            .args(["append", "--insecure", "--oci-empty-base", "-f"])
+            .arg(tar)
+            .args(["-t", &name]))?;
         let platform = ["mutate", "--insecure", "--set-platform", "linux/amd64", "-t", &name, &name];
         run(Command::new(&self.crane).args(platform))?;
         let digest = run(Command::new(&self.crane).args(["digest", "--insecure", &name]))?.stdout;
@@ -312,8 +315,22 @@ fn load() -> String {
 /// Lines that pack about as well as Python does (a ratio of 4), and are others for each seed.
 fn text(length: usize, seed: u64) -> Vec<u8> {
     const WORDS: [&str; 16] = [
-        "def ", "self", "return ", "feature", "    ", "import ", "resolver", " = ", "float", "(", "):\n", "user_id",
-        ", ", "None", "Optional[", "]\n",
+        "def ",
+        "self",
+        "return ",
+        "feature",
+        "    ",
+        "import ",
+        "resolver",
+        " = ",
+        "float",
+        "(",
+        "):\n",
+        "user_id",
+        ", ",
+        "None",
+        "Optional[",
+        "]\n",
     ];
     let (mut text, mut state) = (Vec::with_capacity(length + 16), seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1);
     while text.len() < length {

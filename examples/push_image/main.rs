@@ -74,9 +74,12 @@ async fn push(
     cache: Option<&ImageCache>,
 ) -> Result<(Image, PushOutcome)> {
     let Pointer::Tag(tag) = &arguments.target.pointer else {
-        return Err(Error::new(ErrorCode::ValueInvalid, "an image cannot be pushed to a digest that is not its own yet")
-            .on(format!("target `{}`", arguments.target))
-            .with_hint("name the target by a tag"));
+        return Err(Error::new(
+            ErrorCode::ValueInvalid,
+            "an image cannot be pushed to a digest that is not its own yet",
+        )
+        .on(format!("target `{}`", arguments.target))
+        .with_hint("name the target by a tag"));
     };
     let spill = cache.map_or_else(std::env::temp_dir, |cache| cache.folder().to_owned());
     let layers = pack(arguments, &spill).await?;

@@ -232,10 +232,12 @@ mod tests {
     #[tokio::test]
     async fn a_manifest_that_can_be_read_as_an_image_and_as_an_index_is_refused() {
         let repository = Repository::new("registry.example/base").expect("a valid repository");
-        for document in [r#"{"layers":[],"manifests":[]}"#, r#"{"layers":null,"config":
+        for document in [
+            r#"{"layers":[],"manifests":[]}"#,
+            r#"{"layers":null,"config":
             {"mediaType":"m","digest":"sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855","size":1},
-            "manifests":[]}"#]
-        {
+            "manifests":[]}"#,
+        ] {
             let only = Only(document.into());
             let digest = Digest::of(document);
             let error = Base::read(&only, &repository, digest, "linux/amd64").await.expect_err("ambiguous");

@@ -184,12 +184,9 @@ impl Writer {
                 }
                 FileType::RegularFile => self.file(directory, &name, &path)?,
                 _ => {
-                    return Err(Error::new(
-                        ErrorCode::ArchiveEntryType,
-                        "it is neither file nor directory nor link",
-                    )
-                    .on(shown(&path))
-                    .with_hint("remove it from the folder"));
+                    return Err(Error::new(ErrorCode::ArchiveEntryType, "it is neither file nor directory nor link")
+                        .on(shown(&path))
+                        .with_hint("remove it from the folder"));
                 }
             }
         }

@@ -109,7 +109,9 @@ fn the_same_files_give_the_same_digest_whatever_their_times_modes_and_order_of_m
 fn what_has_no_place_in_a_layer_is_refused_by_its_own_code() {
     type Make = fn(&Path);
     let cases: [(&str, ErrorCode, Make); 8] = [
-        ("absolute link", ErrorCode::ArchiveLinkEscape, |folder| symlink("/etc/passwd", folder.join("x")).expect("made")),
+        ("absolute link", ErrorCode::ArchiveLinkEscape, |folder| {
+            symlink("/etc/passwd", folder.join("x")).expect("made")
+        }),
         ("link outside", ErrorCode::ArchiveLinkEscape, |folder| symlink("../x", folder.join("x")).expect("made")),
         ("link through", ErrorCode::ArchiveLinkEscape, |folder| {
             fs::create_dir(folder.join("d")).expect("made");

@@ -81,7 +81,9 @@ mod tests {
 
     #[test]
     fn what_is_no_name_is_refused_and_quoted() {
-        for text in ["", "base", "base:1", "h/a:", "h/a:-x", "h/a@sha256:1", "h/a@md5:00", "h/A b:1", "h/../a:1", "@", "/"] {
+        for text in
+            ["", "base", "base:1", "h/a:", "h/a:-x", "h/a@sha256:1", "h/a@md5:00", "h/A b:1", "h/../a:1", "@", "/"]
+        {
             let error = text.parse::<ImageName>().expect_err(text);
             assert_eq!(error.code(), ErrorCode::ValueInvalid, "{text}");
             assert!(error.sentence().contains(&format!("`{text}`")), "{}", error.sentence());

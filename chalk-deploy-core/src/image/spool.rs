@@ -71,9 +71,7 @@ struct Kept(Bytes);
 impl PayloadSource for Kept {
     async fn open(&self) -> Result<ByteStream> {
         let mut left = self.0.clone();
-        let pieces = std::iter::from_fn(move || {
-            (!left.is_empty()).then(|| Ok(left.split_to(left.len().min(PIECE))))
-        });
+        let pieces = std::iter::from_fn(move || (!left.is_empty()).then(|| Ok(left.split_to(left.len().min(PIECE)))));
         Ok(futures::stream::iter(pieces).boxed())
     }
 }

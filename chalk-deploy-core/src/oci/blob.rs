@@ -5,8 +5,8 @@ use std::sync::Arc;
 use http::header::{ACCEPT, CONTENT_LENGTH, LOCATION, RANGE};
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 
-use super::download;
 use super::client::{Answer, Call, Client};
+use super::download;
 use super::endpoint::Endpoint;
 use super::token::Access;
 use super::trust;

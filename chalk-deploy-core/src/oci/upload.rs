@@ -53,11 +53,8 @@ pub(super) async fn push(client: &Client, repository: &Repository, payload: &Pay
         return Ok(());
     }
     // Bytes of another registry come here once, for however many repositories they are.
-    let _turn = if upload.is_foreign()? {
-        Some(client.flights().turn(endpoint.registry(), upload.digest).await)
-    } else {
-        None
-    };
+    let _turn =
+        if upload.is_foreign()? { Some(client.flights().turn(endpoint.registry(), upload.digest).await) } else { None };
     upload.send().await?;
     client.saw(&endpoint, upload.digest);
     Ok(())

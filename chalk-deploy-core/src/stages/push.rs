@@ -13,7 +13,9 @@ use super::context::StepContext;
 use super::upload::reported;
 use crate::cloud::{ImageContents, ImageManifest, ManifestLocator};
 use crate::machine::StepOutput;
-use crate::model::{BuiltImage, Component, Descriptor, ImageLocation, ImageReference, ImageTag, PushedImages, Repository};
+use crate::model::{
+    BuiltImage, Component, Descriptor, ImageLocation, ImageReference, ImageTag, PushedImages, Repository,
+};
 use crate::{Error, ErrorCode, Result};
 
 /// Blobs of one image that are under way at once.

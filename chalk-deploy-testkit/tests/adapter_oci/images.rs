@@ -72,8 +72,7 @@ impl House {
         let server = faulty(self.server.clone(), self.faults.clone(), self.runtime.clone());
         let meter = Meter::new();
         let settings = OciSettings::default().with_upload(UploadMode::Learned).with_credentials(credentials());
-        let registry =
-            Arc::new(OciRegistry::new(meter.around(in_process(server)), self.runtime.clone(), settings));
+        let registry = Arc::new(OciRegistry::new(meter.around(in_process(server)), self.runtime.clone(), settings));
         let began = self.runtime.monotonic();
         let outcome = meter.watch(push(&registry, &self.base, &self.folder, &self.cache(), target)).await;
         let took = (self.runtime.monotonic() - began).as_secs();
@@ -84,10 +83,8 @@ impl House {
 
     async fn pushed(&self, target: &str) -> (PushOutcome, Cost) {
         let (outcome, cost, reading) = self.push(target).await;
-        let counted = Cost {
-            requests: usize::try_from(reading.requests).expect("few"),
-            round_trips: reading.round_trips,
-        };
+        let counted =
+            Cost { requests: usize::try_from(reading.requests).expect("few"), round_trips: reading.round_trips };
         assert_eq!(counted, cost, "the meter of the client, and what the registry and the clock say");
         (outcome.expect("pushed"), cost)
     }
@@ -302,7 +299,7 @@ async fn blobs_of_another_registry_come_once_for_all_repositories_and_go_on_afte
     let blob = chalk_deploy_core::cloud::Payload::new(
         layer.sha256(),
         layer.size(),
-        Arc::new(Lying { registry: source, repository: origin.clone() , digest: layer.sha256() }),
+        Arc::new(Lying { registry: source, repository: origin.clone(), digest: layer.sha256() }),
     )
     .with_origin(Some(origin));
     faults.clear();
