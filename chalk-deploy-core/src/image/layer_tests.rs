@@ -110,7 +110,7 @@ fn what_has_no_place_in_a_layer_is_refused_by_its_own_code() {
     type Make = fn(&Path);
     let cases: [(&str, ErrorCode, Make); 8] = [
         ("absolute link", ErrorCode::ArchiveLinkEscape, |folder| {
-            symlink("/etc/passwd", folder.join("x")).expect("made")
+            symlink("/etc/passwd", folder.join("x")).expect("made");
         }),
         ("link outside", ErrorCode::ArchiveLinkEscape, |folder| symlink("../x", folder.join("x")).expect("made")),
         ("link through", ErrorCode::ArchiveLinkEscape, |folder| {
@@ -172,7 +172,7 @@ proptest! {
         above in prop::collection::vec("[a-c]", 0..4),
         target in prop::collection::vec(prop_oneof!["[a-c]", Just("..".to_owned()), Just(".".to_owned()), Just(String::new())], 1..8),
     ) {
-        let path = format!("app/{}x", above.iter().map(|name| format!("{name}/")).collect::<String>());
+        let path = [&["app".to_owned()], &above[..], &["x".to_owned()]].concat().join("/");
         let target = target.join("/");
         // What a resolver of links does, from the link's own directory.
         let mut depth = i64::try_from(above.len()).expect("few");

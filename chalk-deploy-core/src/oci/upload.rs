@@ -249,10 +249,9 @@ impl Upload<'_> {
                 tracing::debug!(kept, "an upload that was cut goes on");
                 self.pieces(session, PIECE_AFTER_A_CUT, kept).await.map(|()| Ended::Done)
             }
+            Err(lured) if lured.code() == ErrorCode::RegistryUntrusted => Err(lured),
             // It has nothing, or cannot say.
-            Ok(_) => Ok(Ended::Cut(error)),
-            Err(gone) if gone.code() == ErrorCode::RegistryUntrusted => Err(gone),
-            Err(_) => Ok(Ended::Cut(error)),
+            _ => Ok(Ended::Cut(error)),
         }
     }
 
