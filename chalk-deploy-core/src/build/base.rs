@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
+use async_trait::async_trait;
+use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::Value;
 
 use super::contents::RegistryBlob;
-use crate::cloud::{ImageManifest, ManifestLocator, Payload, Registry};
-use crate::model::environment::BaseImage;
-use crate::model::{Descriptor, Digest};
+use crate::cloud::{ManifestLocator, Payload, Registry};
+use crate::model::{Descriptor, Digest, Repository};
 use crate::{Error, ErrorCode, Result, text};
 
 /// No config is larger.
@@ -16,12 +17,38 @@ const CONFIG_MOST: u64 = 4 << 20;
 /// What container runtimes can stack, less one for ours.
 const LAYERS_MOST: usize = 126;
 
+/// Where the documents of a base image are read.
+#[async_trait]
+pub(crate) trait Documents: Sync {
+    /// A manifest or an index, whose digest may not have been compared. `None` where there is none.
+    async fn manifest(&self, repository: &Repository, digest: &Digest) -> Result<Option<Bytes>>;
+
+    /// A config, compared with its digest and its length.
+    async fn config(&self, repository: &Repository, digest: &Digest, size: u64) -> Result<Bytes>;
+}
+
+/// In the registry itself.
+#[async_trait]
+impl Documents for Arc<dyn Registry> {
+    async fn manifest(&self, repository: &Repository, digest: &Digest) -> Result<Option<Bytes>> {
+        let found = Registry::manifest(&**self, repository, &ManifestLocator::Digest(*digest)).await?;
+        Ok(found.map(|manifest| manifest.bytes))
+    }
+
+    async fn config(&self, repository: &Repository, digest: &Digest, size: u64) -> Result<Bytes> {
+        let blob = RegistryBlob::new(self.clone(), repository.clone(), *digest);
+        Payload::new(*digest, size, Arc::new(blob)).bytes().await
+    }
+}
+
 /// What of a base image a new one is made from.
-#[derive(Debug)]
-pub(super) struct Base {
-    pub(super) image: BaseImage,
-    pub(super) layers: Vec<Descriptor>,
-    pub(super) config: Value,
+#[derive(Debug, Clone)]
+pub(crate) struct Base {
+    pub(crate) repository: Repository,
+    /// What it was named by: an index, perhaps.
+    pub(crate) digest: Digest,
+    pub(crate) layers: Vec<Descriptor>,
+    pub(crate) config: Value,
 }
 
 #[derive(Deserialize)]
@@ -52,21 +79,31 @@ struct Platform {
 
 impl Base {
     /// Reads it. An index is followed to the image of the platform.
-    pub(super) async fn read(registry: &Arc<dyn Registry>, image: &BaseImage, platform: &str) -> Result<Self> {
+    pub(crate) async fn read(
+        documents: &dyn Documents,
+        repository: &Repository,
+        digest: Digest,
+        platform: &str,
+    ) -> Result<Self> {
         let refused = |message: &str| {
             Error::new(ErrorCode::BuildFailed, message)
-                .on(subject(image))
+                .on(subject(repository, &digest))
                 .with_hint("name another base image, built for this platform")
         };
         let unreadable =
             |error: serde_json::Error| refused("the base image's manifest does not parse").caused_by(error);
-        let manifest = manifest(registry, image, image.digest).await?;
-        let mut document: Document = serde_json::from_slice(&manifest.bytes).map_err(unreadable)?;
+        let bytes = manifest(documents, repository, digest).await?;
+        let mut document: Document = serde_json::from_slice(&bytes).map_err(unreadable)?;
+        document.check().map_err(refused)?;
         if let Some(manifests) = document.manifests.take() {
             let fitting = manifests.into_iter().find(|entry| entry.platform.as_ref().is_some_and(|of| of.is(platform)));
-            let digest = fitting.ok_or_else(|| refused(&format!("the base image has no image for {platform}")))?.digest;
-            let manifest = self::manifest(registry, image, digest).await?;
-            document = serde_json::from_slice(&manifest.bytes).map_err(unreadable)?;
+            let entry = fitting.ok_or_else(|| refused(&format!("the base image has no image for {platform}")))?;
+            let bytes = manifest(documents, repository, entry.digest).await?;
+            if bytes.len() as u64 != entry.size {
+                return Err(refused("the base image's index gives another length than its manifest has"));
+            }
+            document = serde_json::from_slice(&bytes).map_err(unreadable)?;
+            document.check().map_err(refused)?;
         }
         let (Some(config), Some(layers)) = (document.config, document.layers) else {
             return Err(refused("the base image's manifest names no config or no layers"));
@@ -83,11 +120,10 @@ impl Base {
                 layer.described().ok_or_else(|| refused("a layer of the base image lies outside its registry"))
             })
             .collect::<Result<Vec<_>>>()?;
-        let blob = RegistryBlob::new(registry.clone(), image.repository.clone(), config.digest);
-        let config = Payload::new(config.digest, config.size, Arc::new(blob)).bytes().await?;
+        let config = documents.config(repository, &config.digest, config.size).await?;
         let config: Value = serde_json::from_slice(&config)
             .map_err(|error| refused("the base image's config does not parse").caused_by(error))?;
-        let base = Self { image: image.clone(), layers, config };
+        let base = Self { repository: repository.clone(), digest, layers, config };
         base.check(platform).map_err(|message| refused(&message))?;
         Ok(base)
     }
@@ -120,22 +156,34 @@ impl Base {
     }
 
     /// A label of the base image.
-    pub(super) fn label(&self, name: &str) -> Option<&str> {
+    pub(crate) fn label(&self, name: &str) -> Option<&str> {
         self.config["config"]["Labels"][name].as_str()
     }
 }
 
-pub(super) fn subject(image: &BaseImage) -> String {
-    format!("base image {}@{}", image.repository, image.digest)
+pub(super) fn subject(repository: &Repository, digest: &Digest) -> String {
+    format!("base image {repository}@{digest}")
 }
 
-async fn manifest(registry: &Arc<dyn Registry>, image: &BaseImage, digest: Digest) -> Result<ImageManifest> {
-    let found = registry.manifest(&image.repository, &ManifestLocator::Digest(digest)).await?;
-    found.filter(|manifest| manifest.digest() == digest).ok_or_else(|| {
+async fn manifest(documents: &dyn Documents, repository: &Repository, digest: Digest) -> Result<Bytes> {
+    let found = documents.manifest(repository, &digest).await?;
+    found.filter(|bytes| Digest::of(bytes) == digest).ok_or_else(|| {
         Error::new(ErrorCode::ObjectMissing, "the base image is not in its repository")
-            .on(subject(image))
+            .on(subject(repository, &digest))
             .with_hint("push it there, or name another base image")
     })
+}
+
+impl Document {
+    /// A document that is both an image and an index is read by some as the one and by others as the other
+    /// (CVE-2021-41190).
+    fn check(&self) -> Result<(), &'static str> {
+        let is_image = self.config.is_some() || self.layers.is_some();
+        if is_image && self.manifests.is_some() {
+            return Err("the base image's manifest is an image and an index at once");
+        }
+        Ok(())
+    }
 }
 
 impl Entry {
@@ -160,5 +208,48 @@ impl Platform {
         let mut parts = platform.split('/');
         let same = parts.next() == Some(&self.os) && parts.next() == Some(&self.architecture);
         same && parts.next().zip(self.variant.as_deref()).is_none_or(|(asked, of)| asked == of)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// One document, whatever is asked for.
+    struct Only(Bytes);
+
+    #[async_trait]
+    impl Documents for Only {
+        async fn manifest(&self, _: &Repository, _: &Digest) -> Result<Option<Bytes>> {
+            Ok(Some(self.0.clone()))
+        }
+
+        async fn config(&self, _: &Repository, _: &Digest, _: u64) -> Result<Bytes> {
+            Ok(Bytes::from("{}"))
+        }
+    }
+
+    #[tokio::test]
+    async fn a_manifest_that_can_be_read_as_an_image_and_as_an_index_is_refused() {
+        let repository = Repository::new("registry.example/base").expect("a valid repository");
+        for document in [
+            r#"{"layers":[],"manifests":[]}"#,
+            r#"{"layers":null,"config":
+            {"mediaType":"m","digest":"sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855","size":1},
+            "manifests":[]}"#,
+        ] {
+            let only = Only(document.into());
+            let digest = Digest::of(document);
+            let error = Base::read(&only, &repository, digest, "linux/amd64").await.expect_err("ambiguous");
+            assert!(error.message().contains("an image and an index at once"), "{error}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_document_with_another_digest_is_as_good_as_none() {
+        let repository = Repository::new("registry.example/base").expect("a valid repository");
+        let only = Only(Bytes::from("{}"));
+        let error = Base::read(&only, &repository, Digest::of("other"), "linux/amd64").await.expect_err("not it");
+        assert_eq!(error.code(), ErrorCode::ObjectMissing);
     }
 }

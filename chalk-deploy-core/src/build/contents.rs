@@ -17,14 +17,14 @@ use crate::{Error, ErrorCode, Result};
 const PIECE: usize = 128 << 10;
 
 /// A blob of a registry as a source of bytes.
-pub(super) struct RegistryBlob {
+pub(crate) struct RegistryBlob {
     registry: Arc<dyn Registry>,
     repository: Repository,
     digest: Digest,
 }
 
 impl RegistryBlob {
-    pub(super) const fn new(registry: Arc<dyn Registry>, repository: Repository, digest: Digest) -> Self {
+    pub(crate) const fn new(registry: Arc<dyn Registry>, repository: Repository, digest: Digest) -> Self {
         Self { registry, repository, digest }
     }
 }

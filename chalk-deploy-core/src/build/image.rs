@@ -6,18 +6,18 @@ use super::SOURCE_DIRECTORY;
 use super::base::Base;
 use super::layer::Layer;
 use crate::cloud::BuildRequest;
-use crate::model::Descriptor;
+use crate::model::{Component, Descriptor};
 
-pub(super) const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
-pub(super) const CONFIG: &str = "application/vnd.oci.image.config.v1+json";
+pub(crate) const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
+pub(crate) const CONFIG: &str = "application/vnd.oci.image.config.v1+json";
 /// Images carry no time, or no two builds were equal.
-const CREATED: &str = "1970-01-01T00:00:00Z";
+pub(crate) const CREATED: &str = "1970-01-01T00:00:00Z";
 
 /// The environment variable that tells the program where the project lies.
 const SOURCE_VARIABLE: &str = "CHALK_SOURCE_DIRECTORY";
 
 /// The config: a pure function of the base image's and of what decides the content.
-pub(super) fn config(base: &Base, layer: &Layer, request: &BuildRequest) -> Vec<u8> {
+pub(super) fn config(base: &Base, component: Component, layer: &Layer, request: &BuildRequest) -> Vec<u8> {
     let mut document = base.config.clone();
     let root = object(&mut document);
     root.insert("created".to_owned(), CREATED.into());
@@ -26,8 +26,8 @@ pub(super) fn config(base: &Base, layer: &Layer, request: &BuildRequest) -> Vec<
     let labels = object(inner.entry("Labels").or_insert(Value::Null));
     for (name, value) in [
         // Where the base image lies is no part of what it is, so its name is left out.
-        ("org.opencontainers.image.base.digest", base.image.digest.to_string()),
-        ("chalk.ai/component", base.image.component.to_string()),
+        ("org.opencontainers.image.base.digest", base.digest.to_string()),
+        ("chalk.ai/component", component.to_string()),
         ("chalk.ai/source-digest", request.source.sha256.to_string()),
         ("chalk.ai/content-digest", request.content_digest().to_string()),
     ] {
@@ -53,13 +53,13 @@ pub(super) fn manifest(base: &Base, config: &Descriptor, layer: &Layer) -> Vec<u
         "mediaType": MANIFEST,
         "config": described(config),
         "layers": layers,
-        "annotations": {"org.opencontainers.image.base.digest": base.image.digest},
+        "annotations": {"org.opencontainers.image.base.digest": base.digest},
     }))
 }
 
 /// Members in the order of their names, whatever order the maps of this program keep: another program that is built with
 /// another feature of `serde_json` must come to the same digest.
-fn bytes(document: &Value) -> Vec<u8> {
+pub(crate) fn bytes(document: &Value) -> Vec<u8> {
     fn ordered(value: &Value) -> Value {
         match value {
             Value::Object(members) => {
@@ -75,7 +75,7 @@ fn bytes(document: &Value) -> Vec<u8> {
 }
 
 /// The member of a document that should be an object; made one if it is not.
-fn object(value: &mut Value) -> &mut Map<String, Value> {
+pub(crate) fn object(value: &mut Value) -> &mut Map<String, Value> {
     if !value.is_object() {
         *value = Value::Object(Map::new());
     }
@@ -85,7 +85,7 @@ fn object(value: &mut Value) -> &mut Map<String, Value> {
     }
 }
 
-fn list(value: &mut Value) -> &mut Vec<Value> {
+pub(crate) fn list(value: &mut Value) -> &mut Vec<Value> {
     if !value.is_array() {
         *value = Value::Array(Vec::new());
     }

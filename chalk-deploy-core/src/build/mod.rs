@@ -19,10 +19,10 @@
 //! asks about it. Nothing here uses a thread: long work gives others their turn every few hundred kilobytes, so that it
 //! can be driven in virtual time.
 
-mod base;
-mod contents;
+pub(crate) mod base;
+pub(crate) mod contents;
 mod folder;
-mod image;
+pub(crate) mod image;
 mod layer;
 mod progress;
 mod requirements;

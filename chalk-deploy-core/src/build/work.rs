@@ -12,7 +12,7 @@ use super::layer::{self, Layer};
 use super::progress::{Running, breathe};
 use super::{SOURCE_DIRECTORY, Workshop, image};
 use crate::cloud::{BuildRequest, ObjectStore};
-use crate::model::{ArchiveReference, BuiltImage, Descriptor, Digest, DigestHasher, ImageLocation};
+use crate::model::{ArchiveReference, BuiltImage, Component, Descriptor, Digest, DigestHasher, ImageLocation};
 use crate::{Error, ErrorCode, Result, text};
 
 /// Builds all images of a request.
@@ -34,11 +34,11 @@ pub(super) async fn build(workshop: &Workshop, request: &BuildRequest, running: 
         ),
     );
     let mut built = Built::default();
-    for base in &request.base_images {
-        let base = Base::read(&workshop.registry, base, &request.platform).await?;
-        let (component, layers) = (base.image.component, base.layers.len());
-        running.say("base", format!("{component} is built on {}, layers: {layers}", base.image.digest));
-        let digest = assemble(&workshop.folder, base, &layer, request, &mut built)?;
+    for image in &request.base_images {
+        let base = Base::read(&workshop.registry, &image.repository, image.digest, &request.platform).await?;
+        let (component, layers) = (image.component, base.layers.len());
+        running.say("base", format!("{component} is built on {}, layers: {layers}", base.digest));
+        let digest = assemble(&workshop.folder, component, base, &layer, request, &mut built)?;
         running.say("image", format!("the image of {component} is {digest}"));
     }
     built.made.sort_by_key(|made| made.image.component);
@@ -93,12 +93,13 @@ async fn fetch(workshop: &Workshop, source: &ArchiveReference) -> Result<NamedTe
 
 fn assemble(
     folder: &BuildFolder,
+    component: Component,
     base: Base,
     layer: &Layer,
     request: &BuildRequest,
     built: &mut Built,
 ) -> Result<Digest> {
-    let config = image::config(&base, layer, request);
+    let config = image::config(&base, component, layer, request);
     let described = descriptor(image::CONFIG, &config);
     let manifest = image::manifest(&base, &described, layer);
     let manifest_described = descriptor(image::MANIFEST, &manifest);
@@ -112,13 +113,8 @@ fn assemble(
     let base_layers = base.layers.len();
     let blobs = [described].into_iter().chain(base.layers).chain([layer.descriptor.clone()]).collect();
     built.made.push(Made {
-        image: BuiltImage {
-            component: base.image.component,
-            manifest: manifest_described,
-            blobs,
-            location: ImageLocation::Builder,
-        },
-        base: base.image.repository,
+        image: BuiltImage { component, manifest: manifest_described, blobs, location: ImageLocation::Builder },
+        base: base.repository,
         base_layers,
     });
     Ok(digest)

@@ -1,10 +1,12 @@
 //! Reading blobs.
 
-use http::header::{ACCEPT, LOCATION};
+use std::sync::Arc;
+
+use http::header::{ACCEPT, CONTENT_LENGTH, LOCATION, RANGE};
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 
-use super::checked::received;
 use super::client::{Answer, Call, Client};
+use super::download;
 use super::endpoint::Endpoint;
 use super::token::Access;
 use super::trust;
@@ -19,21 +21,24 @@ const REDIRECTS_MOST: usize = 5;
 
 pub(super) async fn has(client: &Client, repository: &Repository, digest: &Digest) -> Result<bool> {
     let endpoint = client.endpoint(repository)?;
-    is_there(client, &endpoint, repository, digest, Access::Pull).await
+    is_there(client, &endpoint, repository, digest, None, Access::Pull).await
 }
 
-/// Asks with this access, so that what comes next needs no other token.
+/// Asks with this access, so that what comes next needs no other token. What is there must have the digest and, where
+/// one is expected, the length.
 pub(super) async fn is_there(
     client: &Client,
     endpoint: &Endpoint,
     repository: &Repository,
     digest: &Digest,
+    expected: Option<u64>,
     access: Access,
 ) -> Result<bool> {
-    let answer = fetch(client, endpoint, Method::HEAD, digest, access).await?;
+    let answer = fetch(client, endpoint, Method::HEAD, digest, access, 0).await?;
     match answer.status {
         StatusCode::OK | StatusCode::NO_CONTENT => {
             same_digest(&answer.headers, digest, repository)?;
+            same_length(&answer.headers, digest, expected, repository)?;
             Ok(true)
         }
         StatusCode::NOT_FOUND => Ok(false),
@@ -41,28 +46,34 @@ pub(super) async fn is_there(
     }
 }
 
-pub(super) async fn pull(client: &Client, repository: &Repository, digest: &Digest) -> Result<ByteStream> {
+pub(super) async fn pull(client: &Arc<Client>, repository: &Repository, digest: &Digest) -> Result<ByteStream> {
     let endpoint = client.endpoint(repository)?;
-    let answer = fetch(client, &endpoint, Method::GET, digest, Access::Pull).await?;
+    let answer = fetch(client, &endpoint, Method::GET, digest, Access::Pull, 0).await?;
     match answer.status {
         StatusCode::OK => {
             same_digest(&answer.headers, digest, repository)?;
-            Ok(received(answer.body, *digest, client.runtime().clone(), client.settings().patience))
+            Ok(download::stream(client.clone(), endpoint, *digest, answer.body))
         }
         _ => Err(answer.error(client, "hand out a blob", format!("{repository}@{digest}")).await),
     }
 }
 
-/// Reads a blob, wherever the registry keeps it. Registries send readers on to a store with a signed address.
-async fn fetch(
+/// Reads a blob from this byte on, wherever the registry keeps it. Registries send readers on to a store with a signed
+/// address.
+pub(super) async fn fetch(
     client: &Client,
     endpoint: &Endpoint,
     method: Method,
     digest: &Digest,
     access: Access,
+    from: u64,
 ) -> Result<Answer> {
     let url = endpoint.at(&format!("blobs/{digest}"))?;
     let mut call = Call::new(endpoint, method, url, access).header(ACCEPT, HeaderValue::from_static("*/*"));
+    if from > 0 {
+        let range = HeaderValue::from_str(&format!("bytes={from}-"));
+        call = call.header(RANGE, range.unwrap_or(HeaderValue::from_static("bytes=0-")));
+    }
     for _ in 0..=REDIRECTS_MOST {
         let answer = client.send(&call).await?;
         if !is_redirect(answer.status) {
@@ -96,4 +107,16 @@ pub(super) fn same_digest(headers: &HeaderMap, digest: &Digest, repository: &Rep
     let said = crate::text::line(&String::from_utf8_lossy(said.as_bytes()), 100);
     Err(Error::new(ErrorCode::ImageMismatch, format!("the registry says that it is `{said}`"))
         .on(format!("{repository}@{digest}")))
+}
+
+/// Refuses what is there with another length. A registry that does not say it is believed.
+fn same_length(headers: &HeaderMap, digest: &Digest, expected: Option<u64>, repository: &Repository) -> Result<()> {
+    let said = headers.get(CONTENT_LENGTH).and_then(|said| said.to_str().ok()?.trim().parse::<u64>().ok());
+    match (said.filter(|said| *said > 0), expected) {
+        (Some(said), Some(expected)) if said != expected => {
+            let message = format!("the registry says that it has {said} bytes, and it has {expected}");
+            Err(Error::new(ErrorCode::ImageMismatch, message).on(format!("{repository}@{digest}")))
+        }
+        _ => Ok(()),
+    }
 }

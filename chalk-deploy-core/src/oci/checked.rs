@@ -3,7 +3,6 @@
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -11,7 +10,6 @@ use futures::StreamExt as _;
 
 use crate::cloud::{ByteStream, Payload, PayloadSource, error_in_stream};
 use crate::model::{Digest, DigestHasher};
-use crate::runtime::{Runtime, RuntimeExt as _};
 use crate::{Error, ErrorCode, Result};
 
 /// A payload whose last piece is held back until the whole is known to be what was declared: a registry that compares
@@ -144,42 +142,4 @@ pub(super) fn unreadable(error: io::Error, payload: &Payload) -> Error {
             .on(payload.sha256())
             .caused_by(error)
     })
-}
-
-/// A stream from a registry, which ends in an error when its bytes are not the ones asked for, or when no piece comes
-/// for so long.
-pub(super) fn received(
-    stream: ByteStream,
-    digest: Digest,
-    runtime: Arc<dyn Runtime>,
-    patience: Duration,
-) -> ByteStream {
-    let state = (stream, Some(DigestHasher::new()), runtime);
-    futures::stream::unfold(state, move |(mut stream, hasher, runtime)| async move {
-        let mut hasher = hasher?;
-        let Some(next) = runtime.within(patience, stream.next()).await else {
-            let slow =
-                Error::new(ErrorCode::CloudUnavailable, "the registry stopped in the middle of a blob").on(digest);
-            return Some((Err(io::Error::other(slow)), (stream, None, runtime)));
-        };
-        match next {
-            Some(Ok(piece)) => {
-                hasher.update(&piece);
-                Some((Ok(piece), (stream, Some(hasher), runtime)))
-            }
-            Some(Err(error)) => {
-                let broken = Error::new(ErrorCode::CloudUnavailable, "the blob's body broke off").on(digest);
-                Some((Err(io::Error::other(broken.caused_by(error))), (stream, None, runtime)))
-            }
-            None => {
-                let found = hasher.finish();
-                if found == digest {
-                    return None;
-                }
-                let other = Error::new(ErrorCode::ImageMismatch, format!("the registry sent {found}")).on(digest);
-                Some((Err(io::Error::other(other)), (stream, None, runtime)))
-            }
-        }
-    })
-    .boxed()
 }

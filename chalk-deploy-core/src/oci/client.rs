@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -16,14 +17,16 @@ use url::Url;
 use super::challenge::Challenge;
 use super::credentials::{Asked, Credential};
 use super::endpoint::Endpoint;
+use super::flights::Flights;
+use super::memory::RegistryMemory;
 use super::refusal::Refusal;
 use super::settings::OciSettings;
 use super::token::{Access, Granted, Issuer, Scope, Tokens};
 use super::trust;
 use crate::cloud::ByteStream;
-use crate::model::Repository;
+use crate::model::{Digest, Repository};
 use crate::runtime::{Runtime, RuntimeExt as _};
-use crate::transport::{RequestBody, Transport};
+use crate::transport::{RequestBody, Transport, meter};
 use crate::{Error, ErrorCode, Result};
 
 /// What a refusal or a realm's answer may be long.
@@ -147,8 +150,10 @@ pub(super) struct Client {
     settings: OciSettings,
     known: Mutex<BTreeMap<String, Known>>,
     tokens: Mutex<Tokens>,
-    /// Held while a token is fetched, so that many calls do not fetch it at once.
-    fetching: tokio::sync::Mutex<()>,
+    /// Held while a token is fetched, so that many calls do not fetch it at once. How many round trips led to the last.
+    fetching: tokio::sync::Mutex<u64>,
+    memory: Mutex<RegistryMemory>,
+    flights: Flights,
 }
 
 impl Client {
@@ -160,6 +165,8 @@ impl Client {
             known: Mutex::default(),
             tokens: Mutex::default(),
             fetching: tokio::sync::Mutex::default(),
+            memory: Mutex::default(),
+            flights: Flights::default(),
         }
     }
 
@@ -169,6 +176,28 @@ impl Client {
 
     pub(super) fn runtime(&self) -> &Arc<dyn Runtime> {
         &self.runtime
+    }
+
+    /// What is remembered of registries. Never held over an await.
+    pub(super) fn memory(&self) -> MutexGuard<'_, RegistryMemory> {
+        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The blobs that are on their way from another registry.
+    pub(super) const fn flights(&self) -> &Flights {
+        &self.flights
+    }
+
+    /// Remembers that a repository holds a blob or a manifest.
+    pub(super) fn saw(&self, endpoint: &Endpoint, digest: Digest) {
+        let now = self.runtime.now();
+        self.memory().note(&endpoint.registry(), endpoint.path(), digest, now);
+    }
+
+    /// Waits before something is tried again.
+    pub(super) async fn pause(&self, wait: Duration) {
+        let wait = self.runtime.jittered(wait).min(self.settings.retry.wait_most);
+        self.runtime.sleep(wait).await;
     }
 
     pub(super) fn endpoint(&self, repository: &Repository) -> Result<Endpoint> {
@@ -251,7 +280,8 @@ impl Client {
 
     /// A token for a call: one that is good, or a new one.
     async fn bearer(&self, call: &Call<'_>, realm: &str, service: Option<String>) -> Result<Option<RegistryAuth>> {
-        let issuer: Issuer = (realm.to_owned(), service);
+        // The registry is part of the key: two that name one realm and one service must not be sent each other's tokens.
+        let issuer = Issuer { registry: call.endpoint.registry(), realm: realm.to_owned(), service };
         let cached = || {
             let tokens = self.tokens();
             let found = tokens.find(&issuer, &call.scopes, self.runtime.monotonic());
@@ -260,7 +290,13 @@ impl Client {
         if let Some(token) = cached() {
             return Ok(Some(token));
         }
-        let _one_at_a_time = self.fetching.lock().await;
+        let mut fetched_at_depth = if let Ok(turn) = self.fetching.try_lock() {
+            turn
+        } else {
+            let turn = self.fetching.lock().await;
+            meter::has_waited_for(*turn);
+            turn
+        };
         if let Some(token) = cached() {
             return Ok(Some(token));
         }
@@ -269,12 +305,12 @@ impl Client {
         if let Credential::Bearer(direct) = &credential {
             return Ok(Some(RegistryAuth::Bearer(direct.expose().to_owned())));
         }
-        let mut answer = self.ask(call, &realm, issuer.1.as_deref(), &credential).await?;
+        let mut answer = self.ask(call, &realm, issuer.service.as_deref(), &credential).await?;
         if is_refusal(answer.status) {
             let renewed = self.credential(call.endpoint, Asked::Refused).await?;
             if renewed != credential {
                 credential = renewed;
-                answer = self.ask(call, &realm, issuer.1.as_deref(), &credential).await?;
+                answer = self.ask(call, &realm, issuer.service.as_deref(), &credential).await?;
             }
         }
         let shown = trust::shown(&realm);
@@ -284,6 +320,7 @@ impl Client {
         let granted = Granted::read(&answer.bytes(self, LONGEST_WORDS).await?, &shown)?;
         let token = RegistryAuth::Bearer(granted.secret.expose().to_owned());
         self.tokens().keep(issuer, call.scopes.clone(), &granted, self.runtime.monotonic());
+        *fetched_at_depth = meter::depth();
         Ok(Some(token))
     }
 

@@ -65,6 +65,11 @@ impl Endpoint {
         &self.written
     }
 
+    /// Scheme, host and port.
+    pub(super) fn registry(&self) -> String {
+        self.base.origin().ascii_serialization()
+    }
+
     pub(super) fn is_origin_of(&self, url: &Url) -> bool {
         same_origin(&self.base, url)
     }

@@ -67,19 +67,50 @@ pub(super) async fn put(
     tag: Option<&ImageTag>,
 ) -> Result<Digest> {
     let endpoint = client.endpoint(repository)?;
-    let digest = manifest.digest();
-    let subject = tag.map_or_else(|| format!("{repository}@{digest}"), |tag| format!("{repository}:{tag}"));
-    let invalid = |message: &str| Error::new(ErrorCode::ValueInvalid, message).on(format!("manifest {digest}"));
+    check(manifest)?;
+    if is_there(client, &endpoint, manifest, tag).await? {
+        return Ok(manifest.digest());
+    }
+    store(client, &endpoint, repository, manifest, tag).await
+}
+
+/// Whether the repository has this manifest, under this tag if one is given. One request.
+pub(super) async fn is_there(
+    client: &Client,
+    endpoint: &Endpoint,
+    manifest: &ImageManifest,
+    tag: Option<&ImageTag>,
+) -> Result<bool> {
+    is_at(client, endpoint, &reference(manifest, tag), manifest).await
+}
+
+fn reference(manifest: &ImageManifest, tag: Option<&ImageTag>) -> String {
+    tag.map_or_else(|| manifest.digest().to_string(), ToString::to_string)
+}
+
+/// Refuses what no registry takes, before anything is sent.
+fn check(manifest: &ImageManifest) -> Result<HeaderValue> {
+    let invalid =
+        |message: &str| Error::new(ErrorCode::ValueInvalid, message).on(format!("manifest {}", manifest.digest()));
     if manifest.bytes.len() > LARGEST {
         return Err(invalid("the manifest is larger than the 4 MiB that registries take"));
     }
-    let media_type =
-        HeaderValue::from_str(&manifest.media_type).map_err(|_| invalid("the manifest's media type is none"))?;
-    let reference = tag.map_or_else(|| digest.to_string(), ToString::to_string);
-    if is_at(client, &endpoint, &reference, manifest).await? {
-        return Ok(digest);
-    }
-    let call = Call::new(&endpoint, Method::PUT, address(&endpoint, &reference)?, Access::Push)
+    HeaderValue::from_str(&manifest.media_type).map_err(|_| invalid("the manifest's media type is none"))
+}
+
+/// Stores a manifest without asking whether it is there.
+pub(super) async fn store(
+    client: &Client,
+    endpoint: &Endpoint,
+    repository: &Repository,
+    manifest: &ImageManifest,
+    tag: Option<&ImageTag>,
+) -> Result<Digest> {
+    let digest = manifest.digest();
+    let subject = tag.map_or_else(|| format!("{repository}@{digest}"), |tag| format!("{repository}:{tag}"));
+    let media_type = check(manifest)?;
+    let reference = reference(manifest, tag);
+    let call = Call::new(endpoint, Method::PUT, address(endpoint, &reference)?, Access::Push)
         .header(CONTENT_TYPE, media_type)
         .header(CONTENT_LENGTH, HeaderValue::from(manifest.bytes.len()))
         .body(RequestBody::Bytes(manifest.bytes.clone()));
@@ -87,7 +118,7 @@ pub(super) async fn put(
         Ok(answer) => answer,
         // The answer may be lost after the effect.
         Err(error) => {
-            let there = is_at(client, &endpoint, &reference, manifest).await.unwrap_or(false);
+            let there = is_at(client, endpoint, &reference, manifest).await.unwrap_or(false);
             return if there { Ok(digest) } else { Err(error) };
         }
     };
@@ -96,7 +127,7 @@ pub(super) async fn put(
         return Ok(digest);
     }
     let refusal = answer.refusal(client).await;
-    if refusal.is_temporary() && is_at(client, &endpoint, &reference, manifest).await.unwrap_or(false) {
+    if refusal.is_temporary() && is_at(client, endpoint, &reference, manifest).await.unwrap_or(false) {
         return Ok(digest);
     }
     if refusal.names_missing_content() {
@@ -110,7 +141,7 @@ pub(super) async fn put(
     if let Some(tag) = tag
         && refusal.names_immutable_tag()
     {
-        match tagged(client, &endpoint, repository, tag).await? {
+        match tagged(client, endpoint, repository, tag).await? {
             Some(pointed) if pointed == digest => return Ok(digest),
             Some(elsewhere) => {
                 return Err(Error::new(
@@ -155,7 +186,7 @@ async fn bury(client: &Client, endpoint: &Endpoint, repository: &Repository, tag
             .with_hint("remove the tag with the provider's own tools, or let a lifecycle rule do it")
     };
     let empty = Payload::from_bytes("{}");
-    upload::push(client, repository, &empty).await?;
+    upload::push(client, repository, &empty, true).await?;
     let tombstone = tombstone(repository, tag, &empty);
     put(client, repository, &tombstone, None).await?;
     let answer = delete(client, endpoint, &tombstone.digest().to_string()).await?;

@@ -1,7 +1,7 @@
 //! The [`Registry`] adapter on the OCI distribution protocol, one for every cloud.
 //!
 //! Read [`OciRegistry`] first; then `client`, which sends one call with the right credentials; then `upload`, the only
-//! part with states of its own.
+//! part with states of its own, and `push`, which puts a whole image together from it.
 //!
 //! # What is used of `oci_distribution`, and what is not
 //!
@@ -21,10 +21,11 @@
 //! | `push_blob` | 1 (HEAD) | 3 (HEAD, POST, PUT); 2 with a mount (HEAD, POST); one more a chunk when chunked |
 //! | `put_manifest` | 1 (HEAD by digest, or by tag if one is given) | 2 (HEAD, PUT) |
 //! | `manifest` | 1 (GET) | |
+//! | `push_image` | 1 (HEAD by tag) where it is remembered | one mount a layer of the base, 2 a new blob (1 where one request is taken), 1 for the manifest |
 //! | `remove_tag` | 2 (DELETE, HEAD) | 1 (DELETE) |
 //!
 //! The first request to a host that wants a token costs two more (the 401 and the token), the first that needs a
-//! wider scope one. `tests/adapter_oci.rs` of the testkit counts them.
+//! wider scope one. `tests/adapter_oci` of the testkit counts them.
 //!
 //! # To whom credentials are given
 //!
@@ -45,9 +46,13 @@ mod client;
 mod refusal;
 mod checked;
 mod chunks;
+mod memory;
+mod flights;
 mod upload;
+mod download;
 mod blob;
 mod manifest;
+mod push;
 mod referrers;
 
 use std::fmt;
@@ -62,6 +67,8 @@ use crate::runtime::Runtime;
 use crate::transport::Transport;
 
 pub use credentials::{Anonymous, Asked, Credential, RegistryCredentials, Secret, StaticCredentials};
+pub use memory::RegistryMemory;
+pub use push::PushOutcome;
 pub use settings::{OciSettings, UploadMode};
 
 use client::Client;
@@ -75,6 +82,37 @@ impl OciRegistry {
     /// Sends its requests through this transport and takes its time from this runtime.
     pub fn new(transport: Transport, runtime: Arc<dyn Runtime>, settings: OciSettings) -> Self {
         Self(Arc::new(Client::new(transport, runtime, settings)))
+    }
+
+    /// Pushes an image: its blobs beside each other, then its manifest, in as few round trips as the registry allows.
+    /// What this value has seen a repository to hold is not asked for again; the registry's own check of the manifest
+    /// shows when that is no longer true, and then it is pushed.
+    ///
+    /// **Idempotency.** By digest; an image that is there under the tag costs one request if this value, or one whose
+    /// [`memory`](Self::memory) it was given, has pushed it.
+    ///
+    /// **After a crash.** Blobs are whole or absent; the manifest and the tag are there only with all of them.
+    ///
+    /// **Errors.** Those of [`push_blob`](Registry::push_blob) and [`put_manifest`](Registry::put_manifest).
+    pub async fn push_image(
+        &self,
+        repository: &Repository,
+        manifest: &ImageManifest,
+        blobs: &[Payload],
+        tag: Option<&ImageTag>,
+    ) -> Result<PushOutcome> {
+        push::push(&self.0, repository, manifest, blobs, tag).await
+    }
+
+    /// What was learned of registries so far.
+    pub fn memory(&self) -> RegistryMemory {
+        self.0.memory().clone()
+    }
+
+    /// Remembers what another value has learned, in another process perhaps.
+    pub fn remember(&self, memory: RegistryMemory) {
+        let now = self.0.runtime().now();
+        self.0.memory().merge(memory, now);
     }
 }
 
@@ -91,7 +129,7 @@ impl Registry for OciRegistry {
     }
 
     async fn push_blob(&self, repository: &Repository, payload: &Payload) -> Result<()> {
-        upload::push(&self.0, repository, payload).await
+        upload::push(&self.0, repository, payload, true).await
     }
 
     async fn pull_blob(&self, repository: &Repository, digest: &Digest) -> Result<ByteStream> {

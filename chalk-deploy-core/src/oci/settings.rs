@@ -28,7 +28,7 @@ pub struct OciSettings {
     pub retry: RetryPolicy,
     /// The longest wait for an answer, and for the next piece of a body in either direction.
     pub patience: Duration,
-    /// How often one chunked upload goes on after an interruption.
+    /// How often one upload or download goes on after an interruption.
     pub resumptions: u32,
 }
 
@@ -41,6 +41,9 @@ pub enum UploadMode {
     OneRequest,
     /// A POST that opens a session, and one PUT that streams the whole blob. What every registry takes.
     TwoRequests,
+    /// One request where the registry is known to take that, else two. It becomes known by the first small blob, which
+    /// goes with one and is none the slower where that only opens a session.
+    Learned,
     /// A session to which the blob goes in pieces of this many bytes (each kept in memory), so that an interrupted
     /// upload goes on where it was. Artifact Registry does not take it, and ECR is reported to lose pieces.
     Chunked {

@@ -47,8 +47,14 @@ impl Scope {
     }
 }
 
-/// From whom tokens are, and for which service.
-pub(super) type Issuer = (String, Option<String>);
+/// For which registry tokens are, from whom, and for which service.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Issuer {
+    /// The origin of the registry.
+    pub(super) registry: String,
+    pub(super) realm: String,
+    pub(super) service: Option<String>,
+}
 
 struct Token {
     secret: Secret,
@@ -140,7 +146,11 @@ mod tests {
     #[test]
     fn a_token_serves_what_it_was_granted_for_and_less_until_shortly_before_it_ends() {
         let mut tokens = Tokens::default();
-        let issuer: Issuer = ("https://r.example/".to_owned(), Some("s".to_owned()));
+        let issuer = Issuer {
+            registry: "https://r.example".to_owned(),
+            realm: "https://r.example/".to_owned(),
+            service: Some("s".to_owned()),
+        };
         let start = Duration::from_secs(100);
         let granted = granted(r#"{"token":"t","expires_in":300}"#);
         tokens.keep(issuer.clone(), vec![scope("a", Access::Push), scope("b", Access::Pull)], &granted, start);
@@ -150,8 +160,13 @@ mod tests {
         assert!(!has(&[scope("b", Access::Push)], 0) && !has(&[scope("a", Access::Delete)], 0));
         assert!(!has(&[scope("c", Access::Pull)], 0));
         assert!(has(&[scope("a", Access::Pull)], 269) && !has(&[scope("a", Access::Pull)], 270));
-        let other: Issuer = ("https://r.example/".to_owned(), None);
-        assert!(tokens.find(&other, &[scope("a", Access::Pull)], start).is_none());
+        for other in [
+            Issuer { service: None, ..issuer.clone() },
+            Issuer { registry: "https://evil.example".to_owned(), ..issuer.clone() },
+            Issuer { realm: "https://evil.example/".to_owned(), ..issuer.clone() },
+        ] {
+            assert!(tokens.find(&other, &[scope("a", Access::Pull)], start).is_none());
+        }
         tokens.forget("t");
         assert!(tokens.find(&issuer, &[scope("a", Access::Pull)], start).is_none());
     }
@@ -188,7 +203,8 @@ mod tests {
         let mut tokens = Tokens::default();
         for number in 0..2000 {
             let granted = granted(r#"{"token":"t","expires_in":300}"#);
-            tokens.keep((format!("{number}"), None), Vec::new(), &granted, Duration::ZERO);
+            let issuer = Issuer { registry: "r".to_owned(), realm: format!("{number}"), service: None };
+            tokens.keep(issuer, Vec::new(), &granted, Duration::ZERO);
         }
         assert!(tokens.0.len() <= MOST_KEPT);
     }

@@ -10,7 +10,9 @@
 //!
 //! A PUT is idempotent by its digest, but not one with a body: the session has kept what came before the cut, and a
 //! second body would be appended to it. So only the empty PUT is repeated by the transport. Whenever a PUT has no good
-//! answer, HEAD tells whether it had its effect; if it had not, the driver repeats the step with a new session.
+//! answer, HEAD tells whether it had its effect. If it had not and was cut, the session is asked how much it has, and
+//! the rest follows in pieces; a registry that cannot say is sent all of it in a new session. What was answered with an
+//! error is left to the caller to repeat.
 
 use std::time::Duration;
 
@@ -29,7 +31,6 @@ use super::trust;
 use crate::cloud::Payload;
 use crate::error::Retry;
 use crate::model::{Digest, Repository};
-use crate::runtime::RuntimeExt as _;
 use crate::transport::RequestBody;
 use crate::{Error, ErrorCode, Result};
 
@@ -38,21 +39,25 @@ const OCTETS: HeaderValue = HeaderValue::from_static("application/octet-stream")
 const SHORTEST_CHUNK: &str = "oci-chunk-min-length";
 const CHUNK_LEAST: u64 = 64 << 10;
 const CHUNK_MOST: u64 = 64 << 20;
+/// The rest of an upload that was cut: pieces that ECR takes, which wants 5 MiB and more.
+const PIECE_AFTER_A_CUT: u64 = 8 << 20;
+/// What is sent at once to a registry of which it is not known whether it takes that.
+const SENT_TO_LEARN: u64 = 64 << 10;
 
-pub(super) async fn push(client: &Client, repository: &Repository, payload: &Payload) -> Result<()> {
+/// Pushes a blob. `ask`: whether it is looked for first.
+pub(super) async fn push(client: &Client, repository: &Repository, payload: &Payload, ask: bool) -> Result<()> {
     let endpoint = client.endpoint(repository)?;
     let upload = Upload { client, endpoint: &endpoint, repository, payload, digest: payload.sha256() };
-    if upload.is_there().await? {
+    if ask && upload.is_there().await? {
+        client.saw(&endpoint, upload.digest);
         return Ok(());
     }
-    let Some(session) = upload.open().await? else { return Ok(()) };
-    match client.settings().upload {
-        UploadMode::Chunked { chunk } => {
-            let chunk = chunk.max(session.shortest_chunk);
-            if chunk > CHUNK_MOST { upload.whole(session).await } else { upload.pieces(session, chunk).await }
-        }
-        UploadMode::OneRequest | UploadMode::TwoRequests => upload.whole(session).await,
-    }
+    // Bytes of another registry come here once, for however many repositories they are.
+    let _turn =
+        if upload.is_foreign()? { Some(client.flights().turn(endpoint.registry(), upload.digest).await) } else { None };
+    upload.send().await?;
+    client.saw(&endpoint, upload.digest);
+    Ok(())
 }
 
 struct Upload<'a> {
@@ -74,7 +79,39 @@ impl Upload<'_> {
     const DOING: &'static str = "take a blob";
 
     async fn is_there(&self) -> Result<bool> {
-        is_there(self.client, self.endpoint, self.repository, &self.digest, Access::Push).await
+        let expected = Some(self.payload.size());
+        is_there(self.client, self.endpoint, self.repository, &self.digest, expected, Access::Push).await
+    }
+
+    /// Whether the bytes lie in another registry.
+    fn is_foreign(&self) -> Result<bool> {
+        let Some(origin) = self.payload.origin() else { return Ok(false) };
+        Ok(!self.endpoint.is_origin_of(self.client.endpoint(origin)?.base()))
+    }
+
+    /// Gets the blob there, in the way that is set.
+    async fn send(&self) -> Result<()> {
+        let mut sessions = 0;
+        loop {
+            let Some(session) = self.open().await? else { return Ok(()) };
+            let ended = match self.client.settings().upload {
+                UploadMode::Chunked { chunk } => {
+                    let chunk = chunk.max(session.shortest_chunk);
+                    if chunk > CHUNK_MOST {
+                        self.whole(session).await?
+                    } else {
+                        self.pieces(session, chunk, 0).await.map(|()| Ended::Done)?
+                    }
+                }
+                UploadMode::OneRequest | UploadMode::TwoRequests | UploadMode::Learned => self.whole(session).await?,
+            };
+            match ended {
+                Ended::Done => return Ok(()),
+                // The session is lost: from the start, in a new one.
+                Ended::Cut(error) if sessions >= self.client.settings().resumptions => return Err(error),
+                Ended::Cut(_) => sessions += 1,
+            }
+        }
     }
 
     /// Opens a session. `None` when the blob is there already: mounted, or taken with the first request.
@@ -91,8 +128,12 @@ impl Upload<'_> {
             }
         }
         let url = self.endpoint.at("blobs/uploads/")?;
-        if self.client.settings().upload == UploadMode::OneRequest {
-            return self.one_request(url).await;
+        if self.sends_at_once() {
+            match self.one_request(url.clone()).await? {
+                Attempt::Done => return Ok(None),
+                Attempt::Session(session) => return Ok(Some(session)),
+                Attempt::Refused => {}
+            }
         }
         let call = self.call(Method::POST, url.clone()).header(CONTENT_LENGTH, HeaderValue::from_static("0"));
         let answer = self.client.send(&call).await?;
@@ -102,20 +143,37 @@ impl Upload<'_> {
         }
     }
 
-    /// The repository of the same registry in which the payload is known to lie.
-    fn source(&self) -> Result<Option<Endpoint>> {
-        let Some(origin) = self.payload.origin() else { return Ok(None) };
-        let source = self.client.endpoint(origin)?;
-        let same_registry = self.endpoint.is_origin_of(source.base());
-        Ok(Some(source).filter(|source| same_registry && source.path() != self.endpoint.path()))
+    /// Whether the blob goes with the first request. A small one may, to learn whether the registry takes it: one that
+    /// does not has opened a session with the same request, and little was sent in vain.
+    fn sends_at_once(&self) -> bool {
+        match self.client.settings().upload {
+            UploadMode::OneRequest => true,
+            UploadMode::Learned => {
+                let known = self.client.memory().takes_one_request(&self.endpoint.registry());
+                known.unwrap_or(self.payload.size() <= SENT_TO_LEARN)
+            }
+            UploadMode::TwoRequests | UploadMode::Chunked { .. } => false,
+        }
     }
 
-    async fn mount(&self, source: &Endpoint) -> Result<Mounted> {
+    /// The repository of the same registry, by its path, in which the payload is known to lie, or was seen to.
+    fn source(&self) -> Result<Option<String>> {
+        if let Some(origin) = self.payload.origin() {
+            let source = self.client.endpoint(origin)?;
+            if self.endpoint.is_origin_of(source.base()) {
+                return Ok(Some(source.path().to_owned()).filter(|path| path != self.endpoint.path()));
+            }
+        }
+        let now = self.client.runtime().now();
+        Ok(self.client.memory().holder(&self.endpoint.registry(), self.endpoint.path(), &self.digest, now))
+    }
+
+    async fn mount(&self, source: &str) -> Result<Mounted> {
         let url = self.endpoint.at("blobs/uploads/")?;
         let mut asked = url.clone();
-        asked.query_pairs_mut().append_pair("mount", &self.digest.to_string()).append_pair("from", source.path());
+        asked.query_pairs_mut().append_pair("mount", &self.digest.to_string()).append_pair("from", source);
         let mut call = self.call(Method::POST, asked).header(CONTENT_LENGTH, HeaderValue::from_static("0"));
-        call.scopes.push(Scope { path: source.path().to_owned(), access: Access::Pull });
+        call.scopes.push(Scope { path: source.to_owned(), access: Access::Pull });
         let answer = self.client.send(&call).await?;
         match answer.status {
             StatusCode::CREATED => {
@@ -128,7 +186,7 @@ impl Upload<'_> {
         }
     }
 
-    async fn one_request(&self, mut url: Url) -> Result<Option<Session>> {
+    async fn one_request(&self, mut url: Url) -> Result<Attempt> {
         let opened = url.clone();
         url.query_pairs_mut().append_pair("digest", &self.digest.to_string());
         let checked = Checked::new(self.payload);
@@ -139,20 +197,40 @@ impl Upload<'_> {
         }
         let answer = match answer {
             Ok(answer) => answer,
-            Err(error) => return self.unless_there(error).await.map(|()| None),
+            Err(error) => return self.unless_there(error).await.map(|()| Attempt::Done),
         };
+        let learn = |taken| self.client.memory().learn_one_request(&self.endpoint.registry(), taken);
         match answer.status {
-            StatusCode::CREATED => same_digest(&answer.headers, &self.digest, self.repository).map(|()| None),
-            StatusCode::ACCEPTED => self.session(&opened, &answer.headers).map(Some),
+            StatusCode::CREATED => {
+                learn(true);
+                same_digest(&answer.headers, &self.digest, self.repository).map(|()| Attempt::Done)
+            }
+            StatusCode::ACCEPTED => {
+                learn(false);
+                self.session(&opened, &answer.headers).map(Attempt::Session)
+            }
+            // Whoever does not know the way may refuse it in any of these words.
+            StatusCode::BAD_REQUEST
+            | StatusCode::NOT_FOUND
+            | StatusCode::METHOD_NOT_ALLOWED
+            | StatusCode::LENGTH_REQUIRED
+            | StatusCode::UNSUPPORTED_MEDIA_TYPE
+            | StatusCode::NOT_IMPLEMENTED
+                if self.client.settings().upload == UploadMode::Learned =>
+            {
+                learn(false);
+                Ok(Attempt::Refused)
+            }
             _ => {
                 let error = self.refused(answer).await;
-                self.unless_there(error).await.map(|()| None)
+                self.unless_there(error).await.map(|()| Attempt::Done)
             }
         }
     }
 
-    /// Streams all of it with the last request.
-    async fn whole(&self, session: Session) -> Result<()> {
+    /// Streams all of it with the last request. What was cut goes on where the registry has it, if it says where that
+    /// is; the rest then goes in pieces.
+    async fn whole(&self, mut session: Session) -> Result<Ended> {
         let checked = Checked::new(self.payload);
         let call = self.with_body(Method::PUT, self.finishing(&session), &checked).trusted(session.to_registry);
         let answer = self.client.send(&call).await;
@@ -160,13 +238,30 @@ impl Upload<'_> {
             self.give_up(&session).await;
             return Err(failure);
         }
-        self.finished(answer).await
+        let was_cut = answer.is_err();
+        let Err(error) = self.finished(answer).await else { return Ok(Ended::Done) };
+        if error.retry() == Retry::Permanent || !was_cut || self.client.settings().resumptions == 0 {
+            return Err(error);
+        }
+        self.pause(None).await;
+        match self.status(&mut session).await {
+            Ok(kept) if kept > 0 && kept <= self.payload.size() => {
+                tracing::debug!(kept, "an upload that was cut goes on");
+                self.pieces(session, PIECE_AFTER_A_CUT, kept).await.map(|()| Ended::Done)
+            }
+            Err(lured) if lured.code() == ErrorCode::RegistryUntrusted => Err(lured),
+            // It has nothing, or cannot say.
+            _ => Ok(Ended::Cut(error)),
+        }
     }
 
     /// Sends it in pieces, and goes on after an interruption with what the registry does not have yet.
-    async fn pieces(&self, mut session: Session, chunk: u64) -> Result<()> {
+    async fn pieces(&self, mut session: Session, chunk: u64, from: u64) -> Result<()> {
         let chunk = usize::try_from(chunk.clamp(CHUNK_LEAST, CHUNK_MOST)).unwrap_or(usize::MAX);
         let mut chunks = Chunks::open(self.payload).await?;
+        if from > 0 {
+            chunks.go_back(from).await?;
+        }
         let mut interruptions = 0;
         loop {
             let start = chunks.position();
@@ -288,9 +383,11 @@ impl Upload<'_> {
     }
 
     async fn pause(&self, asked: Option<Duration>) {
-        let (policy, runtime) = (self.client.settings().retry, self.client.runtime());
-        let wait = asked.unwrap_or_else(|| runtime.jittered(policy.backoff));
-        runtime.sleep(wait.min(policy.wait_most)).await;
+        let policy = self.client.settings().retry;
+        match asked {
+            Some(asked) => self.client.runtime().sleep(asked.min(policy.wait_most)).await,
+            None => self.client.pause(policy.backoff).await,
+        }
     }
 
     fn call(&self, method: Method, url: Url) -> Call<'_> {
@@ -346,6 +443,22 @@ impl Upload<'_> {
     fn nonsense(&self, message: String) -> Error {
         Error::new(ErrorCode::CloudAnswerInvalid, message).on(self.subject())
     }
+}
+
+/// What came of an upload in one request.
+enum Attempt {
+    Done,
+    /// It was taken for the opening of a session.
+    Session(Session),
+    /// The registry does not know the way.
+    Refused,
+}
+
+/// How an upload ended that was not refused.
+enum Ended {
+    Done,
+    /// It was cut, and its session is of no more use.
+    Cut(Error),
 }
 
 enum Mounted {

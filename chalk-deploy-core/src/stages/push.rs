@@ -6,12 +6,20 @@
 
 use std::collections::BTreeMap;
 
+use futures::future::BoxFuture;
+use futures::{FutureExt as _, StreamExt as _, TryStreamExt as _};
+
 use super::context::StepContext;
 use super::upload::reported;
-use crate::cloud::{ImageManifest, ManifestLocator};
+use crate::cloud::{ImageContents, ImageManifest, ManifestLocator};
 use crate::machine::StepOutput;
-use crate::model::{BuiltImage, Component, ImageLocation, ImageReference, ImageTag, PushedImages, Repository};
+use crate::model::{
+    BuiltImage, Component, Descriptor, ImageLocation, ImageReference, ImageTag, PushedImages, Repository,
+};
 use crate::{Error, ErrorCode, Result};
+
+/// Blobs of one image that are under way at once.
+const AT_ONCE: usize = 4;
 
 /// Pushes what is not there, and reads every manifest back by digest.
 pub(super) async fn push_images(context: &StepContext) -> Result<StepOutput> {
@@ -58,12 +66,11 @@ async fn push_image(context: &StepContext, repository: &Repository, image: &Buil
         Error::new(ErrorCode::CloudAnswerInvalid, "the builder says that it holds the image, and hands nothing out")
             .on(format!("image of {}", image.component))
     })?;
+    let mut pushes: Vec<BoxFuture<'_, Result<()>>> = Vec::with_capacity(image.blobs.len());
     for blob in &image.blobs {
-        if !registry.has_blob(repository, &blob.digest).await? {
-            let payload = contents.blob(blob).await?;
-            registry.push_blob(repository, &reported(&payload, &context.reporter)).await?;
-        }
+        pushes.push(push_blob(context, &*contents, repository, blob).boxed());
     }
+    futures::stream::iter(pushes).buffer_unordered(AT_ONCE).try_collect::<()>().await?;
     let bytes = contents.manifest(&image.manifest).await?;
     let manifest = ImageManifest { media_type: image.manifest.media_type.clone(), bytes };
     let digest = registry.put_manifest(repository, &manifest, None).await?;
@@ -72,6 +79,23 @@ async fn push_image(context: &StepContext, repository: &Repository, image: &Buil
     }
     Err(Error::new(ErrorCode::ImageMismatch, format!("the registry stored {digest}, not {}", image.manifest.digest))
         .on(repository))
+}
+
+async fn push_blob(
+    context: &StepContext,
+    contents: &dyn ImageContents,
+    repository: &Repository,
+    blob: &Descriptor,
+) -> Result<()> {
+    let registry = &context.plane.cloud.registry;
+    match contents.blob(blob).await {
+        Ok(payload) => registry.push_blob(repository, &reported(&payload, &context.reporter)).await,
+        // What the builder no longer holds may have arrived before it was lost.
+        Err(lost) => match registry.has_blob(repository, &blob.digest).await {
+            Ok(true) => Ok(()),
+            _ => Err(lost),
+        },
+    }
 }
 
 async fn read_back(context: &StepContext, repository: &Repository, image: &BuiltImage) -> Result<()> {

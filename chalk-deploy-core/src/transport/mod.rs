@@ -7,6 +7,7 @@
 
 #[cfg(feature = "network")]
 mod network;
+pub mod meter;
 mod retry;
 
 use std::fmt;

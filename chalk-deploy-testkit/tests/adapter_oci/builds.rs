@@ -448,6 +448,14 @@ async fn base_images_that_cannot_be_built_on_are_refused() {
         ),
         ("names no config or no layers", push(json!({"schemaVersion": 2})).await),
         ("has no image for linux/amd64", push(json!({"schemaVersion": 2, "manifests": []})).await),
+        (
+            "another length than its manifest has",
+            push(json!({"schemaVersion": 2, "manifests": [{
+                "mediaType": "m", "digest": image.digest(), "size": 1,
+                "platform": {"os": "linux", "architecture": "amd64"},
+            }]}))
+            .await,
+        ),
     ];
     let mut letters = 'a'..='z';
     for (words, digest) in cases {
@@ -466,7 +474,7 @@ async fn base_images_that_cannot_be_built_on_are_refused() {
     let platform = |architecture: &str| json!({"os": "linux", "architecture": architecture});
     let index = push(json!({"schemaVersion": 2, "manifests": [
         {"mediaType": "m", "digest": arm, "size": 1, "platform": platform("arm64")},
-        {"mediaType": "m", "digest": image.digest(), "size": 1, "platform": platform("amd64")},
+        {"mediaType": "m", "digest": image.digest(), "size": image.manifest.bytes.len(), "platform": platform("amd64")},
     ]}))
     .await;
     let mut request = shop.request(letters.next().expect("enough"), archive(&[("a.py", "x")])).await;

@@ -5,8 +5,10 @@
 
 mod builds;
 mod contract;
+mod downloads;
 mod foreign;
 mod hostile;
+mod images;
 mod pipeline;
 mod requests;
 mod small_registry;

@@ -99,7 +99,7 @@ async fn a_deployment_over_a_registry_with_any_fault_at_any_request_ends_in_the_
         ProtocolFault::Stall,
     ];
     // Each request meets two of them. `uploads.rs` puts all of them at all of the adapter's own requests.
-    for (nth, fault) in (1..=19).flat_map(|nth| [nth, nth + 3].map(|at| (nth, all[at % all.len()].clone()))) {
+    for (nth, fault) in (1..=16).flat_map(|nth| [nth, nth + 3].map(|at| (nth, all[at % all.len()].clone()))) {
         let server = SmallRegistry::new(Options::default());
         let faults = Arc::new(ProtocolFaults::new().at(Requests::any(), nth as u64, fault.clone()));
         let deployer = deployer(&server, &faults).await;

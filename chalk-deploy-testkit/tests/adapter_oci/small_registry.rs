@@ -36,6 +36,8 @@ pub(crate) struct Options {
     pub(crate) never_mounts: bool,
     /// Blobs are handed out by a redirect to this host.
     pub(crate) blobs_at: Option<String>,
+    /// Hands out the rest of a blob from the byte that is asked for.
+    pub(crate) ranges: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -61,6 +63,7 @@ pub(crate) struct Seen {
     pub(crate) host: String,
     pub(crate) target: String,
     pub(crate) authorization: Option<String>,
+    pub(crate) range: Option<String>,
     pub(crate) body: Vec<u8>,
 }
 
@@ -201,6 +204,12 @@ impl SmallRegistry {
             }
             let length = [("content-length", bytes.len().to_string()), ("docker-content-digest", digest.to_owned())];
             let body = if method == Method::HEAD { Vec::new() } else { bytes.clone() };
+            let asked = header("range");
+            let from = asked.strip_prefix("bytes=").and_then(|range| range.strip_suffix('-')?.parse::<usize>().ok());
+            if let Some(from) = from.filter(|from| self.options.ranges && *from < body.len()) {
+                let range = format!("bytes {from}-{}/{}", body.len() - 1, body.len());
+                return bytes_of(206, &[("content-range", range)], body[from..].to_vec());
+            }
             return bytes_of(200, &length, body);
         }
         if let Some((repository, reference)) = rest.split_once("/manifests/") {
@@ -370,6 +379,7 @@ impl Server for SmallRegistry {
             host: host.clone(),
             target,
             authorization: authorization.clone(),
+            range: parts.headers.get("range").and_then(|value| value.to_str().ok()).map(str::to_owned),
             body: body.clone(),
         });
         if let Some(canned) = self.overridden(&line) {

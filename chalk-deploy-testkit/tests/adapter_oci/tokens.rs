@@ -177,3 +177,22 @@ async fn many_calls_at_once_fetch_one_token() {
     }
     assert_eq!(tokens(&server.requests()), 1);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_token_for_one_registry_is_not_sent_to_another_that_names_the_same_realm_and_service() {
+    let options = Options { realm: Some("https://login.example/token".to_owned()), ..Options::default() };
+    let server = SmallRegistry::new(options);
+    let settings = OciSettings::default().with_credentials(credentials()).with_trusted_realm("login.example");
+    let registry = adapter(&server, settings);
+    let digest = Payload::from_bytes("x").sha256();
+    registry.has_blob(&repository("a"), &digest).await.expect("answered");
+    // The same path, realm and service: only the host tells the two apart.
+    let other = chalk_deploy_core::model::Repository::new("evil.example/a").expect("a valid repository");
+    registry.has_blob(&other, &digest).await.expect("answered");
+    let sent = |host: &str| -> Vec<String> {
+        let state = server.state();
+        state.seen.iter().filter(|seen| seen.host == host).filter_map(|seen| seen.authorization.clone()).collect()
+    };
+    assert_eq!(sent(HOST), ["Bearer token-1"]);
+    assert_eq!(sent("evil.example"), ["Bearer token-2"]);
+}

@@ -166,7 +166,8 @@ async fn a_wait_that_a_busy_registry_asks_for_is_kept() {
 async fn a_server_that_never_answers_is_given_up_after_the_patience_and_slow_bodies_are_not() {
     let server = SmallRegistry::new(Options::default());
     let faults = Arc::new(ProtocolFaults::new());
-    let registry = faulty_adapter(&server, &faults, OciSettings::default().with_patience(Duration::from_secs(30)));
+    let settings = OciSettings::default().with_patience(Duration::from_secs(30)).with_resumptions(0);
+    let registry = faulty_adapter(&server, &faults, settings);
     let (repository, layer) = (repository("a"), blob(200_000));
     registry.push_blob(&repository, &layer).await.expect("pushed");
 
@@ -238,4 +239,40 @@ async fn the_payloads_own_error_is_the_one_that_is_told() {
 #[expect(clippy::disallowed_methods, reason = "tokio's paused clock is the virtual clock")]
 fn now() -> tokio::time::Instant {
     tokio::time::Instant::now()
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_upload_in_two_requests_that_is_cut_goes_on_in_its_session_with_what_is_missing() {
+    for after in [1, 70_000, 199_999] {
+        let server = SmallRegistry::new(Options::default());
+        let put = Requests::any().method("PUT");
+        let faults = Arc::new(ProtocolFaults::new().at(put, 1, ProtocolFault::CutRequest { after }));
+        // The small registry keeps of a cut body what came, as the session's own answer then says.
+        let registry = faulty_adapter(&server, &faults, OciSettings::default());
+        registry.push_blob(&repository("a"), &blob(200_000)).await.expect("pushed in one call");
+        let state = server.state();
+        assert_eq!(state.blobs.values().map(Vec::len).collect::<Vec<_>>(), [200_000]);
+        assert!(faults.unmet().is_empty());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cut_upload_whose_session_is_lost_is_sent_again_in_a_new_one_and_not_for_ever() {
+    let server = SmallRegistry::new(Options::default());
+    let put = Requests::any().method("PUT");
+    let faults = Arc::new(ProtocolFaults::new().at(put.clone(), 1, ProtocolFault::SeverBefore));
+    faults.next(Requests::any().method("GET").containing("uploads"), ProtocolFault::status(404));
+    faulty_adapter(&server, &faults, OciSettings::default())
+        .push_blob(&repository("a"), &blob(200_000))
+        .await
+        .expect("pushed in one call");
+    assert_eq!(server.requests().iter().filter(|line| line.starts_with("POST")).count(), 2);
+
+    let server = SmallRegistry::new(Options::default());
+    let faults = Arc::new(ProtocolFaults::new().from(put, 1, ProtocolFault::SeverBefore));
+    let settings = OciSettings::default().with_resumptions(3);
+    let error =
+        faulty_adapter(&server, &faults, settings).push_blob(&repository("a"), &blob(200_000)).await.expect_err("cut");
+    assert_eq!(error.retry(), Retry::Temporary);
+    assert_eq!(server.requests().iter().filter(|line| line.starts_with("POST")).count(), 4);
 }

@@ -10,6 +10,7 @@ mod http;
 mod interrupt;
 mod output;
 mod program;
+mod push_image;
 mod question;
 mod servers;
 mod terminal;
