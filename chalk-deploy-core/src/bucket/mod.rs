@@ -47,7 +47,7 @@ use object_store::local::LocalFileSystem;
 use object_store::memory::InMemory;
 use object_store::path::Path;
 
-use crate::cloud::{ObjectStoreCapabilities, PresignedDownload};
+use crate::cloud::{ObjectRetention, ObjectStoreCapabilities, PresignedDownload};
 use crate::model::ObjectKey;
 use crate::runtime::Runtime;
 use crate::transport::Transport;
@@ -70,6 +70,7 @@ pub struct Bucket {
     /// Lists by a prefix that is text, where the store can.
     pages: Option<Arc<dyn PaginatedListStore>>,
     presigned: Option<Arc<dyn PresignedDownload>>,
+    retention: Option<Arc<dyn ObjectRetention>>,
     paging: Paging,
     naming: Naming,
     settings: BucketSettings,
@@ -158,6 +159,7 @@ impl Bucket {
             store,
             pages: None,
             presigned: None,
+            retention: None,
             paging: Paging::ByKey,
             naming: Naming::Plain,
             settings,
@@ -284,11 +286,6 @@ impl Bucket {
     pub const fn with_limits(mut self, single_put_most: u64, part_length: usize, parts_at_once: usize) -> Self {
         self.settings = self.settings.with_single_put_most(single_put_most).with_parts(part_length, parts_at_once);
         self
-    }
-
-    /// URLs for single objects, where the store has them.
-    pub fn presigned_download(&self) -> Option<Arc<dyn PresignedDownload>> {
-        self.presigned.clone()
     }
 
     fn path(&self, key: &ObjectKey) -> Result<Path> {

@@ -10,6 +10,7 @@ use crate::driver::{Engine, Lanes};
 use crate::model::{DataPlane, Environments, SingleEnvironment};
 use crate::observe::{Metrics, NoMetrics};
 use crate::runtime::{Runtime, RuntimeExt as _, SystemRuntime};
+use crate::source::ArchiveRules;
 use crate::store::{DeploymentStore, LeaseHolder};
 
 /// Collects what a [`Deployer`] needs.
@@ -22,6 +23,7 @@ pub struct DeployerBuilder {
     checkpoints: Arc<dyn Checkpoints>,
     lease_term: Duration,
     lease_wait: Duration,
+    archive_rules: ArchiveRules,
 }
 
 impl Deployer {
@@ -35,6 +37,7 @@ impl Deployer {
             checkpoints: Arc::new(NoCheckpoints),
             lease_term: Duration::from_secs(15),
             lease_wait: Duration::ZERO,
+            archive_rules: ArchiveRules::new(),
         }
     }
 
@@ -84,6 +87,14 @@ impl DeployerBuilder {
         self
     }
 
+    /// What source archives must keep: they are examined while they are uploaded and when they are read back. By default
+    /// the default limits, with a `chalk.yaml`.
+    #[must_use]
+    pub fn with_archive_rules(mut self, rules: ArchiveRules) -> Self {
+        self.archive_rules = rules;
+        self
+    }
+
     /// Makes the deployer. Does nothing outside this process.
     ///
     /// # Errors
@@ -103,6 +114,7 @@ impl DeployerBuilder {
             holder,
             lease_term: self.lease_term,
             lease_wait: self.lease_wait,
+            archive_rules: Arc::new(self.archive_rules),
             lanes: Lanes::default(),
         };
         Ok(Deployer(Arc::new(Inner { engine: Arc::new(engine), active: Mutex::default() })))

@@ -8,6 +8,7 @@ use crate::checkpoint::Checkpoints;
 use crate::model::Environments;
 use crate::observe::Metrics;
 use crate::runtime::Runtime;
+use crate::source::ArchiveRules;
 use crate::store::{DeploymentStore, LeaseHolder};
 
 #[derive(Debug)]
@@ -22,5 +23,7 @@ pub(crate) struct Engine {
     pub(crate) lease_term: Duration,
     /// How long to wait for an environment that a living owner holds.
     pub(crate) lease_wait: Duration,
+    /// What source archives must keep.
+    pub(crate) archive_rules: Arc<ArchiveRules>,
     pub(crate) lanes: Lanes,
 }

@@ -13,6 +13,7 @@ use flate2::{Compression, GzBuilder};
 use tokio_util::sync::CancellationToken;
 
 use super::entry::{ArchiveEntry, EntryKind, shown};
+use super::Packing;
 use super::limits::ArchiveLimits;
 use super::tree::{EXECUTABLE, Opener, PLAIN, changed};
 use crate::model::{Digest, DigestHasher};
@@ -26,6 +27,9 @@ const BUFFER: usize = 64 << 10;
 /// 111 MB/s to 6.89 (52, 1.98), level 9 54 MB/s to 6.99 (20, 2.06). Every archive is packed twice, once for the
 /// fingerprint and once for the upload, so level 3 is the quickest in all down to uplinks of about 10 MB/s.
 const LEVEL: u32 = 3;
+/// The level that the zstd program has by default; one worker, so that the bytes depend on nothing but the input.
+#[cfg(feature = "zstd")]
+const ZSTD_LEVEL: i32 = 3;
 /// "Unknown" in the header of gzip (RFC 1952, 2.3.1).
 const UNKNOWN_SYSTEM: u8 = 255;
 
@@ -40,6 +44,11 @@ pub(super) trait Observer {
     /// So many more bytes of content were read.
     fn read(&mut self, _bytes: u64) {}
 
+    /// The first bytes of a file, as many as were read at once.
+    fn beginning(&mut self, _entry: &ArchiveEntry, _bytes: &[u8]) -> Result<()> {
+        Ok(())
+    }
+
     /// A file was read to its end. `position` counts the files of the archive.
     fn file(&mut self, position: usize, entry: &ArchiveEntry, content: Digest) -> Result<()>;
 }
@@ -49,22 +58,69 @@ pub(super) fn write<S: Sink, O: Observer>(
     root: &Path,
     entries: &[ArchiveEntry],
     limits: &ArchiveLimits,
+    packing: Packing,
     sink: S,
     observer: &mut O,
     cancelled: &CancellationToken,
 ) -> Result<S> {
-    let mut writer = Writer { opener: Opener::new(root)?, gzip: gzip(sink), expanded: 0, limits, cancelled, files: 0 };
+    let packer = Packer::new(packing, sink)?;
+    let mut writer = Writer { opener: Opener::new(root)?, packer, expanded: 0, limits, cancelled, files: 0 };
     let mut buffer = vec![0; BUFFER];
     for entry in entries {
         writer.entry(entry, &mut buffer, observer)?;
     }
     writer.put(&[0; 2 * BLOCK])?;
-    writer.gzip.finish().map_err(carried)
+    writer.packer.finish().map_err(carried)
+}
+
+/// The compressor in front of a sink.
+enum Packer<S: Write> {
+    Gzip(GzEncoder<S>),
+    #[cfg(feature = "zstd")]
+    Zstd(Box<zstd::Encoder<'static, S>>),
+}
+
+impl<S: Write> Packer<S> {
+    fn new(packing: Packing, sink: S) -> Result<Self> {
+        match packing {
+            Packing::Gzip => Ok(Self::Gzip(gzip(sink))),
+            #[cfg(feature = "zstd")]
+            Packing::Zstd => {
+                let mut encoder = zstd::Encoder::new(sink, ZSTD_LEVEL).map_err(carried)?;
+                encoder.include_checksum(true).map_err(carried)?;
+                Ok(Self::Zstd(Box::new(encoder)))
+            }
+        }
+    }
+
+    fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
+        match self {
+            Self::Gzip(encoder) => encoder.write_all(bytes),
+            #[cfg(feature = "zstd")]
+            Self::Zstd(encoder) => encoder.write_all(bytes),
+        }
+    }
+
+    fn sink(&self) -> &S {
+        match self {
+            Self::Gzip(encoder) => encoder.get_ref(),
+            #[cfg(feature = "zstd")]
+            Self::Zstd(encoder) => encoder.get_ref(),
+        }
+    }
+
+    fn finish(self) -> io::Result<S> {
+        match self {
+            Self::Gzip(encoder) => encoder.finish(),
+            #[cfg(feature = "zstd")]
+            Self::Zstd(encoder) => encoder.finish(),
+        }
+    }
 }
 
 struct Writer<'a, S: Sink> {
     opener: Opener,
-    gzip: GzEncoder<S>,
+    packer: Packer<S>,
     expanded: u64,
     limits: &'a ArchiveLimits,
     cancelled: &'a CancellationToken,
@@ -108,6 +164,9 @@ impl<S: Sink> Writer<'_, S> {
                         .caused_by(error));
                 }
             };
+            if left == entry.size {
+                observer.beginning(entry, &buffer[..read])?;
+            }
             left = left.checked_sub(read as u64).ok_or_else(|| changed(&entry.path))?;
             content.update(&buffer[..read]);
             self.put(&buffer[..read])?;
@@ -131,9 +190,9 @@ impl<S: Sink> Writer<'_, S> {
     }
 
     fn put(&mut self, bytes: &[u8]) -> Result<()> {
-        self.gzip.write_all(bytes).map_err(carried)?;
+        self.packer.write_all(bytes).map_err(carried)?;
         self.expanded += bytes.len() as u64;
-        let packed = self.gzip.get_ref().packed();
+        let packed = self.packer.sink().packed();
         self.limits.check_packed(packed)?;
         self.limits.check_ratio(packed, self.expanded)
     }
