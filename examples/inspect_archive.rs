@@ -141,6 +141,7 @@ async fn run(arguments: Arc<Arguments>) -> Result<bool> {
 /// Lets the reading end by itself, which removes what was unpacked so far.
 async fn stop(stopped: &AtomicBool, reading: tokio::task::JoinHandle<Result<Contents>>) -> Result<bool> {
     stopped.store(true, Ordering::Relaxed);
+    say("stopping");
     let runtime = SystemRuntime::new();
     tokio::select! {
         ended = reading => match ended {
@@ -151,7 +152,6 @@ async fn stop(stopped: &AtomicBool, reading: tokio::task::JoinHandle<Result<Cont
         },
         () = runtime.sleep(Duration::from_secs(2)) => {}
     }
-    say("interrupted; nothing was unpacked");
     Ok(false)
 }
 
@@ -196,10 +196,12 @@ struct Stoppable<'a, R> {
 
 impl<R: Read> Read for Stoppable<'_, R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.input.read(buffer);
+        // Looked at afterwards: the read may have waited for long.
         if self.stopped.load(Ordering::Relaxed) {
             return Err(io::Error::other(Error::new(ErrorCode::Cancelled, "it was interrupted")));
         }
-        self.input.read(buffer)
+        read
     }
 }
 

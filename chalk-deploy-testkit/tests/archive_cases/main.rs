@@ -78,10 +78,9 @@ fn cases() -> Vec<Case> {
         case(10, "a pipe", &[entry("d", b'6', "")], Code::ArchiveEntryType),
         case(12, "one path, two contents", &[file("a", "1"), file("./a", "2")], Code::ArchiveDuplicatePath),
         case(12, "a file that is a directory, too", &[file("a", ""), file("a/b", "")], Code::ArchiveDuplicatePath),
-        (14, "a bomb", bomb(&with_config(&[]), 40), Code::ArchiveCorrupt),
         (
             14,
-            "a bomb with a right header",
+            "a bomb",
             bomb(&tar(&[config(), entry("z", b'0', "").stating(40 << 20)])[..3 * 512], 41),
             Code::ArchiveTooLarge,
         ),
@@ -191,13 +190,15 @@ async fn a_deployment_of_any_of_them_ends_with_its_code_and_the_bucket_stays_emp
         let outcome = handle.wait().await.expect("it ends");
         assert_eq!(outcome.status, DeploymentStatus::Failure, "case {number}: {what}");
         let error = outcome.error.expect("a reason");
-        assert_eq!(error.code(), expected, "case {number}: {what}: {error:?}");
+        assert_eq!(error.code, expected, "case {number}: {what}: {error:?}");
         assert_eq!(keys(&world).await, Vec::<String>::new(), "case {number}: {what}");
     }
 }
 
 #[test]
 fn case_11_special_bits_are_taken_off() {
+    use std::os::unix::fs::PermissionsExt as _;
+
     let bytes = with_config(&[file("tool", "x").with_mode(0o6755), file("plain", "x").with_mode(0o4666)]);
     let mut reader = ArchiveReader::new(bytes.as_slice(), ArchiveLimits::default()).expect("it begins well");
     let mut modes = Vec::new();
@@ -208,7 +209,6 @@ fn case_11_special_bits_are_taken_off() {
 
     let folder = tempfile::tempdir().expect("a folder");
     unpack(&bytes, &folder.path().join("out")).expect("harmless");
-    use std::os::unix::fs::PermissionsExt as _;
     let mode = |name: &str| fs::metadata(folder.path().join("out").join(name)).expect("there").permissions().mode();
     assert_eq!((mode("tool") & 0o7000, mode("plain") & 0o7111), (0, 0));
 }
@@ -279,7 +279,7 @@ async fn case_21_what_is_not_what_was_declared_is_refused_and_not_stored() {
 
     // A sender that claims things about an archive which are not so.
     let outcome = deployer(&world).apply(request(right)).await.expect("admitted").wait().await.expect("it ends");
-    assert_eq!(outcome.error.expect("a reason").code(), ErrorCode::DigestMismatch);
+    assert_eq!(outcome.error.expect("a reason").code, ErrorCode::DigestMismatch);
     assert_eq!(keys(&world).await, Vec::<String>::new());
 }
 
