@@ -31,10 +31,12 @@ mod failure;
 #[cfg(feature = "gcs")]
 mod gcs;
 mod local;
+mod moment;
 mod object;
-#[cfg(all(test, any(feature = "azure", feature = "gcs")))]
+#[cfg(test)]
 mod recorded;
 mod refusal;
+mod retention;
 mod s3;
 mod upload;
 
@@ -58,7 +60,7 @@ pub use azure::{AzureCredentials, AzureKeySource, AzureSettings, AzureSharedKey}
 #[cfg(any(feature = "azure", feature = "gcs"))]
 pub use bearer::{BearerToken, BearerTokenSource};
 #[cfg(feature = "gcs")]
-pub use gcs::GcsSettings;
+pub use gcs::{GcsIamSigner, GcsServiceAccountKey, GcsSettings, GcsUrlSigner};
 pub use s3::{S3CredentialSource, S3Credentials, S3Settings};
 
 /// A bucket behind object_store. Clones are the same bucket.
@@ -180,8 +182,7 @@ impl Bucket {
 
     /// A bucket of Google Cloud Storage. Every request goes through the transport.
     ///
-    /// There are no presigned downloads: signing them takes the private key of a service account, which most identities
-    /// do not have.
+    /// There are presigned downloads with a [`GcsUrlSigner`], because they take the signature of a service account's key.
     ///
     /// # Errors
     /// [`ErrorCode::ValueInvalid`] for an endpoint or a bucket that is none.

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use super::inspected::{ArchiveRules, InspectedArchive};
 use super::policy::ArchiveFinding;
 use super::{ArchiveEntry, ArchiveVisitor, Extraction, read_archive_within};
-use crate::cloud::{ByteStream, ObjectStore, Payload, PayloadSource, PresignedUrl};
+use crate::cloud::{ByteStream, ObjectRetention, ObjectStore, Payload, PayloadSource, PresignedUrl, Retention};
 use crate::model::{DeploymentId, Digest, EnvironmentId, ObjectKey, ProjectName, SourceFingerprint, Timestamp};
 use crate::{Error, ErrorCode, Result};
 
@@ -175,6 +175,32 @@ impl SourceHistory {
                 .with_hint("read the archive through the service, or give the bucket credentials that can sign"));
         };
         presigned.presign(&record.archive, expires_in).await
+    }
+
+    /// How the archive of a deployment is kept.
+    ///
+    /// # Errors
+    /// `REQUEST_INVALID` where the bucket keeps nothing; those of [`ObjectRetention`].
+    pub async fn retention(&self, record: &SourceRecord) -> Result<Retention> {
+        self.locks(record)?.retention(&record.archive).await
+    }
+
+    /// Keeps the archive of a deployment until it is let go, or lets it go. Equal archives are one object.
+    ///
+    /// **Idempotency.** Asking for what is so already succeeds.
+    ///
+    /// # Errors
+    /// As [`retention`](Self::retention).
+    pub async fn set_legal_hold(&self, record: &SourceRecord, held: bool) -> Result<()> {
+        self.locks(record)?.set_legal_hold(&record.archive, held).await
+    }
+
+    fn locks(&self, record: &SourceRecord) -> Result<Arc<dyn ObjectRetention>> {
+        self.bucket.retention().ok_or_else(|| {
+            Error::new(ErrorCode::RequestInvalid, "this bucket keeps nothing from being removed")
+                .on(format!("deployment {}", record.deployment))
+                .with_hint("use a bucket with Object Lock, or one of Google or Azure with retention")
+        })
     }
 
     async fn read<T: Send + 'static>(

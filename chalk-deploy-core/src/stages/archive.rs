@@ -6,12 +6,12 @@
 use super::context::StepContext;
 use crate::cloud::{Payload, PutMode};
 use crate::machine::StepOutput;
-use crate::model::RetainedArchive;
+use crate::model::{ArchiveRetention, RetainedArchive};
 use crate::observe::Unit;
 use crate::source::{SourceRecord, verify_stored};
 use crate::{Error, ErrorCode, Result};
 
-/// Copies the archive, inside the store, to `archives/<sha256>`.
+/// Copies the archive, inside the store, to `archives/<sha256>`, and has it kept there where the policy says so.
 pub(super) async fn retain(context: &StepContext) -> Result<StepOutput> {
     let incoming = context.archive()?;
     let retained = RetainedArchive {
@@ -21,7 +21,22 @@ pub(super) async fn retain(context: &StepContext) -> Result<StepOutput> {
         size: incoming.size,
     };
     context.plane.cloud.object_store.copy(&incoming.key, &retained.key, PutMode::WriteOnce).await?;
+    if let Some(asked) = context.plane.policy.retention {
+        keep(context, &retained, asked).await?;
+    }
     Ok(StepOutput::Retained(retained))
+}
+
+/// Has the store keep the archive. Counted from the creation of the deployment, so that a repetition asks for the same.
+async fn keep(context: &StepContext, retained: &RetainedArchive, asked: ArchiveRetention) -> Result<()> {
+    let Some(retention) = context.plane.cloud.object_store.retention() else {
+        context.reporter.line("note: this bucket keeps nothing from being removed; the archive has no retention");
+        return Ok(());
+    };
+    let until = context.plan().created_at.plus(asked.period);
+    retention.retain(&retained.key, until, asked.mode).await?;
+    context.reporter.line(&format!("the archive is kept until {until}"));
+    Ok(())
 }
 
 /// Writes the index entry.
