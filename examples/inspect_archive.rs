@@ -261,7 +261,8 @@ fn line(entry: &ArchiveEntry) -> String {
 }
 
 fn summary(contents: &Contents) -> [String; 3] {
-    let count = |matches: fn(&EntryKind) -> bool| contents.entries.iter().filter(|(entry, _)| matches(&entry.kind)).count();
+    let count =
+        |matches: fn(&EntryKind) -> bool| contents.entries.iter().filter(|(entry, _)| matches(&entry.kind)).count();
     let counts = [
         (count(|kind| matches!(kind, EntryKind::File)), "file", "files"),
         (count(|kind| matches!(kind, EntryKind::Directory)), "directory", "directories"),

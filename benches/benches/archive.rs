@@ -32,7 +32,17 @@ impl Numbers {
 /// Python as people write it: few words, many names, of a few hundred bytes to some kilobytes.
 fn module(numbers: &mut Numbers) -> String {
     const WORDS: [&str; 12] = [
-        "features", "resolver", "customer", "total", "amount", "window", "return", "float", "DataFrame", "online", "len",
+        "features",
+        "resolver",
+        "customer",
+        "total",
+        "amount",
+        "window",
+        "return",
+        "float",
+        "DataFrame",
+        "online",
+        "len",
         "value",
     ];
     let lines = 8 + numbers.below(120);
@@ -116,7 +126,10 @@ fn main() {
         println!("{name:<22} median {middle:>8.2?}  least {:>8.2?}  {rate:>6.1} MiB/s", times[0]);
         rate
     };
-    println!("{FILES} files, {bytes:.1} MiB, packed {:.1} MiB; {ROUNDS} turns each; load {load}", packed as f64 / f64::from(1 << 20));
+    println!(
+        "{FILES} files, {bytes:.1} MiB, packed {:.1} MiB; {ROUNDS} turns each; load {load}",
+        packed as f64 / f64::from(1 << 20)
+    );
     let (ours, peers) = (shown("collect, one thread", &mut own), shown("tar | gzip -1", &mut other));
     let ratio = ours / peers;
     println!("{ratio:.2} of the peer's throughput; the goal is {GOAL}");

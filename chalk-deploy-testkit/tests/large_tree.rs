@@ -55,7 +55,8 @@ async fn a_tree_of_one_gibibyte_is_deployed_in_less_than_256_mebibytes_of_memory
 
     let project = Project::open(&tree).expect("a project");
     let limits = ArchiveLimits::default().with_packed(4 << 30);
-    let archive = SourceArchive::collect(project.directory(), project_options(&project).with_limits(limits.clone())).await;
+    let archive =
+        SourceArchive::collect(project.directory(), project_options(&project).with_limits(limits.clone())).await;
     let archive = archive.expect("collected");
     assert!(archive.fingerprint().unpacked_size >= FILES * FILE_SIZE);
     assert!(archive.fingerprint().size > PEAK_MOST, "it must not fit into the memory: {:?}", archive.fingerprint());

@@ -17,6 +17,11 @@
 //! these keys. A process that dies in between leaves parts or a staged object, which the next attempt overwrites or a
 //! lifecycle rule of the bucket removes.
 //!
+//! What a store can do beyond the contract is asked for by itself
+//! ([`presigned_download`](crate::cloud::ObjectStore::presigned_download),
+//! [`retention`](crate::cloud::ObjectStore::retention)): S3, Google and Azure have both, where their credentials can sign
+//! and the bucket is set up for it; the others have neither.
+//!
 //! object_store's own retries are off: the one bounded retry of an idempotent request is the transport's.
 
 mod address;

@@ -54,7 +54,8 @@ impl Refusal {
             let text = text.to_ascii_lowercase();
             ["object lock", "objectlock", "retention", "immutab", "legal hold"].iter().any(|word| text.contains(word))
         };
-        matches!(self.status, StatusCode::BAD_REQUEST | StatusCode::CONFLICT) && (says(&self.code) || says(&self.message))
+        matches!(self.status, StatusCode::BAD_REQUEST | StatusCode::CONFLICT)
+            && (says(&self.code) || says(&self.message))
     }
 
     /// The error for a person and for the driver.
@@ -95,8 +96,9 @@ impl Refusal {
             "retentionPolicyNotMet" | "BlobImmutableDueToPolicy" | "objectUnderActiveHold" => {
                 error(ErrorCode::RequestInvalid).with_hint("the bucket's retention forbids it until it ends")
             }
-            _ if self.concerns_retention() => error(ErrorCode::RequestInvalid)
-                .with_hint("set the bucket up for retention, or deploy without; it cannot be shortened where it is firm"),
+            _ if self.concerns_retention() => error(ErrorCode::RequestInvalid).with_hint(
+                "set the bucket up for retention, or deploy without; it cannot be shortened where it is firm",
+            ),
             "BadDigest"
             | "InvalidDigest"
             | "XAmzContentSHA256Mismatch"

@@ -6,9 +6,9 @@ use async_trait::async_trait;
 use object_store::Error as StoreError;
 
 use super::failure;
+use crate::Result;
 use crate::cloud::{ObjectRetention, Retention, RetentionMode};
 use crate::model::{ObjectKey, Timestamp};
-use crate::Result;
 
 /// The requests of one provider.
 #[async_trait]

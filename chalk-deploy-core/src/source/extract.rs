@@ -61,7 +61,8 @@ impl Extraction {
         let beside =
             tempfile::Builder::new().prefix(&prefix).tempdir_in(parent).map_err(|error| disk(&target, error))?;
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let root = rustix::fs::open(beside.path(), flags, Mode::empty()).map_err(|error| disk(&target, error.into()))?;
+        let root =
+            rustix::fs::open(beside.path(), flags, Mode::empty()).map_err(|error| disk(&target, error.into()))?;
         Ok(Self { target, beside: Some(beside), root, last: None, links: Vec::new(), buffer: vec![0; BUFFER] })
     }
 
@@ -87,9 +88,9 @@ impl Extraction {
     /// **Errors.** As for [`entry`](Self::entry).
     pub fn finish(mut self) -> Result<()> {
         for (path, target) in std::mem::take(&mut self.links) {
-            let made = self.above(&path).and_then(|(directory, name)| {
-                rustix::fs::symlinkat(&target, directory, name).map_err(io::Error::from)
-            });
+            let made = self
+                .above(&path)
+                .and_then(|(directory, name)| rustix::fs::symlinkat(&target, directory, name).map_err(io::Error::from));
             made.map_err(|error| unwritten(&path, error))?;
         }
         // A directory for temporary files is its owner's alone.
@@ -171,9 +172,12 @@ fn shown_path(path: &Path) -> String {
 
 fn unwritten(path: &str, error: io::Error) -> Error {
     if error.kind() == io::ErrorKind::AlreadyExists {
-        return Error::new(ErrorCode::ArchiveDuplicatePath, "this file system takes it for a file that is there already")
-            .on(shown(path))
-            .with_hint("unpack onto a file system where case and Unicode forms count");
+        return Error::new(
+            ErrorCode::ArchiveDuplicatePath,
+            "this file system takes it for a file that is there already",
+        )
+        .on(shown(path))
+        .with_hint("unpack onto a file system where case and Unicode forms count");
     }
     Error::new(ErrorCode::StoreUnavailable, "it cannot be written")
         .on(shown(path))
@@ -211,7 +215,9 @@ mod tests {
         extraction.entry(&link("link", "a/b"), &mut io::empty()).expect("kept");
         extraction.entry(&file("a/b"), &mut &b"x"[..]).expect("written");
         let kind = EntryKind::HardLink { target: "a/b".into() };
-        extraction.entry(&ArchiveEntry { path: "c/d".into(), kind, size: 0, mode: 0o644 }, &mut io::empty()).expect("made");
+        extraction
+            .entry(&ArchiveEntry { path: "c/d".into(), kind, size: 0, mode: 0o644 }, &mut io::empty())
+            .expect("made");
         let mut run = file("run");
         run.mode = 0o755;
         extraction.entry(&run, &mut &b"x"[..]).expect("written");

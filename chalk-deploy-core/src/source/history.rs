@@ -245,7 +245,9 @@ pub(crate) async fn verify(
             Ok(None) => return Ok(()),
             Err(error) => {
                 return Err(crate::cloud::error_in_stream(error).unwrap_or_else(|error| {
-                    Error::new(ErrorCode::CloudUnavailable, "reading the object back broke off").on(key).caused_by(error)
+                    Error::new(ErrorCode::CloudUnavailable, "reading the object back broke off")
+                        .on(key)
+                        .caused_by(error)
                 }));
             }
         }

@@ -143,7 +143,8 @@ impl Examiner {
     async fn take(&mut self, chunk: &Bytes, most: u64) -> Result<bool> {
         match self {
             Self::InPlace(kept) if (kept.len() + chunk.len()) as u64 > most => {
-                Err(Error::new(ErrorCode::DigestMismatch, "the archive is longer than was declared").on("source archive"))
+                Err(Error::new(ErrorCode::DigestMismatch, "the archive is longer than was declared")
+                    .on("source archive"))
             }
             Self::InPlace(kept) => {
                 kept.extend_from_slice(chunk);

@@ -1,9 +1,13 @@
-//! The source archive: what of a project is deployed, as a reproducible `.tar.gz` that is never stored on this side.
+//! The source archive: what of a project is deployed, as a reproducible `.tar.gz` (or, between two of us, `.tar.zst`)
+//! that is never stored on this side.
 //!
 //! [`SourceArchive::collect`] lists the tree and streams it once to learn its [`SourceFingerprint`];
 //! [`SourceArchive::payload`] streams it again whenever someone opens it. The same tree gives the same bytes under any
-//! user, umask, order and clock. [`read_archive`] reads an archive back, ours or a stranger's, with all
-//! [`ArchiveLimits`] and without writing anything to disk.
+//! user, umask, order and clock.
+//!
+//! One reader reads archives back, ours or a stranger's, with all [`ArchiveLimits`] and an [`ArchivePolicy`]:
+//! [`ArchiveReader`] for whoever has a `Read`, [`read_archive`] for a stream, [`InspectedArchive`] for bytes on their way
+//! into a bucket, [`SourceHistory`] for what past deployments left there. [`Extraction`] is the only thing that writes.
 //!
 //! Never part of an archive, whatever the ignore files say: `.git`, `__pycache__`, virtual environments (directories
 //! with a `pyvenv.cfg`), state folders of chalk-deploy (directories with a [`STATE_MARKER`](crate::store::STATE_MARKER)) and what the caller
@@ -210,8 +214,7 @@ impl SourceArchive {
             total: entries.iter().map(|entry| entry.size).sum(),
         };
         let sink = HashingSink::default();
-        let sink =
-            writer::write(&root, &entries, &options.limits, options.packing, sink, &mut observer, cancelled)?;
+        let sink = writer::write(&root, &entries, &options.limits, options.packing, sink, &mut observer, cancelled)?;
         options.limits.check_packed(sink.size)?;
         let fingerprint = SourceFingerprint {
             sha256: sink.hasher.finish(),

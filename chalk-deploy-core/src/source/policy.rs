@@ -45,12 +45,7 @@ pub enum Reaction {
 impl Default for ArchivePolicy {
     /// What is deployed: with a `chalk.yaml`; findings are told.
     fn default() -> Self {
-        Self {
-            requires_config: true,
-            never_links: BTreeSet::new(),
-            secrets: Reaction::Warn,
-            twins: Reaction::Warn,
-        }
+        Self { requires_config: true, never_links: BTreeSet::new(), secrets: Reaction::Warn, twins: Reaction::Warn }
     }
 }
 
@@ -110,7 +105,9 @@ pub(super) fn never_links(path: &str) -> bool {
     const NAMES: [&str; 6] = ["pyproject.toml", "poetry.lock", "uv.lock", "Pipfile", "Pipfile.lock", "setup.cfg"];
     let name = path.rsplit('/').next().unwrap_or(path);
     let is_list = name.strip_suffix(".txt").or_else(|| name.strip_suffix(".in"));
-    CONFIG_NAMES.contains(&path) || NAMES.contains(&name) || is_list.is_some_and(|name| name.starts_with("requirements"))
+    CONFIG_NAMES.contains(&path)
+        || NAMES.contains(&name)
+        || is_list.is_some_and(|name| name.starts_with("requirements"))
 }
 
 /// Something in an archive that someone should look at.
@@ -239,17 +236,15 @@ impl Examiner {
         if self.policy.secrets == Reaction::Ignore || !is_private_key(bytes) {
             return Ok(());
         }
-        self.found(
-            self.policy.secrets,
-            ArchiveFinding { kind: FindingKind::PrivateKey, path: path.to_owned() },
-        )
+        self.found(self.policy.secrets, ArchiveFinding { kind: FindingKind::PrivateKey, path: path.to_owned() })
     }
 
     /// Whether it was all that it must be.
     pub(super) fn finish(&self) -> Result<()> {
         if self.policy.requires_config && !self.has_config {
-            return Err(Error::new(ErrorCode::ProjectConfigMissing, "there is no chalk.yaml at its root")
-                .on("source archive"));
+            return Err(
+                Error::new(ErrorCode::ProjectConfigMissing, "there is no chalk.yaml at its root").on("source archive")
+            );
         }
         Ok(())
     }
@@ -330,7 +325,9 @@ mod tests {
         for kind in ["", "RSA ", "EC ", "ENCRYPTED ", "OPENSSH "] {
             assert!(is_private_key(format!("\n-----BEGIN {kind}PRIVATE KEY-----\nMII").as_bytes()), "{kind}");
         }
-        for text in ["-----BEGIN CERTIFICATE-----\n", "-----BEGIN PUBLIC KEY-----\n", "x -----BEGIN PRIVATE KEY-----", ""] {
+        for text in
+            ["-----BEGIN CERTIFICATE-----\n", "-----BEGIN PUBLIC KEY-----\n", "x -----BEGIN PRIVATE KEY-----", ""]
+        {
             assert!(!is_private_key(text.as_bytes()), "{text}");
         }
     }
@@ -360,7 +357,9 @@ mod tests {
 
     #[test]
     fn files_that_name_dependencies_are_never_links_wherever_they_lie() {
-        for path in ["chalk.yaml", "chalk.yml", "requirements.txt", "a/requirements-dev.txt", "b/uv.lock", "requirements.in"] {
+        for path in
+            ["chalk.yaml", "chalk.yml", "requirements.txt", "a/requirements-dev.txt", "b/uv.lock", "requirements.in"]
+        {
             assert!(never_links(path), "{path}");
         }
         for path in ["a/chalk.yaml", "requirements.py", "my-requirements.txt", "requirements"] {

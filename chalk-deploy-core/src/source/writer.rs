@@ -12,8 +12,8 @@ use flate2::write::GzEncoder;
 use flate2::{Compression, GzBuilder};
 use tokio_util::sync::CancellationToken;
 
-use super::entry::{ArchiveEntry, EntryKind, shown};
 use super::Packing;
+use super::entry::{ArchiveEntry, EntryKind, shown};
 use super::limits::ArchiveLimits;
 use super::tree::{EXECUTABLE, Opener, PLAIN, changed};
 use crate::model::{Digest, DigestHasher};

@@ -7,8 +7,8 @@ use chalk_deploy_core::checkpoint::Checkpoints;
 use chalk_deploy_core::machine::{Event, Step};
 use chalk_deploy_core::model::{DeploymentId, DeploymentStatus};
 use chalk_deploy_core::store::{DeploymentStore, HistoryQuery, MemoryStore};
-use chalk_deploy_testkit::{World, sample};
 use chalk_deploy_testkit::fake::{PodBehaviour, PodScope};
+use chalk_deploy_testkit::{World, sample};
 use futures::FutureExt as _;
 
 use crate::house::{House, OBJECTS, Plan, assert_success, request};

@@ -119,14 +119,16 @@ impl PayloadSource for Counted {
 async fn a_source_is_read_once_while_it_is_uploaded_hashed_and_examined() {
     let house = House::new();
     let bytes = files(&"x = 1\n".repeat(200_000));
-    let whole = sample::request(bytes.clone()).expect("a valid request");
+    let found = sample::fingerprint(&bytes).expect("an archive");
     let (opened, taken) = (Arc::default(), Arc::default());
     let source = Counted(bytes.clone(), Arc::clone(&opened), Arc::clone(&taken));
-    let payload = Payload::new(whole.fingerprint.sha256, whole.fingerprint.size, Arc::new(source));
-    let request = ApplyRequest::new(environment(), whole.project, whole.fingerprint, payload, whole.graph);
+    let payload = Payload::new(found.sha256, found.size, Arc::new(source));
+    let (project, graph) = ("fraud".parse().expect("a name"), sample::graph().expect("a real export"));
+    let request = ApplyRequest::new(environment(), project, found, payload, graph);
     let (_, outcome) = house.finish(request).await;
     assert_eq!(outcome.status, DeploymentStatus::Success, "{:?}", outcome.error);
     assert_eq!((opened.load(Ordering::Relaxed), taken.load(Ordering::Relaxed)), (1, bytes.len()));
-    let puts = house.faults.calls().iter().filter(|call| call.method == "put" && call.trait_name == "object_store").count();
+    let puts =
+        house.faults.calls().iter().filter(|call| call.method == "put" && call.trait_name == "object_store").count();
     assert_eq!(puts, 2, "the archive and its record");
 }

@@ -10,8 +10,7 @@ use chalk_deploy_core::checkpoint::{Checkpoints, NoCheckpoints};
 use chalk_deploy_core::cloud::{Payload, RouteReference, Selector};
 use chalk_deploy_core::machine::{Outcome, RecordedEvent};
 use chalk_deploy_core::model::{
-    Component, DeploymentId, DeploymentPolicy, DeploymentStatus, EnvironmentId, Namespace, ProjectName,
-    TrafficSplit,
+    Component, DeploymentId, DeploymentPolicy, DeploymentStatus, EnvironmentId, Namespace, ProjectName, TrafficSplit,
 };
 use chalk_deploy_core::runtime::Runtime;
 use chalk_deploy_core::store::{DeploymentStore, MemoryStore};

@@ -149,7 +149,8 @@ fn a_real_project_with_a_few_hundred_modules_goes_in_and_comes_out() {
     let archive = executor.block_on(async {
         let project = chalk_deploy_core::project::Project::open(&churn).expect("a project");
         let environment = project.environment(None).expect("the default environment");
-        let archive = chalk_deploy_core::source::SourceArchive::collect(project.directory(), environment.collect_options());
+        let archive =
+            chalk_deploy_core::source::SourceArchive::collect(project.directory(), environment.collect_options());
         archive.await.expect("collected").payload().bytes().await.expect("unchanged")
     });
     sandbox.write("churn.tar.gz", &archive);
@@ -160,7 +161,9 @@ fn a_real_project_with_a_few_hundred_modules_goes_in_and_comes_out() {
         assert!(!paths.iter().any(|path| path == absent), "{absent} is listed in .chalkignore");
     }
     assert!(paths.iter().any(|path| path == "data/plans.csv"), "the negation brings it back");
-    let same = |name: &str| fs::read(churn.join(name)).expect("there") == fs::read(sandbox.path("out").join(name)).expect("there");
+    let same = |name: &str| {
+        fs::read(churn.join(name)).expect("there") == fs::read(sandbox.path("out").join(name)).expect("there")
+    };
     assert!(same("features.py") && same("signals/minutes_7d_trend.py"));
 }
 

@@ -51,7 +51,9 @@ impl AzureLocks {
             StatusCode::NOT_FOUND => {
                 Err(StoreError::NotFound { path: key.to_string(), source: "there is no such blob".into() })
             }
-            _ => Err(broken(Error::new(ErrorCode::CloudAnswerInvalid, "the server answered with something unexpected"))),
+            _ => {
+                Err(broken(Error::new(ErrorCode::CloudAnswerInvalid, "the server answered with something unexpected")))
+            }
         }
     }
 }
@@ -69,7 +71,8 @@ impl Locks for AzureLocks {
                     _ => None,
                 };
                 let until = moment::read_http(until).zip(mode);
-                let malformed = || Error::new(ErrorCode::CloudAnswerInvalid, "the server names a retention that is none");
+                let malformed =
+                    || Error::new(ErrorCode::CloudAnswerInvalid, "the server names a retention that is none");
                 Some(until.ok_or_else(|| broken(malformed()))?)
             }
             _ => None,

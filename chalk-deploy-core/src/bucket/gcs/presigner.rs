@@ -184,7 +184,9 @@ impl GcsUrlSigner for GcsIamSigner {
         }
         if !parts.status.is_success() {
             let refusal = crate::bucket::refusal::Refusal::read(parts.status, &parts.headers, &answer);
-            return Err(refusal.error(&subject).with_hint("grant iam.serviceAccounts.signBlob on this service account"));
+            return Err(refusal
+                .error(&subject)
+                .with_hint("grant iam.serviceAccounts.signBlob on this service account"));
         }
         let signed: Signed = serde_json::from_slice(&answer).map_err(|_| invalid())?;
         STANDARD.decode(signed.signed_blob).map_err(|_| invalid())
@@ -283,7 +285,8 @@ mod tests {
         let pair = KeyPair::generate(KeySize::Rsa2048).expect("a key");
         let public = pair.public_key().as_ref().to_vec();
         let der: Pkcs8V1Der<'_> = pair.as_der().expect("it can be written");
-        let pem = format!("-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----\n", STANDARD.encode(der.as_ref()));
+        let pem =
+            format!("-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----\n", STANDARD.encode(der.as_ref()));
         let file = json!({"type": "service_account", "client_email": ACCOUNT, "private_key": pem});
         (GcsServiceAccountKey::from_json(&file.to_string()).expect("a key"), public)
     }
@@ -302,9 +305,8 @@ mod tests {
         let (address, signature) = url.expose().split_once("&X-Goog-Signature=").expect("a signature");
         let (base, query) = address.split_once('?').expect("a query");
         assert_eq!(base, "https://storage.googleapis.com/archives/archives/a%20b");
-        let canonical = format!(
-            "GET\n/archives/archives/a%20b\n{query}\nhost:storage.googleapis.com\n\nhost\nUNSIGNED-PAYLOAD"
-        );
+        let canonical =
+            format!("GET\n/archives/archives/a%20b\n{query}\nhost:storage.googleapis.com\n\nhost\nUNSIGNED-PAYLOAD");
         let value = |name: &str| {
             let mut pairs = query.split('&').filter_map(|pair| pair.split_once('='));
             pairs.find(|(found, _)| *found == name).expect("it is there").1.to_owned()

@@ -86,4 +86,3 @@ impl Locks for GcsLocks {
         self.patch(key, &json!({"temporaryHold": held})).await
     }
 }
-

@@ -110,7 +110,10 @@ async fn google_is_asked_as_its_reference_says() {
     let (transport, recorded) = Recorded::answering(vec![
         answer(200, "{}"),
         answer(200, "{}"),
-        answer(200, r#"{"retention": {"mode": "Locked", "retainUntilTime": "2030-01-01T00:00:00Z"}, "temporaryHold": true}"#),
+        answer(
+            200,
+            r#"{"retention": {"mode": "Locked", "retainUntilTime": "2030-01-01T00:00:00Z"}, "temporaryHold": true}"#,
+        ),
         answer(200, "{}"),
     ]);
     let bucket = Bucket::gcs(transport, GcsSettings::new("source"), SystemRuntime::new()).expect("valid settings");
@@ -122,7 +125,8 @@ async fn google_is_asked_as_its_reference_says() {
     let lines = recorded.lines();
     assert_eq!(lines[0], format!("GET {object}?fields=retention,temporaryHold"));
     assert_eq!(lines[1], format!("PATCH {object}?fields=name"));
-    let bodies: Vec<_> = recorded.sent().into_iter().map(|sent| String::from_utf8_lossy(&sent.body).into_owned()).collect();
+    let bodies: Vec<_> =
+        recorded.sent().into_iter().map(|sent| String::from_utf8_lossy(&sent.body).into_owned()).collect();
     assert_eq!(bodies[1], r#"{"retention":{"mode":"Unlocked","retainUntilTime":"2030-01-01T00:00:00Z"}}"#);
     assert_eq!(bodies[3], r#"{"temporaryHold":false}"#);
 }

@@ -146,7 +146,11 @@ fn unzstd<R: Read>(packed: Packed<R>) -> Result<Decoder<R>> {
 #[cfg(feature = "zstd")]
 fn damaged(error: io::Error) -> io::Error {
     let is_ours = error.get_ref().is_some_and(<dyn std::error::Error + Send + Sync>::is::<Error>);
-    if error.kind() == io::ErrorKind::Other && !is_ours { io::Error::new(io::ErrorKind::InvalidData, error) } else { error }
+    if error.kind() == io::ErrorKind::Other && !is_ours {
+        io::Error::new(io::ErrorKind::InvalidData, error)
+    } else {
+        error
+    }
 }
 
 #[cfg(not(feature = "zstd"))]

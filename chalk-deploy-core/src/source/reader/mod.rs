@@ -335,8 +335,7 @@ impl<R: Read> ArchiveReader<R> {
         self.examiner.entry(&path, is_file)?;
         if is_file {
             let (hasher, beginning) = (DigestHasher::new(), Vec::new());
-            self.current =
-                Some(Current { path, left: entry.size, padding: padding(entry.size), hasher, beginning });
+            self.current = Some(Current { path, left: entry.size, padding: padding(entry.size), hasher, beginning });
         }
         Ok(())
     }

@@ -132,13 +132,7 @@ impl Paths {
         code.finish()
     }
 
-    fn insert(
-        &mut self,
-        path: &str,
-        seen: Seen,
-        limits: &ArchiveLimits,
-        examiner: &mut Examiner,
-    ) -> Result<Arc<str>> {
+    fn insert(&mut self, path: &str, seen: Seen, limits: &ArchiveLimits, examiner: &mut Examiner) -> Result<Arc<str>> {
         self.names += path.len() as u64;
         limits.check_names(self.names)?;
         let path = Arc::from(path);

@@ -219,6 +219,41 @@ fn whatever_is_cut_short_damaged_or_longer_than_it_says_is_refused() {
     read(&gzip(&filled_up)).expect("tar programs fill up their last record");
 }
 
+#[cfg(feature = "zstd")]
+#[test]
+fn zstd_is_read_as_strictly_as_gzip() {
+    let packed = |bytes: &[u8], window: u32| {
+        let mut encoder = zstd::Encoder::new(Vec::new(), 3).expect("in memory");
+        encoder.window_log(window).expect("a window");
+        encoder.write_all(bytes).expect("in memory");
+        encoder.finish().expect("in memory")
+    };
+    let noise: String = (0..20_000_u32).map(|n| Digest::of(n.to_le_bytes()).hex()).collect();
+    let plain = archive(&[file("a", &noise), file("b", "2")]);
+    let whole = packed(&plain, 20);
+    let (fingerprint, entries) = read(&whole).expect("valid");
+    assert_eq!((entries.len(), fingerprint.sha256), (2, Digest::of(&whole)));
+    let mut damaged = whole.clone();
+    let at = damaged.len() / 2;
+    damaged[at..at + 64].fill(0xff);
+    // A decoder that took any window would set aside what the header asks for.
+    let wide = packed(&plain, 27);
+    let cases = [
+        whole[..whole.len() - 1].to_vec(),
+        whole[..4].to_vec(),
+        [whole.as_slice(), b"x"].concat(),
+        [whole.clone(), whole.clone()].concat(),
+        damaged,
+        wide,
+    ];
+    for bytes in cases {
+        assert_eq!(refused(&bytes).code(), ErrorCode::ArchiveCorrupt);
+    }
+    let mut bomb = block("zeros", b'0', 40 << 20, "");
+    bomb.resize(bomb.len() + (40 << 20), 0);
+    assert_eq!(refused(&packed(&bomb, 20)).code(), ErrorCode::ArchiveTooLarge);
+}
+
 #[test]
 fn an_error_is_final() {
     let bytes = archive(&[file("../x", ""), file("b", "")]);
