@@ -75,7 +75,7 @@ pub(super) fn write<S: Sink, O: Observer>(
 
 /// The compressor in front of a sink.
 enum Packer<S: Write> {
-    Gzip(GzEncoder<S>),
+    Gzip(Box<GzEncoder<S>>),
     #[cfg(feature = "zstd")]
     Zstd(Box<zstd::Encoder<'static, S>>),
 }
@@ -83,7 +83,7 @@ enum Packer<S: Write> {
 impl<S: Write> Packer<S> {
     fn new(packing: Packing, sink: S) -> Result<Self> {
         match packing {
-            Packing::Gzip => Ok(Self::Gzip(gzip(sink))),
+            Packing::Gzip => Ok(Self::Gzip(Box::new(gzip(sink)))),
             #[cfg(feature = "zstd")]
             Packing::Zstd => {
                 let mut encoder = zstd::Encoder::new(sink, ZSTD_LEVEL).map_err(carried)?;

@@ -96,7 +96,7 @@ pub(super) fn open(transport: Transport, settings: GcsSettings, runtime: Arc<dyn
     let name = format!("bucket `{bucket}` at {authority}");
     let base = format!("{scheme}://{authority}");
     let presigned = url_signer.map(|signer| {
-        let presigner = Presigner::new(scheme.to_string(), authority, bucket.clone(), signer, runtime.clone());
+        let presigner = Presigner::new(scheme.clone(), authority, bucket.clone(), signer, runtime.clone());
         Arc::new(presigner) as Arc<dyn PresignedDownload>
     });
     let client = Arc::new(Client::new(transport, runtime, credentials, base, bucket));

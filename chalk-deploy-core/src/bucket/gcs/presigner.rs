@@ -1,7 +1,7 @@
 //! Addresses of single objects, signed for a service account ("V4 signing process with your own program" of Google's
 //! documentation).
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -231,7 +231,10 @@ impl PresignedDownload for Presigner {
         let path = format!("/{}/{}", self.bucket, encoded(key.as_str(), true));
         let (query, text) = to_sign(&self.authority, &path, self.signer.account(), now, expires_in);
         let signature = self.signer.sign(text.as_bytes()).await?;
-        let signature: String = signature.iter().map(|byte| format!("{byte:02x}")).collect();
+        let signature = signature.iter().fold(String::new(), |mut hex, byte| {
+            let _ = write!(hex, "{byte:02x}");
+            hex
+        });
         let url = format!("{}://{}{path}?{query}&X-Goog-Signature={signature}", self.scheme, self.authority);
         Ok(PresignedUrl::new(url, now.plus(expires_in)))
     }
