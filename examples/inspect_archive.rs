@@ -216,13 +216,17 @@ fn show(contents: &Contents, arguments: &Arguments, out: &mut impl Write) -> io:
     let summary = summary(contents);
     if arguments.json {
         out.flush()?;
-        summary.iter().for_each(|line| say(line));
+        for line in &summary {
+            say(line);
+        }
     } else {
         writeln!(out)?;
         summary.iter().try_for_each(|line| writeln!(out, "{line}"))?;
         out.flush()?;
     }
-    contents.findings.iter().for_each(|finding| say(&format!("warning: {finding}")));
+    for finding in &contents.findings {
+        say(&format!("warning: {finding}"));
+    }
     if let Some(directory) = &arguments.extract {
         say(&format!("unpacked into {}", text::line(&directory.to_string_lossy(), 200)));
     }

@@ -23,6 +23,8 @@ pub struct Extraction {
     target: PathBuf,
     /// The directory beside the target, removed with its content when it is dropped.
     beside: Option<tempfile::TempDir>,
+    /// The directories above the target that were not there, outermost first.
+    made: Made,
     root: OwnedFd,
     /// The directory of the last entry: entries that lie together come together.
     last: Option<(String, OwnedFd)>,
@@ -30,11 +32,22 @@ pub struct Extraction {
     buffer: Vec<u8>,
 }
 
+/// Directories that are removed again, if they are empty. Declared behind what lies in them, so dropped after it.
+#[derive(Debug)]
+struct Made(Vec<PathBuf>);
+
+impl Drop for Made {
+    fn drop(&mut self) {
+        // One that is not empty belongs to someone else by now.
+        self.0.iter().rev().for_each(|directory| drop(fs::remove_dir(directory)));
+    }
+}
+
 impl Extraction {
-    /// Begins to unpack into a directory, which is made; its parent must be there. One that exists must be empty.
+    /// Begins to unpack into a directory, which is made, with what is missing above it. One that exists must be empty.
     ///
-    /// **Errors.** `REQUEST_INVALID` when there is something at the target or nothing to make it in; `STORE_UNAVAILABLE`
-    /// when the disk does not let us.
+    /// **Errors.** `REQUEST_INVALID` when there is something at the target or above it; `STORE_UNAVAILABLE` when the disk
+    /// does not let us.
     pub fn begin(target: impl AsRef<Path>) -> Result<Self> {
         let target = std::path::absolute(target.as_ref()).map_err(|error| disk(target.as_ref(), error))?;
         let unusable = |message: &str, hint: &str| {
@@ -51,11 +64,17 @@ impl Extraction {
                 return Err(unusable("the directory is not empty", "name a directory that does not exist yet"));
             }
             Ok(_) => {}
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {}
             Err(error) => return Err(disk(&target, error)),
         }
-        if !parent.is_dir() {
-            return Err(unusable("the directory that it would lie in is not there", "make that directory first"));
+        let missing: Vec<_> = parent.ancestors().take_while(|above| !above.exists()).map(Path::to_owned).collect();
+        if parent.ancestors().nth(missing.len()).is_some_and(|above| !above.is_dir()) {
+            return Err(unusable("it would lie in something that is no directory", "name another directory"));
+        }
+        let mut made = Made(Vec::new());
+        for above in missing.into_iter().rev() {
+            fs::create_dir(&above).map_err(|error| disk(&above, error))?;
+            made.0.push(above);
         }
         let prefix = format!(".{}.unpacking-", text::line(&name.to_string_lossy(), 60));
         let beside =
@@ -63,7 +82,7 @@ impl Extraction {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let root =
             rustix::fs::open(beside.path(), flags, Mode::empty()).map_err(|error| disk(&target, error.into()))?;
-        Ok(Self { target, beside: Some(beside), root, last: None, links: Vec::new(), buffer: vec![0; BUFFER] })
+        Ok(Self { target, beside: Some(beside), made, root, last: None, links: Vec::new(), buffer: vec![0; BUFFER] })
     }
 
     /// Unpacks an entry that a reader has checked. Links are kept for the end.
@@ -100,6 +119,7 @@ impl Extraction {
             fs::rename(beside.path(), &self.target).map_err(|error| disk(&self.target, error))?;
             // It has another name now; there is nothing to remove.
             let _ = beside.keep();
+            self.made.0.clear();
         }
         Ok(())
     }
@@ -231,12 +251,16 @@ mod tests {
     }
 
     #[test]
-    fn what_is_given_up_leaves_nothing() {
+    fn what_is_given_up_leaves_nothing_and_what_is_missing_above_is_made() {
         let folder = tempfile::tempdir().expect("a folder");
-        let mut extraction = Extraction::begin(folder.path().join("out")).expect("free");
-        extraction.entry(&file("a/b"), &mut &b"x"[..]).expect("written");
-        drop(extraction);
-        assert_eq!(fs::read_dir(folder.path()).expect("readable").count(), 0);
+        for target in ["out", "x/y/out"] {
+            let mut extraction = Extraction::begin(folder.path().join(target)).expect("free");
+            extraction.entry(&file("a/b"), &mut &b"x"[..]).expect("written");
+            drop(extraction);
+            assert_eq!(fs::read_dir(folder.path()).expect("readable").count(), 0);
+        }
+        Extraction::begin(folder.path().join("x/y/out")).expect("free").finish().expect("an empty archive");
+        assert!(folder.path().join("x/y/out").is_dir());
     }
 
     #[test]
@@ -262,7 +286,7 @@ mod tests {
         fs::create_dir(&target).expect("made");
         Extraction::begin(&target).expect("empty").finish().expect("an empty archive");
         fs::write(target.join("x"), "").expect("written");
-        for taken in [target.clone(), target.join("x"), folder.path().join("absent/out"), PathBuf::from("/")] {
+        for taken in [target.clone(), target.join("x"), target.join("x/y/z"), PathBuf::from("/")] {
             assert_eq!(Extraction::begin(taken).expect_err("not here").code(), ErrorCode::RequestInvalid);
         }
         symlink("out", folder.path().join("link")).expect("made");

@@ -53,7 +53,7 @@ async fn every_past_deployment_can_be_listed_inspected_and_unpacked() {
     assert_eq!(std::fs::read_to_string(folder.path().join("out/models.py")).expect("there"), "x = 1");
     let missing = sources.find(&"cm9n46thy000bwe6y784y4j0l".parse().expect("an id")).await.expect_err("never deployed");
     assert_eq!(missing.code(), ErrorCode::ObjectMissing);
-    let none = sources.download_url(&one, Duration::from_secs(60)).await.expect_err("not in memory");
+    let none = sources.download_url(&one, Duration::from_mins(1)).await.expect_err("not in memory");
     assert_eq!(none.code(), ErrorCode::RequestInvalid);
 }
 

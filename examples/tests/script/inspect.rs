@@ -10,7 +10,9 @@ use serde_json::json;
 
 use crate::program::{Finished, Sandbox};
 
-const CONFIG: (&str, &[u8]) = ("chalk.yaml", b"project: fraud\n");
+type File = (&'static str, &'static [u8]);
+
+const CONFIG: File = ("chalk.yaml", b"project: fraud\n");
 
 fn inspect(sandbox: &Sandbox, files: &[(&str, &[u8])], arguments: &[&str]) -> Finished {
     sandbox.write("source.tar", sample::archive(files));
@@ -56,7 +58,7 @@ fn a_program_gets_one_object_for_each_entry() {
 #[test]
 fn what_may_not_be_deployed_ends_with_2_and_its_code_and_unpacks_nothing() {
     let sandbox = Sandbox::new();
-    let cases: [(&[(&str, &[u8])], &str); 4] = [
+    let cases: [(&[File], &str); 4] = [
         (&[CONFIG, ("good.py", b"x"), ("../bad.py", b"x")], "ARCHIVE_PATH_ESCAPE"),
         (&[CONFIG, ("a", b"1"), ("a", b"2")], "ARCHIVE_DUPLICATE_PATH"),
         (&[("models.py", b"x = 1")], "PROJECT_CONFIG_MISSING"),
@@ -115,7 +117,7 @@ fn a_signal_in_the_middle_leaves_nothing_that_looks_whole() {
     for signal in [Signal::INT, Signal::TERM, Signal::KILL] {
         let sandbox = Sandbox::new();
         // The half of an archive comes through a pipe that never ends.
-        let whole = sample::archive(&[CONFIG, ("a.py", &[b'x'; 1 << 20])]);
+        let whole = sample::archive(&[CONFIG, ("a.py", &vec![b'x'; 1 << 20])]);
         sandbox.write("half", &whole[..whole.len() / 2]);
         let fifo = sandbox.path("pipe");
         let mode = rustix::fs::Mode::from_raw_mode(0o600);
