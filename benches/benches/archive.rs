@@ -3,8 +3,8 @@
 //!
 //! `cargo bench -p chalk-deploy-benches --bench archive`
 //!
-//! The two take turns, so that what else the machine does troubles both; the ratio is that of the medians. The peer is
-//! two processes on two cores and hashes nothing; we are one thread, and hash everything twice.
+//! The two take turns, so that what else the machine does troubles both; the ratio is that of the medians. Both have two
+//! threads of work, reading and packing. The peer hashes nothing; we hash each file and the whole.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -145,7 +145,7 @@ fn main() {
         "{FILES} files, {bytes:.1} MiB, packed {:.1} MiB; {ROUNDS} turns each; load {load}",
         packed as f64 / f64::from(1 << 20)
     );
-    let (ours, peers) = (shown("collect, one thread", &mut own), shown("tar | gzip -1", &mut other));
+    let (ours, peers) = (shown("collect", &mut own), shown("tar | gzip -1", &mut other));
     let ratio = ours / peers;
     println!("processor time a turn: {spent:.2} s, the peer's {spent_by_peer:.2} s");
     println!("{ratio:.2} of the peer's throughput; the goal is {GOAL}");
