@@ -7,6 +7,7 @@ use super::{Deployer, Inner};
 use crate::Result;
 use crate::checkpoint::{Checkpoints, NoCheckpoints};
 use crate::driver::{Engine, Lanes};
+use crate::graph::Validation;
 use crate::model::{DataPlane, Environments, SingleEnvironment};
 use crate::observe::{Metrics, NoMetrics};
 use crate::runtime::{Runtime, RuntimeExt as _, SystemRuntime};
@@ -24,6 +25,7 @@ pub struct DeployerBuilder {
     lease_term: Duration,
     lease_wait: Duration,
     archive_rules: ArchiveRules,
+    validation: Validation,
 }
 
 impl Deployer {
@@ -38,6 +40,7 @@ impl Deployer {
             lease_term: Duration::from_secs(15),
             lease_wait: Duration::ZERO,
             archive_rules: ArchiveRules::new(),
+            validation: Validation::default(),
         }
     }
 
@@ -95,6 +98,14 @@ impl DeployerBuilder {
         self
     }
 
+    /// How feature graphs are validated, before anything is created and again in the upload. A deployment that another
+    /// process takes over is validated as that one is set.
+    #[must_use]
+    pub fn with_validation(mut self, validation: Validation) -> Self {
+        self.validation = validation;
+        self
+    }
+
     /// Makes the deployer. Does nothing outside this process.
     ///
     /// # Errors
@@ -115,6 +126,7 @@ impl DeployerBuilder {
             lease_term: self.lease_term,
             lease_wait: self.lease_wait,
             archive_rules: Arc::new(self.archive_rules),
+            validation: self.validation,
             lanes: Lanes::default(),
         };
         Ok(Deployer(Arc::new(Inner { engine: Arc::new(engine), active: Mutex::default() })))

@@ -226,6 +226,7 @@ impl Driver<'_> {
             archive_rules: Arc::clone(&self.engine.archive_rules),
             token: self.token,
             source: self.task.source.clone(),
+            validation: self.engine.validation,
             reporter: reporter.clone(),
         };
         self.checkpoint(step, "before-effect");

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::lane::Lanes;
 use crate::checkpoint::Checkpoints;
+use crate::graph::Validation;
 use crate::model::Environments;
 use crate::observe::Metrics;
 use crate::runtime::Runtime;
@@ -25,5 +26,6 @@ pub(crate) struct Engine {
     pub(crate) lease_wait: Duration,
     /// What source archives must keep.
     pub(crate) archive_rules: Arc<ArchiveRules>,
+    pub(crate) validation: Validation,
     pub(crate) lanes: Lanes,
 }
