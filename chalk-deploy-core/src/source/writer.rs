@@ -120,9 +120,9 @@ fn pack<S: Sink>(packing: Packing, sink: S, limits: &ArchiveLimits, pieces: &mps
                 for bytes in bytes.chunks(STEP) {
                     packer.write_all(bytes).map_err(carried)?;
                     expanded += bytes.len() as u64;
-                    let packed = packer.sink().packed();
-                    limits.check_packed(packed)?;
-                    limits.check_ratio(packed, expanded)?;
+                    let size = packer.sink().packed();
+                    limits.check_packed(size)?;
+                    limits.check_ratio(size, expanded)?;
                 }
             }
             Ok(Piece::End) => return packer.finish().map_err(carried),
