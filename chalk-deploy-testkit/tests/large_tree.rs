@@ -9,7 +9,7 @@ use std::sync::Arc;
 use chalk_deploy_core::checkpoint::NoCheckpoints;
 use chalk_deploy_core::model::DeploymentStatus;
 use chalk_deploy_core::project::Project;
-use chalk_deploy_core::source::{ArchiveLimits, SourceArchive};
+use chalk_deploy_core::source::{ArchiveLimits, ArchiveRules, SourceArchive};
 use chalk_deploy_core::store::SqliteStore;
 use chalk_deploy_core::{ApplyRequest, Deployer};
 use chalk_deploy_testkit::{EmbeddedEnvironments, EmbeddedWorld, sample};
@@ -55,14 +55,18 @@ async fn a_tree_of_one_gibibyte_is_deployed_in_less_than_256_mebibytes_of_memory
 
     let project = Project::open(&tree).expect("a project");
     let limits = ArchiveLimits::default().with_packed(4 << 30);
-    let archive = SourceArchive::collect(project.directory(), project_options(&project).with_limits(limits)).await;
+    let archive =
+        SourceArchive::collect(project.directory(), project_options(&project).with_limits(limits.clone())).await;
     let archive = archive.expect("collected");
     assert!(archive.fingerprint().unpacked_size >= FILES * FILE_SIZE);
     assert!(archive.fingerprint().size > PEAK_MOST, "it must not fit into the memory: {:?}", archive.fingerprint());
 
     let store = SqliteStore::open(&state).await.expect("a store");
     let world = EmbeddedWorld::open(state.join("world"), Arc::new(NoCheckpoints)).expect("a world");
-    let deployer = Deployer::builder(Arc::new(EmbeddedEnvironments::any(world)), store).build().expect("a deployer");
+    let deployer = Deployer::builder(Arc::new(EmbeddedEnvironments::any(world)), store)
+        .with_archive_rules(ArchiveRules::new().with_limits(limits))
+        .build()
+        .expect("a deployer");
     let request = ApplyRequest::new(
         sample::environment().expect("valid"),
         project.config().project.clone(),

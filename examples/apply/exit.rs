@@ -78,6 +78,8 @@ const fn refused(code: ErrorCode, retry: Retry) -> u8 {
         | Code::ArchiveEntryName
         | Code::ArchiveDuplicatePath
         | Code::ArchiveTooLarge
+        | Code::ArchiveHeaderMismatch
+        | Code::ArchiveSecret
         | Code::GraphMissing
         | Code::GraphUndecodable
         | Code::GraphInvalid

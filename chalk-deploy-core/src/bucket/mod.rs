@@ -17,6 +17,11 @@
 //! these keys. A process that dies in between leaves parts or a staged object, which the next attempt overwrites or a
 //! lifecycle rule of the bucket removes.
 //!
+//! What a store can do beyond the contract is asked for by itself
+//! ([`presigned_download`](crate::cloud::ObjectStore::presigned_download),
+//! [`retention`](crate::cloud::ObjectStore::retention)): S3, Google and Azure have both, where their credentials can sign
+//! and the bucket is set up for it; the others have neither.
+//!
 //! object_store's own retries are off: the one bounded retry of an idempotent request is the transport's.
 
 mod address;
@@ -31,10 +36,12 @@ mod failure;
 #[cfg(feature = "gcs")]
 mod gcs;
 mod local;
+mod moment;
 mod object;
-#[cfg(all(test, any(feature = "azure", feature = "gcs")))]
+#[cfg(test)]
 mod recorded;
 mod refusal;
+mod retention;
 mod s3;
 mod upload;
 
@@ -47,7 +54,7 @@ use object_store::local::LocalFileSystem;
 use object_store::memory::InMemory;
 use object_store::path::Path;
 
-use crate::cloud::{ObjectStoreCapabilities, PresignedDownload};
+use crate::cloud::{ObjectRetention, ObjectStoreCapabilities, PresignedDownload};
 use crate::model::ObjectKey;
 use crate::runtime::Runtime;
 use crate::transport::Transport;
@@ -58,7 +65,7 @@ pub use azure::{AzureCredentials, AzureKeySource, AzureSettings, AzureSharedKey}
 #[cfg(any(feature = "azure", feature = "gcs"))]
 pub use bearer::{BearerToken, BearerTokenSource};
 #[cfg(feature = "gcs")]
-pub use gcs::GcsSettings;
+pub use gcs::{GcsIamSigner, GcsServiceAccountKey, GcsSettings, GcsUrlSigner};
 pub use s3::{S3CredentialSource, S3Credentials, S3Settings};
 
 /// A bucket behind object_store. Clones are the same bucket.
@@ -70,6 +77,7 @@ pub struct Bucket {
     /// Lists by a prefix that is text, where the store can.
     pages: Option<Arc<dyn PaginatedListStore>>,
     presigned: Option<Arc<dyn PresignedDownload>>,
+    retention: Option<Arc<dyn ObjectRetention>>,
     paging: Paging,
     naming: Naming,
     settings: BucketSettings,
@@ -158,6 +166,7 @@ impl Bucket {
             store,
             pages: None,
             presigned: None,
+            retention: None,
             paging: Paging::ByKey,
             naming: Naming::Plain,
             settings,
@@ -178,8 +187,7 @@ impl Bucket {
 
     /// A bucket of Google Cloud Storage. Every request goes through the transport.
     ///
-    /// There are no presigned downloads: signing them takes the private key of a service account, which most identities
-    /// do not have.
+    /// There are presigned downloads with a [`GcsUrlSigner`], because they take the signature of a service account's key.
     ///
     /// # Errors
     /// [`ErrorCode::ValueInvalid`] for an endpoint or a bucket that is none.
@@ -284,11 +292,6 @@ impl Bucket {
     pub const fn with_limits(mut self, single_put_most: u64, part_length: usize, parts_at_once: usize) -> Self {
         self.settings = self.settings.with_single_put_most(single_put_most).with_parts(part_length, parts_at_once);
         self
-    }
-
-    /// URLs for single objects, where the store has them.
-    pub fn presigned_download(&self) -> Option<Arc<dyn PresignedDownload>> {
-        self.presigned.clone()
     }
 
     fn path(&self, key: &ObjectKey) -> Result<Path> {

@@ -1,6 +1,7 @@
 //! The contract of [`ObjectStore`] over a store of object_store.
 
 use std::io;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use futures::{StreamExt as _, TryStreamExt as _};
@@ -13,7 +14,8 @@ use object_store::{
 use super::upload::STAGING;
 use super::{Bucket, Naming, Paging, failure, local};
 use crate::cloud::{
-    ByteStream, ObjectDownload, ObjectMetadata, ObjectStore, ObjectStoreCapabilities, Payload, PutMode,
+    ByteStream, ObjectDownload, ObjectMetadata, ObjectRetention, ObjectStore, ObjectStoreCapabilities, Payload,
+    PresignedDownload, PutMode,
 };
 use crate::model::{Digest, DigestHasher, ObjectKey};
 use crate::{Error, ErrorCode, Result};
@@ -122,6 +124,14 @@ impl ObjectStore for Bucket {
             None => self.list_folder(prefix, after, most).await,
         };
         found.map_err(|error| failure::mapped(&error, &format!("the list of {}", self.name)))
+    }
+
+    fn presigned_download(&self) -> Option<Arc<dyn PresignedDownload>> {
+        self.presigned.clone()
+    }
+
+    fn retention(&self) -> Option<Arc<dyn ObjectRetention>> {
+        self.retention.clone()
     }
 }
 

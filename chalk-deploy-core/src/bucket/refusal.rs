@@ -48,6 +48,16 @@ impl Refusal {
         is_error.then(|| Self::read(StatusCode::INTERNAL_SERVER_ERROR, &HeaderMap::new(), body))
     }
 
+    /// Whether the server refuses a retention or a hold: mostly because the bucket is not set up for them.
+    fn concerns_retention(&self) -> bool {
+        let says = |text: &str| {
+            let text = text.to_ascii_lowercase();
+            ["object lock", "objectlock", "retention", "immutab", "legal hold"].iter().any(|word| text.contains(word))
+        };
+        matches!(self.status, StatusCode::BAD_REQUEST | StatusCode::CONFLICT)
+            && (says(&self.code) || says(&self.message))
+    }
+
     /// The error for a person and for the driver.
     pub(super) fn error(&self, subject: &str) -> Error {
         let said = match (self.code.as_str(), self.message.as_str()) {
@@ -86,6 +96,9 @@ impl Refusal {
             "retentionPolicyNotMet" | "BlobImmutableDueToPolicy" | "objectUnderActiveHold" => {
                 error(ErrorCode::RequestInvalid).with_hint("the bucket's retention forbids it until it ends")
             }
+            _ if self.concerns_retention() => error(ErrorCode::RequestInvalid).with_hint(
+                "set the bucket up for retention, or deploy without; it cannot be shortened where it is firm",
+            ),
             "BadDigest"
             | "InvalidDigest"
             | "XAmzContentSHA256Mismatch"

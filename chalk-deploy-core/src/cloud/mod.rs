@@ -10,6 +10,7 @@
 
 mod builder;
 mod cluster_api;
+mod object_retention;
 mod object_store;
 mod payload;
 mod presigned_download;
@@ -23,7 +24,9 @@ pub use cluster_api::{
     ApplyOptions, ClusterApi, Deletion, FIELD_MANAGER, LiveObject, Observation, ObservedPod, ObservedWorkload,
     PodPhase, Selector, TOKEN_ANNOTATION, label,
 };
+pub use object_retention::{ObjectRetention, Retention, RetentionMode};
 pub use object_store::{ObjectDownload, ObjectMetadata, ObjectStore, ObjectStoreCapabilities, PutMode};
+pub(crate) use payload::collect;
 pub use payload::{ByteStream, Payload, PayloadSource, error_in_stream};
 pub use presigned_download::{PresignedDownload, PresignedUrl};
 pub use registry::{ImageManifest, ManifestLocator, Registry};
@@ -76,6 +79,7 @@ mod asserts {
         _: &dyn ImageContents,
         _: &dyn TrafficProbe,
         _: &dyn PresignedDownload,
+        _: &dyn ObjectRetention,
     ) {
     }
 

@@ -1,11 +1,14 @@
 //! A bucket.
 
 use std::fmt;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
+use super::object_retention::ObjectRetention;
 use super::payload::{ByteStream, Payload};
+use super::presigned_download::PresignedDownload;
 use crate::Result;
 use crate::model::{Digest, ObjectKey};
 
@@ -63,6 +66,16 @@ pub trait ObjectStore: fmt::Debug + Send + Sync + 'static {
     ///
     /// **Errors.** `PERMISSION_DENIED`, `CLOUD_UNAVAILABLE`.
     async fn list(&self, prefix: &str, after: Option<ObjectKey>, most: usize) -> Result<Vec<ObjectMetadata>>;
+
+    /// URLs for single objects, where the store has them.
+    fn presigned_download(&self) -> Option<Arc<dyn PresignedDownload>> {
+        None
+    }
+
+    /// Retention and legal holds, where the store has them.
+    fn retention(&self) -> Option<Arc<dyn ObjectRetention>> {
+        None
+    }
 }
 
 /// How a key may be written.

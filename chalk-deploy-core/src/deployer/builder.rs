@@ -11,6 +11,7 @@ use crate::graph::Validation;
 use crate::model::{DataPlane, Environments, SingleEnvironment};
 use crate::observe::{Metrics, NoMetrics};
 use crate::runtime::{Runtime, RuntimeExt as _, SystemRuntime};
+use crate::source::ArchiveRules;
 use crate::store::{DeploymentStore, LeaseHolder};
 
 /// Collects what a [`Deployer`] needs.
@@ -23,6 +24,7 @@ pub struct DeployerBuilder {
     checkpoints: Arc<dyn Checkpoints>,
     lease_term: Duration,
     lease_wait: Duration,
+    archive_rules: ArchiveRules,
     validation: Validation,
 }
 
@@ -37,6 +39,7 @@ impl Deployer {
             checkpoints: Arc::new(NoCheckpoints),
             lease_term: Duration::from_secs(15),
             lease_wait: Duration::ZERO,
+            archive_rules: ArchiveRules::new(),
             validation: Validation::default(),
         }
     }
@@ -87,6 +90,14 @@ impl DeployerBuilder {
         self
     }
 
+    /// What source archives must keep: they are examined while they are uploaded and when they are read back. By default
+    /// the default limits, with a `chalk.yaml`.
+    #[must_use]
+    pub fn with_archive_rules(mut self, rules: ArchiveRules) -> Self {
+        self.archive_rules = rules;
+        self
+    }
+
     /// How feature graphs are validated, before anything is created and again in the upload. A deployment that another
     /// process takes over is validated as that one is set.
     #[must_use]
@@ -114,6 +125,7 @@ impl DeployerBuilder {
             holder,
             lease_term: self.lease_term,
             lease_wait: self.lease_wait,
+            archive_rules: Arc::new(self.archive_rules),
             validation: self.validation,
             lanes: Lanes::default(),
         };

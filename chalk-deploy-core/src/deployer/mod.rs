@@ -22,6 +22,7 @@ use crate::machine::{Outcome, outcome};
 use crate::model::{DataPlane, DeploymentId, DeploymentPlan, DeploymentStatus, EnvironmentId, Promotion};
 use crate::observe::{EventLog, EventStream, Projection};
 use crate::runtime::RuntimeExt as _;
+use crate::source::SourceHistory;
 use crate::store::{Creation, DeploymentRecord, HistoryQuery};
 use crate::{Error, ErrorCode, Result};
 
@@ -171,6 +172,16 @@ impl Deployer {
         // Fails here, and not in the stream, for a deployment that does not exist.
         load_state(&self.0.engine, deployment).await?;
         Ok(follow_journal(Arc::clone(&self.0.engine), deployment.clone()))
+    }
+
+    /// The sources of an environment's past deployments, as its bucket keeps them: to list, inspect, unpack and hand out.
+    ///
+    /// # Errors
+    /// `ENVIRONMENT_UNKNOWN`.
+    pub async fn sources(&self, environment: &EnvironmentId) -> Result<SourceHistory> {
+        let plane = self.0.engine.environments.resolve(environment).await?;
+        let rules = (*self.0.engine.archive_rules).clone();
+        Ok(SourceHistory::new(Arc::clone(&plane.cloud.object_store)).with_rules(rules))
     }
 
     /// Asks for the cancellation of a deployment, whoever drives it. It is then undone and ends in `CANCELLED`, with

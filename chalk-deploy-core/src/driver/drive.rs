@@ -223,6 +223,7 @@ impl Driver<'_> {
             state,
             store: Arc::clone(&self.engine.store),
             runtime: Arc::clone(&runtime),
+            archive_rules: Arc::clone(&self.engine.archive_rules),
             token: self.token,
             source: self.task.source.clone(),
             validation: self.engine.validation,

@@ -9,6 +9,7 @@ use crate::graph::Validation;
 use crate::model::Environments;
 use crate::observe::Metrics;
 use crate::runtime::Runtime;
+use crate::source::ArchiveRules;
 use crate::store::{DeploymentStore, LeaseHolder};
 
 #[derive(Debug)]
@@ -23,6 +24,8 @@ pub(crate) struct Engine {
     pub(crate) lease_term: Duration,
     /// How long to wait for an environment that a living owner holds.
     pub(crate) lease_wait: Duration,
+    /// What source archives must keep.
+    pub(crate) archive_rules: Arc<ArchiveRules>,
     pub(crate) validation: Validation,
     pub(crate) lanes: Lanes,
 }

@@ -100,6 +100,10 @@ codes! {
     ArchiveTooLarge = "ARCHIVE_TOO_LARGE", Permanent, Failure, "list what need not be deployed in .chalkignore, or raise the limit";
     /// The archive is cut short or damaged.
     ArchiveCorrupt = "ARCHIVE_CORRUPT", Permanent, Failure, "upload the archive again";
+    /// Two headers of one entry contradict each other, so that programs would read different archives.
+    ArchiveHeaderMismatch = "ARCHIVE_HEADER_MISMATCH", Permanent, Failure, "make the archive again with another program";
+    /// A file that looks like a secret, where secrets are refused.
+    ArchiveSecret = "ARCHIVE_SECRET", Permanent, Failure, "take the secret out of the project, or list the file in .chalkignore";
     /// What was received does not have the digest that was declared.
     DigestMismatch = "DIGEST_MISMATCH", Permanent, Failure, "upload again; if it repeats, the store or the network alters bytes";
 

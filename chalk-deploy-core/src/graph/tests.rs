@@ -31,13 +31,15 @@ fn the_committed_export_holds_no_path_of_a_machine_and_is_what_a_decode_makes_of
 }
 
 #[test]
-#[ignore = "rewrites examples/projects/fraud/chalk.export.pb; run it after making the export anew"]
+#[ignore = "rewrites chalk.export.pb of the projects in examples/projects; run it after making one anew"]
 fn make_the_committed_export_portable() {
-    let project = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../examples/projects/fraud");
-    let file = project.join(super::COMMITTED_EXPORT);
-    let bytes = std::fs::read(&file).expect("the export is there");
-    let graph = FeatureGraph::decode(bytes.into(), Some(&project)).expect("chalkpy wrote it");
-    std::fs::write(file, graph.bytes()).expect("the export can be written");
+    for name in ["fraud", "churn"] {
+        let project = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../examples/projects").join(name);
+        let file = project.join(super::COMMITTED_EXPORT);
+        let bytes = std::fs::read(&file).expect("the export is there");
+        let graph = FeatureGraph::decode(bytes.into(), Some(&project)).expect("chalkpy wrote it");
+        std::fs::write(file, graph.bytes()).expect("the export can be written");
+    }
 }
 
 #[test]

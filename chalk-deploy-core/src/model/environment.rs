@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::digest::Digest;
 use super::name::{ClusterName, Component, EnvironmentId, Namespace, Repository};
-use crate::cloud::Cloud;
+use crate::cloud::{Cloud, RetentionMode};
 use crate::{Error, ErrorCode, Result};
 
 /// Finds the data plane of an environment. Many environments may share a cluster, and many clusters hang on one
@@ -167,6 +167,18 @@ pub struct DeploymentPolicy {
     pub backoff: Duration,
     /// The longest wait between two attempts.
     pub backoff_most: Duration,
+    /// For how long source archives are kept from being changed or removed, where the bucket can do that.
+    #[serde(default)]
+    pub retention: Option<ArchiveRetention>,
+}
+
+/// For how long, and how firmly, source archives are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ArchiveRetention {
+    /// From the creation of the deployment on.
+    pub period: Duration,
+    /// Whether it may be shortened.
+    pub mode: RetentionMode,
 }
 
 impl Default for DeploymentPolicy {
@@ -180,6 +192,7 @@ impl Default for DeploymentPolicy {
             attempts: 8,
             backoff: Duration::from_millis(500),
             backoff_most: Duration::from_secs(30),
+            retention: None,
         }
     }
 }

@@ -19,7 +19,8 @@ pub use artifact::{
 };
 pub use digest::{Digest, DigestHasher};
 pub use environment::{
-    BaseImage, Boundary, Buckets, BuildPlace, DataPlane, DeploymentPolicy, Environments, Identities, SingleEnvironment,
+    ArchiveRetention, BaseImage, Boundary, Buckets, BuildPlace, DataPlane, DeploymentPolicy, Environments, Identities,
+    SingleEnvironment,
 };
 pub use name::{
     ClusterName, Component, DeploymentId, DeploymentTag, EnvironmentId, IdempotencyKey, ImageTag, Namespace, ObjectKey,

@@ -1,5 +1,7 @@
 //! The hash over a tree's content that does not depend on how it is packed.
 
+use std::sync::Arc;
+
 use crate::model::{Digest, DigestHasher};
 
 /// Collects the regular files of a tree and hashes them: `Deployment.source_code_hash` of the published contract, "an
@@ -10,7 +12,7 @@ use crate::model::{Digest, DigestHasher};
 /// `find . -type f -printf '%P\0' | xargs -0 sha256sum | LC_ALL=C sort | sha256sum`
 /// (but for names with a backslash, which `sha256sum` escapes). Links, directories and permissions do not count.
 #[derive(Debug, Default)]
-pub struct SourceCodeHash(Vec<(Digest, String)>);
+pub struct SourceCodeHash(Vec<(Digest, Arc<str>)>);
 
 impl SourceCodeHash {
     /// A hash over no file.
@@ -19,7 +21,7 @@ impl SourceCodeHash {
     }
 
     /// Takes in a regular file. The order of the calls does not matter.
-    pub fn add(&mut self, path: impl Into<String>, content: Digest) {
+    pub fn add(&mut self, path: impl Into<Arc<str>>, content: Digest) {
         self.0.push((content, path.into()));
     }
 

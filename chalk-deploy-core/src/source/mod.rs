@@ -1,19 +1,27 @@
-//! The source archive: what of a project is deployed, as a reproducible `.tar.gz` that is never stored on this side.
+//! The source archive: what of a project is deployed, as a reproducible `.tar.gz` (or, between two of us, `.tar.zst`)
+//! that is never stored on this side.
 //!
 //! [`SourceArchive::collect`] lists the tree and streams it once to learn its [`SourceFingerprint`];
 //! [`SourceArchive::payload`] streams it again whenever someone opens it. The same tree gives the same bytes under any
-//! user, umask, order and clock. [`read_archive`] reads an archive back, ours or a stranger's, with all
-//! [`ArchiveLimits`] and without writing anything to disk.
+//! user, umask, order and clock.
+//!
+//! One reader reads archives back, ours or a stranger's, with all [`ArchiveLimits`] and an [`ArchivePolicy`]:
+//! [`ArchiveReader`] for whoever has a `Read`, [`read_archive`] for a stream, [`InspectedArchive`] for bytes on their way
+//! into a bucket, [`SourceHistory`] for what past deployments left there. [`Extraction`] is the only thing that writes.
 //!
 //! Never part of an archive, whatever the ignore files say: `.git`, `__pycache__`, virtual environments (directories
 //! with a `pyvenv.cfg`), state folders of chalk-deploy (directories with a [`STATE_MARKER`](crate::store::STATE_MARKER)) and what the caller
 //! excludes. Always part of it: `chalk.yaml` and what the caller requires.
 
 mod entry;
+mod extract;
 mod fingerprint;
+mod history;
 mod ignore_rules;
+mod inspected;
 mod limits;
 mod payload;
+mod policy;
 mod reader;
 mod tree;
 mod writer;
@@ -27,11 +35,18 @@ use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
 pub use entry::{ArchiveEntry, EntryKind};
+pub use extract::Extraction;
 pub use fingerprint::SourceCodeHash;
+pub(crate) use history::verify as verify_stored;
+pub use history::{Inspection, SourceHistory, SourceRecord};
 pub use ignore_rules::IgnoreRules;
+pub use inspected::{ArchiveRules, InspectedArchive, Verdict};
 pub use limits::ArchiveLimits;
-pub use reader::{ArchiveReader, ArchiveVisitor, read_archive};
+pub use policy::{ArchiveFinding, ArchivePolicy, FindingKind, Reaction};
+pub use reader::{ArchiveReader, ArchiveVisitor, read_archive, read_archive_within};
 pub(crate) use writer::{BLOCK, gzip, headers, padding};
+
+use policy::{Examiner, SNIFFED};
 
 use crate::cloud::Payload;
 use crate::model::{Digest, DigestHasher, SourceFingerprint};
@@ -58,8 +73,24 @@ pub struct CollectOptions {
     pub required: BTreeSet<String>,
     /// Files and directories that must not be part of it.
     pub excluded: Vec<PathBuf>,
+    /// How it is packed.
+    pub packing: Packing,
+    /// What is done about files that look like secrets, and about names that are one where case does not count.
+    pub policy: ArchivePolicy,
     /// Called with the progress, from a thread of its own.
     pub progress: Option<ProgressListener>,
+}
+
+/// How an archive is packed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum Packing {
+    /// `.tar.gz`, as every client and every server knows it.
+    #[default]
+    Gzip,
+    /// `.tar.zst`, where both sides are of this library.
+    #[cfg(feature = "zstd")]
+    Zstd,
 }
 
 /// Is called with the progress of collecting.
@@ -99,6 +130,21 @@ impl CollectOptions {
         self
     }
 
+    /// Sets [`packing`](Self::packing).
+    #[must_use]
+    pub const fn with_packing(mut self, packing: Packing) -> Self {
+        self.packing = packing;
+        self
+    }
+
+    /// Sets [`policy`](Self::policy). A missing `chalk.yaml` is no matter of it here: what is collected has one by
+    /// [`required`](Self::required).
+    #[must_use]
+    pub fn with_policy(mut self, policy: ArchivePolicy) -> Self {
+        self.policy = policy;
+        self
+    }
+
     /// Sets [`progress`](Self::progress).
     #[must_use]
     pub fn with_progress(mut self, listener: impl Fn(CollectProgress) + Send + Sync + 'static) -> Self {
@@ -131,13 +177,16 @@ struct Collected {
     contents: Vec<Digest>,
     fingerprint: SourceFingerprint,
     limits: ArchiveLimits,
+    packing: Packing,
+    findings: Vec<ArchiveFinding>,
 }
 
 impl SourceArchive {
     /// Lists the tree below a directory and reads it once. Nothing is stored. Dropping the future stops the work.
     ///
     /// **Errors.** `PROJECT_DIRECTORY_INVALID`, `PROJECT_FILE_MISSING`, `IGNORE_FILE_INVALID`, `SOURCE_UNREADABLE`,
-    /// `ARCHIVE_LINK_ESCAPE`, `ARCHIVE_ENTRY_TYPE`, `ARCHIVE_ENTRY_NAME` name the file; `ARCHIVE_TOO_LARGE` the limit;
+    /// `ARCHIVE_LINK_ESCAPE`, `ARCHIVE_ENTRY_TYPE`, `ARCHIVE_ENTRY_NAME` name the file, as do `ARCHIVE_SECRET` and
+    /// `ARCHIVE_DUPLICATE_PATH` where the policy refuses what it finds; `ARCHIVE_TOO_LARGE` the limit;
     /// `SOURCE_CHANGED` the file that was changed at the same time.
     pub async fn collect(directory: &Path, options: CollectOptions) -> Result<Self> {
         let cancelled = CancellationToken::new();
@@ -151,14 +200,21 @@ impl SourceArchive {
     fn collect_here(directory: &Path, options: &CollectOptions, cancelled: &CancellationToken) -> Result<Self> {
         let root = crate::project::canonical_directory(directory)?;
         let entries = tree::list(&root, options)?;
+        let mut examiner = Examiner::new(options.policy.clone().with_config_required(false));
+        for entry in &entries {
+            examiner.path(&Arc::from(entry.path.as_str()))?;
+            examiner.entry(&entry.path, entry.kind == EntryKind::File)?;
+        }
         let mut observer = Hashing {
+            examiner,
             contents: Vec::new(),
             code: SourceCodeHash::new(),
             progress: options.progress.clone(),
             done: 0,
             total: entries.iter().map(|entry| entry.size).sum(),
         };
-        let sink = writer::write(&root, &entries, &options.limits, HashingSink::default(), &mut observer, cancelled)?;
+        let sink = HashingSink::default();
+        let sink = writer::write(&root, &entries, &options.limits, options.packing, sink, &mut observer, cancelled)?;
         options.limits.check_packed(sink.size)?;
         let fingerprint = SourceFingerprint {
             sha256: sink.hasher.finish(),
@@ -167,8 +223,9 @@ impl SourceArchive {
             entries: entries.len() as u64,
             source_code_hash: observer.code.finish(),
         };
-        let contents = observer.contents;
-        Ok(Self(Arc::new(Collected { root, entries, contents, fingerprint, limits: options.limits.clone() })))
+        let (contents, findings) = (observer.contents, observer.examiner.take_findings());
+        let (limits, packing) = (options.limits.clone(), options.packing);
+        Ok(Self(Arc::new(Collected { root, entries, contents, fingerprint, limits, packing, findings })))
     }
 
     /// What identifies the archive.
@@ -179,6 +236,11 @@ impl SourceArchive {
     /// The entries, sorted by the bytes of their paths.
     pub fn entries(&self) -> &[ArchiveEntry] {
         &self.0.entries
+    }
+
+    /// What someone should look at before it is sent.
+    pub fn findings(&self) -> &[ArchiveFinding] {
+        &self.0.findings
     }
 
     /// The project's canonical directory.
@@ -210,6 +272,7 @@ impl fmt::Debug for SourceArchive {
 
 /// Keeps the digests of the files, and tells the listener.
 struct Hashing {
+    examiner: Examiner,
     contents: Vec<Digest>,
     code: SourceCodeHash,
     progress: Option<ProgressListener>,
@@ -225,9 +288,13 @@ impl writer::Observer for Hashing {
         }
     }
 
+    fn beginning(&mut self, entry: &ArchiveEntry, bytes: &[u8]) -> Result<()> {
+        self.examiner.beginning(&entry.path, &bytes[..bytes.len().min(SNIFFED)])
+    }
+
     fn file(&mut self, _position: usize, entry: &ArchiveEntry, content: Digest) -> Result<()> {
         self.contents.push(content);
-        self.code.add(&entry.path, content);
+        self.code.add(entry.path.as_str(), content);
         Ok(())
     }
 }

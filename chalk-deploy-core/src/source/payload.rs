@@ -69,7 +69,15 @@ fn send(collected: &Collected, sender: &mpsc::Sender<Message>) -> Result<()> {
     let mut observer = Comparing { contents: &collected.contents };
     // The sink notices a reader that went away; there is no other reason to stop.
     let never = CancellationToken::new();
-    let mut sink = writer::write(&collected.root, &collected.entries, &collected.limits, sink, &mut observer, &never)?;
+    let mut sink = writer::write(
+        &collected.root,
+        &collected.entries,
+        &collected.limits,
+        collected.packing,
+        sink,
+        &mut observer,
+        &never,
+    )?;
     let same = sink.size == collected.fingerprint.size
         && std::mem::take(&mut sink.hasher).finish() == collected.fingerprint.sha256;
     if !same {

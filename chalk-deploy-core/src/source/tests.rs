@@ -153,6 +153,41 @@ fn golden_the_bytes_do_not_change_from_one_version_of_the_library_to_the_next() 
     assert_eq!(fingerprint.source_code_hash.hex(), "c94a524a64e6f73bc8a92fbb49787d27251f4ccec95f2e180c5288c75cc205d5");
 }
 
+#[cfg(feature = "zstd")]
+#[tokio::test]
+async fn between_two_of_us_an_archive_may_be_packed_with_zstd() {
+    let (_folder, root) = tree(&[("chalk.yaml", "project: a"), ("models.py", &"x = 1\n".repeat(1000))]);
+    let options = || CollectOptions::new().with_packing(Packing::Zstd);
+    let (one, two) = (collect(&root, &options()).expect("a plain tree"), collect(&root, &options()).expect("the same"));
+    assert_eq!(one.fingerprint(), two.fingerprint());
+    let bytes = one.payload().bytes().await.expect("unchanged");
+    assert_eq!(bytes[..4], [0x28, 0xb5, 0x2f, 0xfd]);
+    assert_eq!(unpacked(&bytes).0, *one.fingerprint());
+    let gzip = collect(&root, &CollectOptions::new()).expect("a plain tree");
+    assert_eq!(gzip.fingerprint().source_code_hash, one.fingerprint().source_code_hash, "packing does not count");
+}
+
+#[test]
+fn what_looks_like_a_secret_is_told_and_refused_where_the_policy_says_so() {
+    let key = "-----BEGIN PRIVATE KEY-----\nMII\n";
+    let (_folder, root) = tree(&[("chalk.yaml", "project: a"), (".env", "TOKEN=x"), ("key", key), ("a.py", "")]);
+    let archive = collect(&root, &CollectOptions::new()).expect("only told");
+    let found: Vec<_> = archive.findings().iter().map(|finding| finding.path.as_str()).collect();
+    assert_eq!(found, [".env", "key"]);
+    let strict = CollectOptions::new().with_policy(ArchivePolicy::default().with_secrets(Reaction::Refuse));
+    assert_eq!(collect(&root, &strict).expect_err("a secret").code(), ErrorCode::ArchiveSecret);
+    write(&root, ".chalkignore", ".env\nkey");
+    collect(&root, &strict).expect("what is ignored is not sent");
+}
+
+#[test]
+fn a_file_that_names_dependencies_is_never_a_link_wherever_it_lies() {
+    let (_folder, root) = tree(&[("chalk.yaml", "project: a"), ("real.txt", ""), ("sub/x", "")]);
+    symlink("../real.txt", root.join("sub/requirements.txt")).expect("writable");
+    let refused = error(&root);
+    assert_eq!((refused.code(), refused.subject()), (ErrorCode::ArchiveLinkEscape, "sub/requirements.txt"));
+}
+
 #[test]
 fn only_what_is_archived_changes_the_archive() {
     let (_folder, root) = tree(&[(".gitignore", "*.log\nbuild/"), ("a.py", "1")]);

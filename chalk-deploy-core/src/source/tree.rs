@@ -13,6 +13,7 @@ use super::CollectOptions;
 use super::entry::{ArchiveEntry, EntryKind, ancestors, check_path, check_target, shown};
 use super::ignore_rules::IgnoreRules;
 use super::limits::ArchiveLimits;
+use super::policy::{ArchivePolicy, never_links};
 use crate::store::STATE_MARKER;
 use crate::text;
 use crate::{Error, ErrorCode, Result};
@@ -30,6 +31,7 @@ pub(super) fn list(root: &Path, options: &CollectOptions) -> Result<Vec<ArchiveE
     let walk = Walk {
         root,
         limits: &options.limits,
+        policy: &options.policy,
         rules: IgnoreRules::read(root, options.ignore_file.as_deref())?,
         required: required(root, options)?,
         excluded: excluded(root, &options.excluded)?,
@@ -91,6 +93,7 @@ fn canonical(path: &Path) -> Option<PathBuf> {
 struct Walk<'a> {
     root: &'a Path,
     limits: &'a ArchiveLimits,
+    policy: &'a ArchivePolicy,
     rules: IgnoreRules,
     required: BTreeSet<String>,
     excluded: BTreeSet<PathBuf>,
@@ -197,7 +200,7 @@ impl Walk<'_> {
             return Err(Error::new(ErrorCode::ArchiveEntryType, "it is neither file nor directory nor link")
                 .on(shown(&relative)));
         }
-        if self.required.contains(&relative) {
+        if self.required.contains(&relative) || self.policy.never_links.contains(&relative) || never_links(&relative) {
             return Err(Error::new(ErrorCode::ArchiveLinkEscape, "this file may not be a symbolic link")
                 .on(shown(&relative))
                 .with_hint("replace the link by the file itself"));

@@ -3,42 +3,40 @@
 //! *Takes* the [`ArchiveReference`](crate::model::ArchiveReference). *Hands on* the [`RetainedArchive`]. *Idempotent* by
 //! the archive's digest: equal archives share one object. *Not undone*: archives are retained.
 
-use serde::{Deserialize, Serialize};
-
 use super::context::StepContext;
 use crate::cloud::{Payload, PutMode};
 use crate::machine::StepOutput;
-use crate::model::{
-    DeploymentId, Digest, DigestHasher, EnvironmentId, ObjectKey, ProjectName, RetainedArchive, SourceFingerprint,
-    Timestamp,
-};
+use crate::model::{ArchiveRetention, RetainedArchive};
 use crate::observe::Unit;
+use crate::source::{SourceRecord, verify_stored};
 use crate::{Error, ErrorCode, Result};
 
-/// What `deployments/<deployment id>` holds: the way from a deployment to its source.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct IndexEntry {
-    deployment: DeploymentId,
-    environment: EnvironmentId,
-    project: ProjectName,
-    created_at: Timestamp,
-    archive: ObjectKey,
-    source: SourceFingerprint,
-    graph: Digest,
-    git_commit: Option<String>,
-}
-
-/// Copies the archive, inside the store, to `archives/<sha256>`.
+/// Copies the archive, inside the store, to `archives/<sha256>`, and has it kept there where the policy says so.
 pub(super) async fn retain(context: &StepContext) -> Result<StepOutput> {
     let incoming = context.archive()?;
     let retained = RetainedArchive {
-        key: ObjectKey::new(format!("archives/{}", incoming.sha256.hex()))?,
-        index: ObjectKey::new(format!("deployments/{}", context.plan().id))?,
+        key: SourceRecord::archive_key(incoming.sha256)?,
+        index: SourceRecord::key(&context.plan().id)?,
         sha256: incoming.sha256,
         size: incoming.size,
     };
     context.plane.cloud.object_store.copy(&incoming.key, &retained.key, PutMode::WriteOnce).await?;
+    if let Some(asked) = context.plane.policy.retention {
+        keep(context, &retained, asked).await?;
+    }
     Ok(StepOutput::Retained(retained))
+}
+
+/// Has the store keep the archive. Counted from the creation of the deployment, so that a repetition asks for the same.
+async fn keep(context: &StepContext, retained: &RetainedArchive, asked: ArchiveRetention) -> Result<()> {
+    let Some(retention) = context.plane.cloud.object_store.retention() else {
+        context.reporter.line("note: this bucket keeps nothing from being removed; the archive has no retention");
+        return Ok(());
+    };
+    let until = context.plan().created_at.plus(asked.period);
+    retention.retain(&retained.key, until, asked.mode).await?;
+    context.reporter.line(&format!("the archive is kept until {until}"));
+    Ok(())
 }
 
 /// Writes the index entry.
@@ -49,13 +47,19 @@ pub(super) async fn index(context: &StepContext) -> Result<StepOutput> {
     Ok(StepOutput::Nothing)
 }
 
-/// Reads both back: the index entry whole, the archive by the store's own digest where it keeps one, else by reading it
-/// through a hash.
+/// Reads both back, byte by byte: a digest that a store keeps beside an object is what we told it, not what it holds. The
+/// archive goes through the reader once more, so what is retained can be inspected and built again.
 pub(super) async fn verify(context: &StepContext) -> Result<StepOutput> {
     let retained = context.retained()?;
+    let store = &context.plane.cloud.object_store;
     let expected = Payload::from_bytes(index_entry(context, retained)?);
-    expect_stored(context, &retained.index, expected.sha256(), expected.size()).await?;
-    expect_stored(context, &retained.key, retained.sha256, retained.size).await?;
+    let stored = store.get(&retained.index).await?;
+    let found = Payload::from_bytes(crate::cloud::collect(stored.body, expected.size()).await?);
+    if found.sha256() != expected.sha256() {
+        let message = format!("the store holds {}, not {}", found.sha256(), expected.sha256());
+        return Err(Error::new(ErrorCode::DigestMismatch, message).on(&retained.index));
+    }
+    verify_stored(store, &retained.key, &context.plan().source, (*context.archive_rules).clone()).await?;
     context.reporter.progress(retained.size, Some(retained.size), Unit::Bytes);
     Ok(StepOutput::Nothing)
 }
@@ -68,7 +72,7 @@ pub(super) async fn remove_incoming(context: &StepContext) -> Result<StepOutput>
 
 fn index_entry(context: &StepContext, retained: &RetainedArchive) -> Result<Vec<u8>> {
     let plan = context.plan();
-    let entry = IndexEntry {
+    let record = SourceRecord {
         deployment: plan.id.clone(),
         environment: plan.environment.clone(),
         project: plan.project.clone(),
@@ -78,35 +82,5 @@ fn index_entry(context: &StepContext, retained: &RetainedArchive) -> Result<Vec<
         graph: plan.graph,
         git_commit: plan.git.commit.clone(),
     };
-    serde_json::to_vec(&entry)
-        .map_err(|error| Error::new(ErrorCode::Internal, "the index entry could not be written").caused_by(error))
-}
-
-async fn expect_stored(context: &StepContext, key: &ObjectKey, sha256: Digest, size: u64) -> Result<()> {
-    let store = &context.plane.cloud.object_store;
-    let stored = store.head(key).await?.ok_or_else(|| {
-        Error::new(ErrorCode::ObjectMissing, "the store acknowledged the object and does not have it").on(key)
-    })?;
-    let found = match stored.sha256 {
-        Some(found) if store.capabilities().stored_digest => found,
-        _ => digest_of(context, key).await?,
-    };
-    if found == sha256 && stored.size == size {
-        return Ok(());
-    }
-    Err(Error::new(ErrorCode::DigestMismatch, format!("the store holds {found}, not {sha256}")).on(key))
-}
-
-async fn digest_of(context: &StepContext, key: &ObjectKey) -> Result<Digest> {
-    use futures::StreamExt as _;
-
-    let mut body = context.plane.cloud.object_store.get(key).await?.body;
-    let mut hasher = DigestHasher::new();
-    while let Some(chunk) = body.next().await {
-        let chunk = chunk.map_err(|error| {
-            Error::new(ErrorCode::CloudUnavailable, "reading the object back broke off").on(key).caused_by(error)
-        })?;
-        hasher.update(&chunk);
-    }
-    Ok(hasher.finish())
+    record.to_bytes()
 }

@@ -12,6 +12,7 @@ use crate::model::{
 };
 use crate::observe::{DeploymentEvent, EventKind, EventLog, Unit};
 use crate::runtime::Runtime;
+use crate::source::ArchiveRules;
 use crate::store::DeploymentStore;
 use crate::{Error, ErrorCode, Result, text};
 
@@ -22,6 +23,8 @@ pub(crate) struct StepContext {
     pub(crate) state: Arc<State>,
     pub(crate) store: Arc<dyn DeploymentStore>,
     pub(crate) runtime: Arc<dyn Runtime>,
+    /// What source archives must keep.
+    pub(crate) archive_rules: Arc<ArchiveRules>,
     /// The owner's token. Steps of the upload, which belong to the client, run without one and use it nowhere.
     pub(crate) token: FencingToken,
     /// The client's source, where this process has it.

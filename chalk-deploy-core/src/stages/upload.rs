@@ -15,9 +15,11 @@ use crate::graph::FeatureGraph;
 use crate::machine::StepOutput;
 use crate::model::ArchiveReference;
 use crate::observe::Unit;
+use crate::source::InspectedArchive;
 use crate::{Error, ErrorCode, Result};
 
-/// Streams the source to `incoming/<deployment id>`. If it lies there already, the source is not needed: a deployment
+/// Streams the source to `incoming/<deployment id>`, hashed and examined on its way: what the reader refuses is never
+/// stored. If it lies there already, the source is not needed: a deployment
 /// can be resumed where the project is not.
 pub(super) async fn put_archive(context: &StepContext) -> Result<StepOutput> {
     let key = context.incoming_key()?;
@@ -37,7 +39,13 @@ pub(super) async fn put_archive(context: &StepContext) -> Result<StepOutput> {
             )
             .on(format!("deployment {}", context.plan().id)));
         }
-        store.put(&key, &reported(source, &context.reporter), PutMode::WriteOnce).await?;
+        let rules = (*context.archive_rules).clone();
+        let reported = reported(source, &context.reporter);
+        let inspected = InspectedArchive::expecting(reported, expected.clone(), rules);
+        store.put(&key, &inspected.payload(), PutMode::WriteOnce).await?;
+        for finding in inspected.verdict().iter().flat_map(|(_, findings)| findings) {
+            context.reporter.line(&format!("warning: {finding}"));
+        }
     }
     context.reporter.progress(expected.size, Some(expected.size), Unit::Bytes);
     Ok(StepOutput::Archive(ArchiveReference { key, sha256: expected.sha256, size: expected.size }))

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use chalk_deploy_core::checkpoint::{Checkpoints, NoCheckpoints};
 use chalk_deploy_core::cloud::{
-    ObjectDownload, ObjectMetadata, ObjectStore, ObjectStoreCapabilities, Payload, PutMode,
+    ObjectDownload, ObjectMetadata, ObjectRetention, ObjectStore, ObjectStoreCapabilities, Payload, PutMode, Retention,
+    RetentionMode,
 };
-use chalk_deploy_core::model::{Digest, ObjectKey};
+use chalk_deploy_core::model::{Digest, ObjectKey, Timestamp};
 use chalk_deploy_core::{Error, ErrorCode, Result};
 use serde::{Deserialize, Serialize};
 
@@ -158,6 +159,10 @@ impl ObjectStore for FakeObjectStore {
 
     async fn delete(&self, key: &ObjectKey) -> Result<()> {
         self.room.exclusively(|room| {
+            let kept = self.kept(key)?;
+            if kept.held || kept.until.is_some() {
+                return Err(Error::new(ErrorCode::RequestInvalid, "the object is kept").on(subject(key)));
+            }
             room.remove(&entry_of(key))?;
             self.checkpoints.reached("object-store.delete/between");
             self.sweep(room, key, None)
@@ -180,6 +185,56 @@ impl ObjectStore for FakeObjectStore {
         }
         Ok(found)
     }
+
+    fn retention(&self) -> Option<Arc<dyn ObjectRetention>> {
+        Some(Arc::new(self.clone()))
+    }
+}
+
+/// There is no clock here: what is kept until a moment is kept for ever.
+#[async_trait]
+impl ObjectRetention for FakeObjectStore {
+    async fn retain(&self, key: &ObjectKey, until: Timestamp, mode: RetentionMode) -> Result<()> {
+        self.change(key, |kept| {
+            let (before, firmly) = kept.until.unwrap_or((until, mode));
+            kept.until = Some((before.max(until), firmly.max(mode)));
+        })
+    }
+
+    async fn set_legal_hold(&self, key: &ObjectKey, held: bool) -> Result<()> {
+        self.change(key, |kept| kept.held = held)
+    }
+
+    async fn retention(&self, key: &ObjectKey) -> Result<Retention> {
+        self.present(key)?;
+        self.kept(key)
+    }
+}
+
+impl FakeObjectStore {
+    fn change(&self, key: &ObjectKey, change: impl FnOnce(&mut Retention)) -> Result<()> {
+        self.room.exclusively(|room| {
+            self.present(key)?;
+            let mut kept = self.kept(key)?;
+            change(&mut kept);
+            room.write_json(&lock_of(key), &kept)
+        })
+    }
+
+    fn present(&self, key: &ObjectKey) -> Result<()> {
+        if self.entry(key)?.is_some() {
+            return Ok(());
+        }
+        Err(Error::new(ErrorCode::ObjectMissing, "there is no such object").on(subject(key)))
+    }
+
+    fn kept(&self, key: &ObjectKey) -> Result<Retention> {
+        Ok(self.room.read_json(&lock_of(key))?.unwrap_or_default())
+    }
+}
+
+fn lock_of(key: &ObjectKey) -> String {
+    format!("locks/{key}")
 }
 
 fn entry_of(key: &ObjectKey) -> String {

@@ -1,9 +1,12 @@
 //! Faults of a bucket.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use chalk_deploy_core::Result;
 use chalk_deploy_core::cloud::{
-    ObjectDownload, ObjectMetadata, ObjectStore, ObjectStoreCapabilities, Payload, PutMode,
+    ObjectDownload, ObjectMetadata, ObjectRetention, ObjectStore, ObjectStoreCapabilities, Payload, PresignedDownload,
+    PutMode,
 };
 use chalk_deploy_core::model::ObjectKey;
 
@@ -42,5 +45,13 @@ impl ObjectStore for FaultyObjectStore {
 
     async fn list(&self, prefix: &str, after: Option<ObjectKey>, most: usize) -> Result<Vec<ObjectMetadata>> {
         self.plan.run("object_store", "list", prefix, || self.inner.list(prefix, after.clone(), most)).await
+    }
+
+    fn presigned_download(&self) -> Option<Arc<dyn PresignedDownload>> {
+        self.inner.presigned_download()
+    }
+
+    fn retention(&self) -> Option<Arc<dyn ObjectRetention>> {
+        self.inner.retention()
     }
 }

@@ -12,7 +12,7 @@ use chalk_deploy_core::cloud::{Payload, RouteReference, Selector};
 use chalk_deploy_core::machine::Outcome;
 use chalk_deploy_core::model::{
     DataPlane, DeploymentId, DeploymentPolicy, DeploymentStatus, EnvironmentId, Namespace, ProjectName,
-    SingleEnvironment, SourceFingerprint, TrafficSplit,
+    SingleEnvironment, TrafficSplit,
 };
 use chalk_deploy_core::store::{DeploymentStore, MemoryStore};
 use chalk_deploy_core::{ApplyRequest, Deployer};
@@ -98,15 +98,8 @@ impl House {
 
     pub(crate) fn request(&self, files: &[(&str, &str)]) -> ApplyRequest {
         let archive = archive(files);
+        let fingerprint = sample::fingerprint(&archive).expect("an archive");
         let payload = Payload::from_bytes(archive);
-        let unpacked: usize = files.iter().map(|(_, content)| content.len()).sum();
-        let fingerprint = SourceFingerprint {
-            sha256: payload.sha256(),
-            size: payload.size(),
-            unpacked_size: unpacked as u64,
-            entries: files.len() as u64,
-            source_code_hash: payload.sha256(),
-        };
         let project = ProjectName::new("fraud").expect("a valid name");
         let graph = sample::graph().expect("the sample graph");
         ApplyRequest::new(self.plane.environment.clone(), project, fingerprint, payload, graph)
@@ -176,7 +169,7 @@ fn deployer(plane: &DataPlane, store: &Arc<dyn DeploymentStore>) -> Deployer {
 /// A source archive of these files.
 fn archive(files: &[(&str, &str)]) -> Vec<u8> {
     let mut packed = tar::Builder::new(flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast()));
-    for (path, content) in files {
+    for (path, content) in [("chalk.yaml", "project: fraud\n")].iter().chain(files) {
         let mut header = tar::Header::new_ustar();
         header.set_size(content.len() as u64);
         header.set_mode(0o644);

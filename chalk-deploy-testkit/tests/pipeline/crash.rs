@@ -4,12 +4,11 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use chalk_deploy_core::checkpoint::Checkpoints;
-use chalk_deploy_core::cloud::Payload;
 use chalk_deploy_core::machine::{Event, Step};
 use chalk_deploy_core::model::{DeploymentId, DeploymentStatus};
 use chalk_deploy_core::store::{DeploymentStore, HistoryQuery, MemoryStore};
-use chalk_deploy_testkit::World;
 use chalk_deploy_testkit::fake::{PodBehaviour, PodScope};
+use chalk_deploy_testkit::{World, sample};
 use futures::FutureExt as _;
 
 use crate::house::{House, OBJECTS, Plan, assert_success, request};
@@ -120,7 +119,7 @@ async fn a_deployment_stopped_at_any_checkpoint_is_resumed_to_the_same_end() {
         if name != LAST {
             let id = outside.unfinished().await;
             let house = outside.process(3, Arc::new(Stop::default()));
-            let handle = house.deployer.resume(&id, Some(Payload::from_bytes("two"))).await.expect("resumed");
+            let handle = house.deployer.resume(&id, Some(sample::source("two"))).await.expect("resumed");
             assert_eq!(handle.id(), &id);
             assert_success(&handle.wait().await.expect("it ends"));
         }
@@ -146,7 +145,7 @@ async fn an_undo_stopped_at_any_checkpoint_is_resumed_and_leaves_production_as_i
         let house = outside.process(3, Arc::new(Stop::default()));
         crash(&house);
         let id = outside.unfinished().await;
-        let handle = house.deployer.resume(&id, Some(Payload::from_bytes("two"))).await.expect("resumed");
+        let handle = house.deployer.resume(&id, Some(sample::source("two"))).await.expect("resumed");
         let outcome = handle.wait().await.expect("it ends");
         assert_eq!(outcome.status, DeploymentStatus::BootErrors, "stopped at {name}");
         let production = house.production().await;

@@ -7,6 +7,7 @@ mod exclusivity;
 mod faults;
 mod house;
 mod requests;
+mod sources;
 mod statuses;
 mod store_faults;
 mod success;

@@ -144,7 +144,7 @@ async fn a_store_that_stays_away_stops_everything_and_the_deployment_is_resumed_
 
         let world = house.world.world().clone();
         let back = House::of(Plan { seed: 2, store: memory, world, ..Plan::default() });
-        let source = chalk_deploy_core::cloud::Payload::from_bytes("one");
+        let source = chalk_deploy_testkit::sample::source("one");
         let resumed = back.deployer.resume(handle.id(), Some(source)).await.expect("resumed");
         assert_success(&resumed.wait().await.expect("it ends"));
     }

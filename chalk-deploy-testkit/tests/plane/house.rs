@@ -10,8 +10,7 @@ use chalk_deploy_core::checkpoint::{Checkpoints, NoCheckpoints};
 use chalk_deploy_core::cloud::{Payload, RouteReference, Selector};
 use chalk_deploy_core::machine::{Outcome, RecordedEvent};
 use chalk_deploy_core::model::{
-    Component, DeploymentId, DeploymentPolicy, DeploymentStatus, EnvironmentId, Namespace, ProjectName,
-    SourceFingerprint, TrafficSplit,
+    Component, DeploymentId, DeploymentPolicy, DeploymentStatus, EnvironmentId, Namespace, ProjectName, TrafficSplit,
 };
 use chalk_deploy_core::runtime::Runtime;
 use chalk_deploy_core::store::{DeploymentStore, MemoryStore};
@@ -170,25 +169,22 @@ pub(crate) fn route() -> RouteReference {
 
 /// A source archive with one file of this content: the builder unpacks it, so it must be a real one.
 pub(crate) fn archive(content: &str) -> Vec<u8> {
-    let mut header = tar::Header::new_ustar();
-    header.set_size(content.len() as u64);
-    header.set_mode(0o644);
     let mut packed = tar::Builder::new(flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast()));
-    packed.append_data(&mut header, "features.py", content.as_bytes()).expect("memory takes all");
+    for (path, content) in [("chalk.yaml", "project: fraud\n"), ("features.py", content)] {
+        let mut header = tar::Header::new_ustar();
+        header.set_size(content.len() as u64);
+        header.set_mode(0o644);
+        packed.append_data(&mut header, path, content.as_bytes()).expect("memory takes all");
+    }
     let mut packed = packed.into_inner().expect("memory takes all");
     packed.flush().expect("memory takes all");
     packed.finish().expect("memory takes all")
 }
 
 pub(crate) fn request(source: &str) -> ApplyRequest {
-    let payload = Payload::from_bytes(archive(source));
-    let fingerprint = SourceFingerprint {
-        sha256: payload.sha256(),
-        size: payload.size(),
-        unpacked_size: source.len() as u64,
-        entries: 1,
-        source_code_hash: payload.sha256(),
-    };
+    let packed = archive(source);
+    let fingerprint = sample::fingerprint(&packed).expect("an archive");
+    let payload = Payload::from_bytes(packed);
     let project = ProjectName::new("fraud").expect("a valid name");
     ApplyRequest::new(environment(), project, fingerprint, payload, sample::graph().expect("the sample graph"))
 }

@@ -7,6 +7,7 @@ mod crash;
 mod embed;
 mod flags;
 mod http;
+mod inspect;
 mod interrupt;
 mod output;
 mod program;

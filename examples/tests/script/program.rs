@@ -59,6 +59,13 @@ impl Sandbox {
         Program(command)
     }
 
+    /// A line of the shell, to be run here.
+    pub(crate) fn shell(&self, line: &str) -> Program {
+        let mut command = Command::new("/bin/sh");
+        command.args(["-c", line]).current_dir(self.folder.path()).stdin(Stdio::null());
+        Program(command)
+    }
+
     /// The deployments in a state folder, newest first.
     pub(crate) fn history(&self, state: &str) -> Vec<DeploymentRecord> {
         self.with_store(state, async |store| store.history(&HistoryQuery::default()).await.expect("a readable store"))
@@ -272,7 +279,7 @@ impl Running {
 
 /// `target/<profile>/examples/<name>`, beside the folder of this test. `cargo test` builds it; `cargo test --test script`
 /// alone does not, and an old program would test nothing.
-fn executable(name: &str) -> PathBuf {
+pub(crate) fn executable(name: &str) -> PathBuf {
     let this = std::env::current_exe().expect("a path");
     let profile = this.parent().and_then(Path::parent).expect("target/<profile>/deps/<this>");
     let path = profile.join("examples").join(name);

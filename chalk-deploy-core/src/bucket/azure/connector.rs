@@ -126,7 +126,7 @@ impl Connector {
     }
 
     /// Sends a request. What object_store tells apart by its status comes back, the rest is a [`Refusal`].
-    async fn exchange(&self, mut parts: Parts, body: Bytes) -> Result<Response<ByteStream>, HttpError> {
+    pub(super) async fn exchange(&self, mut parts: Parts, body: Bytes) -> Result<Response<ByteStream>, HttpError> {
         parts.headers.remove(CONTENT_LENGTH);
         let authorized = self.signer.authorize(&parts.method, &parts.uri, &mut parts.headers, body.len());
         authorized.await.map_err(failed)?;

@@ -7,6 +7,7 @@
 mod connector;
 mod credentials;
 mod presigner;
+mod retention;
 mod signature;
 mod store;
 #[cfg(test)]
@@ -19,10 +20,12 @@ use object_store::azure::MicrosoftAzureBuilder;
 
 use self::connector::Connector;
 use self::presigner::Presigner;
+use self::retention::AzureLocks;
 use self::signature::Signer;
 use self::store::AzureStore;
 use super::bearer::BearerTokenSource;
 use super::endpoint::{Endpoint, PathOf, is_word};
+use super::retention::Keeper;
 use super::{Bucket, BucketSettings, Paging};
 use crate::cloud::{ObjectStoreCapabilities, PresignedDownload};
 use crate::runtime::Runtime;
@@ -124,12 +127,14 @@ pub(super) fn open(transport: Transport, settings: AzureSettings, runtime: Arc<d
         Arc::new(presigner) as Arc<dyn PresignedDownload>
     });
     let name = format!("container `{container}` of `{account}` at {authority}");
+    let locks = AzureLocks::new(connector.clone(), base.clone());
     let store = Arc::new(AzureStore { inner, connector, base });
     let capabilities = ObjectStoreCapabilities::none().with_conditional_put(true).with_stored_digest(true);
     Ok(Bucket {
         pages: Some(store.clone()),
         paging: Paging::ByToken,
         presigned,
+        retention: Some(Arc::new(Keeper::new(locks, name.clone()))),
         digest_name: STORED_DIGEST,
         conditional_parts: true,
         conditional_copies: true,

@@ -148,7 +148,7 @@ fn keyed(key: &AzureSharedKey, text: &str) -> String {
 }
 
 /// `Fri, 24 May 2013 00:00:00 GMT` (RFC 9110, section 5.6.7).
-fn http_date(now: Timestamp) -> String {
+pub(super) fn http_date(now: Timestamp) -> String {
     const DAYS: [&str; 7] = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"];
     const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
     const DAY: i64 = 24 * 60 * 60 * 1000;

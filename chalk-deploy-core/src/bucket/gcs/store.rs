@@ -44,8 +44,8 @@ pub(super) struct GcsStore {
 }
 
 impl GcsStore {
-    pub(super) fn new(client: Client) -> Self {
-        Self { client: Arc::new(client) }
+    pub(super) const fn new(client: Arc<Client>) -> Self {
+        Self { client }
     }
 }
 

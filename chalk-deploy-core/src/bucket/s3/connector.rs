@@ -94,7 +94,7 @@ impl HttpService for Connector {
 }
 
 impl Connector {
-    async fn send(&self, mut parts: Parts, body: Bytes) -> Result<Response<ByteStream>, HttpError> {
+    pub(super) async fn send(&self, mut parts: Parts, body: Bytes) -> Result<Response<ByteStream>, HttpError> {
         // object_store has hashed what it sends with a checksum.
         let hashed = parts.headers.get("x-amz-checksum-sha256").and_then(|value| STANDARD.decode(value).ok());
         let sha256 = match hashed.and_then(|bytes| <[u8; 32]>::try_from(bytes).ok()) {

@@ -7,6 +7,7 @@
 mod connector;
 mod credentials;
 mod presigner;
+mod retention;
 mod signature;
 
 use std::sync::Arc;
@@ -16,8 +17,10 @@ use object_store::aws::{AmazonS3Builder, Checksum, S3ConditionalPut, S3CopyIfNot
 
 use self::connector::Connector;
 use self::presigner::Presigner;
+use self::retention::S3Locks;
 use self::signature::Signer;
 use super::endpoint::{Endpoint, PathOf, is_word};
+use super::retention::Keeper;
 use super::{Bucket, BucketSettings};
 use crate::cloud::ObjectStoreCapabilities;
 use crate::runtime::Runtime;
@@ -142,6 +145,7 @@ pub(super) fn open(transport: Transport, settings: S3Settings, runtime: Arc<dyn 
     } = settings;
     let signer = Arc::new(Signer::new(region.clone(), credentials, runtime.clone()));
     let endpoint = if path_style { base.rsplit_once('/').map_or(base.as_str(), |(end, _)| end) } else { &base };
+    let connector = Connector::new(transport, signer.clone(), runtime);
     let mut builder = AmazonS3Builder::new()
         .with_endpoint(endpoint)
         .with_bucket_name(&bucket)
@@ -153,7 +157,7 @@ pub(super) fn open(transport: Transport, settings: S3Settings, runtime: Arc<dyn 
         .with_retry(RetryConfig { max_retries: 0, ..RetryConfig::default() })
         .with_disable_tagging(true)
         .with_disable_bulk_delete(true)
-        .with_http_connector(Connector::new(transport, signer.clone(), runtime));
+        .with_http_connector(connector.clone());
     if checksums {
         builder = builder.with_checksum_algorithm(Checksum::SHA256);
     }
@@ -174,7 +178,8 @@ pub(super) fn open(transport: Transport, settings: S3Settings, runtime: Arc<dyn 
     let name = format!("bucket `{bucket}` at {host}");
     Ok(Bucket {
         pages: Some(store.clone()),
-        presigned: Some(Arc::new(Presigner::new(base, signer))),
+        presigned: Some(Arc::new(Presigner::new(base.clone(), signer))),
+        retention: Some(Arc::new(Keeper::new(S3Locks::new(connector, base), name.clone()))),
         conditional_parts: conditional_writes,
         conditional_copies: conditional_writes && conditional_copies,
         ..Bucket::new(&name, store, BucketSettings::new(capabilities))

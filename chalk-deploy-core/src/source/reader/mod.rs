@@ -4,8 +4,8 @@
 mod extension;
 mod header;
 mod input;
+mod paths;
 
-use std::collections::HashMap;
 use std::io::{self, Read};
 use std::sync::Arc;
 
@@ -13,9 +13,10 @@ use bytes::{Buf as _, Bytes};
 use futures::StreamExt as _;
 use tokio::sync::mpsc;
 
-use super::entry::{ArchiveEntry, EntryKind, ancestors, check_path, check_target, shown};
-use super::fingerprint::SourceCodeHash;
+use super::entry::{ArchiveEntry, EntryKind, check_path, check_target, shown};
+use super::inspected::ArchiveRules;
 use super::limits::ArchiveLimits;
+use super::policy::{ArchiveFinding, ArchivePolicy, Examiner, SNIFFED};
 use super::tree::{EXECUTABLE, PLAIN};
 use super::writer::{BLOCK, padding};
 use crate::cloud::ByteStream;
@@ -25,6 +26,7 @@ use crate::{Error, ErrorCode, Result};
 use extension::Extensions;
 use header::RawHeader;
 use input::{Input, corrupt};
+use paths::{Paths, mismatch, unexpected_content};
 
 /// Zeros that may follow the end of the last entry; tar programs fill up their last record.
 const LONGEST_END: u64 = 1 << 20;
@@ -47,17 +49,32 @@ impl<F: FnMut(&ArchiveEntry, &mut dyn Read) -> Result<()> + Send + 'static> Arch
 /// **Errors.** As for [`ArchiveReader`]; `CLOUD_UNAVAILABLE` when the stream breaks; the error that the stream carries,
 /// and the visitor's own.
 pub async fn read_archive<V: ArchiveVisitor>(
-    mut stream: ByteStream,
+    stream: ByteStream,
     limits: ArchiveLimits,
-    mut visitor: V,
+    visitor: V,
 ) -> Result<(SourceFingerprint, V)> {
+    let rules = ArchiveRules::new().with_limits(limits).with_policy(ArchivePolicy::form_only());
+    let (fingerprint, _, visitor) = read_archive_within(stream, rules, visitor).await?;
+    Ok((fingerprint, visitor))
+}
+
+/// As [`read_archive`], with what the archive must keep beyond its form, and what someone should look at.
+///
+/// **Errors.** As for [`read_archive`]; `PROJECT_CONFIG_MISSING`, `ARCHIVE_SECRET`, `ARCHIVE_DUPLICATE_PATH` by the policy.
+pub async fn read_archive_within<V: ArchiveVisitor>(
+    mut stream: ByteStream,
+    rules: ArchiveRules,
+    mut visitor: V,
+) -> Result<(SourceFingerprint, Vec<ArchiveFinding>, V)> {
     let (sender, receiver) = mpsc::channel(4);
     let read = tokio::task::spawn_blocking(move || {
-        let mut reader = ArchiveReader::new(ChannelReader { receiver, chunk: Bytes::new() }, limits)?;
+        let reader = ArchiveReader::new(ChannelReader::new(receiver), rules.limits)?;
+        let mut reader = reader.with_policy(rules.policy);
         while let Some(entry) = reader.next_entry()? {
             visitor.visit(&entry, &mut reader)?;
         }
-        Ok((reader.finish()?, visitor))
+        let (fingerprint, findings) = reader.finish_with_findings()?;
+        Ok((fingerprint, findings, visitor))
     });
     let pump = async move {
         loop {
@@ -75,9 +92,16 @@ pub async fn read_archive<V: ArchiveVisitor>(
     read.map_err(|error| Error::new(ErrorCode::Internal, "reading the archive panicked").caused_by(error))?
 }
 
-struct ChannelReader {
+/// A stream of chunks, read in a thread.
+pub(super) struct ChannelReader {
     receiver: mpsc::Receiver<io::Result<Bytes>>,
     chunk: Bytes,
+}
+
+impl ChannelReader {
+    pub(super) const fn new(receiver: mpsc::Receiver<io::Result<Bytes>>) -> Self {
+        Self { receiver, chunk: Bytes::new() }
+    }
 }
 
 impl Read for ChannelReader {
@@ -102,7 +126,7 @@ impl Read for ChannelReader {
     }
 }
 
-/// Reads a `.tar.gz` (known by its first two bytes) or a plain tar entry by entry. After
+/// Reads a `.tar.gz`, a `.tar.zst` (feature `zstd`) or a plain tar, known by the first bytes, entry by entry. After
 /// [`next_entry`](Self::next_entry) the reader itself is the entry's content. In memory it keeps a buffer and the
 /// names, which [`ArchiveLimits::names`] bounds.
 ///
@@ -113,12 +137,10 @@ impl Read for ChannelReader {
 pub struct ArchiveReader<R: Read> {
     input: Input<R>,
     limits: ArchiveLimits,
-    seen: HashMap<Arc<str>, Seen>,
+    paths: Paths,
+    examiner: Examiner,
     current: Option<Current>,
     state: State,
-    entries: u64,
-    names: u64,
-    unpacked: u64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -128,16 +150,6 @@ enum State {
     Failed,
 }
 
-/// What an earlier entry made of a path.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Seen {
-    /// Only the parent of something, so far.
-    Implied,
-    Directory,
-    Link,
-    File(Digest),
-}
-
 /// The file whose content is being read.
 #[derive(Debug)]
 struct Current {
@@ -145,21 +157,39 @@ struct Current {
     left: u64,
     padding: usize,
     hasher: DigestHasher,
+    /// Its first bytes, until there are enough of them to be looked at.
+    beginning: Vec<u8>,
 }
 
 impl<R: Read> ArchiveReader<R> {
-    /// Reads the first bytes to know whether the archive is packed.
+    /// Reads the first bytes to know whether the archive is packed. Looks at the form alone, until
+    /// [`with_policy`](Self::with_policy) says more.
     pub fn new(input: R, limits: ArchiveLimits) -> Result<Self> {
         Ok(Self {
             input: Input::new(input, &limits)?,
             limits,
-            seen: HashMap::new(),
+            paths: Paths::new(),
+            examiner: Examiner::new(ArchivePolicy::form_only()),
             current: None,
             state: State::Reading,
-            entries: 0,
-            names: 0,
-            unpacked: 0,
         })
+    }
+
+    /// Sets what the archive must keep beyond its form. To be called before the first entry.
+    #[must_use]
+    pub fn with_policy(mut self, policy: ArchivePolicy) -> Self {
+        self.examiner = Examiner::new(policy);
+        self
+    }
+
+    /// What someone should look at, of what was read so far.
+    pub fn findings(&self) -> &[ArchiveFinding] {
+        self.examiner.findings()
+    }
+
+    /// The digest of a file whose content was read to its end or skipped.
+    pub fn content_digest(&self, path: &str) -> Option<Digest> {
+        self.paths.content(path)
     }
 
     /// The next entry; `None` after the last one. Skips what is left of the previous entry's content.
@@ -179,22 +209,18 @@ impl<R: Read> ArchiveReader<R> {
     }
 
     /// Reads whatever is left, and gives the fingerprint of what was read.
-    pub fn finish(mut self) -> Result<SourceFingerprint> {
+    pub fn finish(self) -> Result<SourceFingerprint> {
+        Ok(self.finish_with_findings()?.0)
+    }
+
+    /// As [`finish`](Self::finish), with what someone should look at.
+    pub fn finish_with_findings(mut self) -> Result<(SourceFingerprint, Vec<ArchiveFinding>)> {
         while self.next_entry()?.is_some() {}
         let (sha256, size) = self.input.finish()?;
-        let mut code = SourceCodeHash::new();
-        for (path, seen) in self.seen {
-            if let Seen::File(content) = seen {
-                code.add(&*path, content);
-            }
-        }
-        Ok(SourceFingerprint {
-            sha256,
-            size,
-            unpacked_size: self.unpacked,
-            entries: self.entries,
-            source_code_hash: code.finish(),
-        })
+        let (unpacked_size, entries) = (self.paths.unpacked(), self.paths.entries());
+        let source_code_hash = self.paths.into_code_hash();
+        let fingerprint = SourceFingerprint { sha256, size, unpacked_size, entries, source_code_hash };
+        Ok((fingerprint, self.examiner.take_findings()))
     }
 
     fn advance(&mut self) -> Result<Option<ArchiveEntry>> {
@@ -206,6 +232,7 @@ impl<R: Read> ArchiveReader<R> {
                     return Err(corrupt("the archive ends where an entry was announced"));
                 }
                 self.end()?;
+                self.examiner.finish()?;
                 return Ok(None);
             };
             match header.kind {
@@ -264,7 +291,7 @@ impl<R: Read> ArchiveReader<R> {
     fn entry(&mut self, header: RawHeader, extensions: Extensions) -> Result<Option<ArchiveEntry>> {
         let name = utf8(extensions.path.unwrap_or(header.name))?;
         if extensions.size.is_some_and(|size| size != header.size) {
-            return Err(corrupt("the PAX record and the header state different sizes").on(shown(&name)));
+            return Err(mismatch(&name));
         }
         let is_directory = header.kind == b'5';
         let path = name.strip_prefix("./").unwrap_or(&name);
@@ -276,7 +303,7 @@ impl<R: Read> ArchiveReader<R> {
         check_path(path, &self.limits)?;
         let is_file = matches!(header.kind, b'0' | 0);
         if !is_file && header.size != 0 {
-            return Err(corrupt("something that is no file has content").on(shown(path)));
+            return Err(unexpected_content(path));
         }
         let target = utf8(extensions.link.unwrap_or(header.link))?;
         let kind = match header.kind {
@@ -286,7 +313,7 @@ impl<R: Read> ArchiveReader<R> {
                 check_target(path, &target, &self.limits)?;
                 EntryKind::Link { target }
             }
-            b'1' => EntryKind::HardLink { target: self.hard_link(path, &target)? },
+            b'1' => EntryKind::HardLink { target: self.paths.hard_link(path, &target)? },
             _ => {
                 return Err(Error::new(ErrorCode::ArchiveEntryType, "it is neither file nor directory nor link")
                     .on(shown(path)));
@@ -299,63 +326,17 @@ impl<R: Read> ArchiveReader<R> {
         Ok(Some(entry))
     }
 
-    /// The file that a hard link names: one that stands before it.
-    fn hard_link(&self, path: &str, target: &str) -> Result<String> {
-        let target = target.strip_prefix("./").unwrap_or(target);
-        if matches!(self.seen.get(target), Some(Seen::File(_))) {
-            return Ok(target.to_owned());
-        }
-        Err(Error::new(
-            ErrorCode::ArchiveLinkEscape,
-            format!("the hard link leads to `{}`, which is no earlier file of the archive", shown(target)),
-        )
-        .on(shown(path))
-        .with_hint("make the archive again without hard links"))
-    }
-
     fn remember(&mut self, entry: &ArchiveEntry) -> Result<()> {
-        self.entries += 1;
-        self.limits.check_entries(self.entries)?;
-        self.unpacked = self.unpacked.saturating_add(entry.size);
-        self.limits.check_unpacked(self.unpacked)?;
-        for above in ancestors(&entry.path) {
-            match self.seen.get(above) {
-                Some(Seen::Implied | Seen::Directory) => {}
-                Some(Seen::Link) => {
-                    return Err(Error::new(
-                        ErrorCode::ArchiveLinkEscape,
-                        format!("the path goes through the link `{}`", shown(above)),
-                    )
-                    .on(shown(&entry.path))
-                    .with_hint("make the archive again without the link"));
-                }
-                Some(Seen::File(_)) => return Err(duplicate(above)),
-                None => self.insert(above, Seen::Implied)?,
-            }
+        if matches!(entry.kind, EntryKind::Link { .. } | EntryKind::HardLink { .. }) {
+            self.examiner.policy().check_link(&entry.path)?;
         }
-        let seen = match &entry.kind {
-            EntryKind::Directory => Seen::Directory,
-            EntryKind::Link { .. } => Seen::Link,
-            // The digest follows when the content was read.
-            EntryKind::File => Seen::File(Digest::from_bytes([0; 32])),
-            EntryKind::HardLink { target } => *self.seen.get(target.as_str()).unwrap_or(&Seen::Link),
-        };
-        match (self.seen.get(entry.path.as_str()), seen) {
-            (None, _) | (Some(Seen::Implied), Seen::Directory) => self.insert(&entry.path, seen)?,
-            _ => return Err(duplicate(&entry.path)),
+        let path = self.paths.enter(entry, &self.limits, &mut self.examiner)?;
+        let is_file = entry.kind == EntryKind::File;
+        self.examiner.entry(&path, is_file)?;
+        if is_file {
+            let (hasher, beginning) = (DigestHasher::new(), Vec::new());
+            self.current = Some(Current { path, left: entry.size, padding: padding(entry.size), hasher, beginning });
         }
-        if entry.kind == EntryKind::File {
-            let path = Arc::from(entry.path.as_str());
-            let padding = padding(entry.size);
-            self.current = Some(Current { path, left: entry.size, padding, hasher: DigestHasher::new() });
-        }
-        Ok(())
-    }
-
-    fn insert(&mut self, path: &str, seen: Seen) -> Result<()> {
-        self.names += path.len() as u64;
-        self.limits.check_names(self.names)?;
-        self.seen.insert(Arc::from(path), seen);
         Ok(())
     }
 
@@ -371,6 +352,13 @@ impl<R: Read> ArchiveReader<R> {
         }
         current.left -= read as u64;
         current.hasher.update(&buffer[..read]);
+        if current.beginning.len() < SNIFFED {
+            current.beginning.extend_from_slice(&buffer[..read.min(SNIFFED - current.beginning.len())]);
+            if current.beginning.len() == SNIFFED || current.left == 0 {
+                self.examiner.beginning(&current.path, &current.beginning)?;
+                current.beginning.resize(SNIFFED, 0);
+            }
+        }
         Ok(read)
     }
 
@@ -379,7 +367,7 @@ impl<R: Read> ArchiveReader<R> {
         while self.read_content(&mut buffer)? > 0 {}
         if let Some(current) = self.current.take() {
             self.input.fill(&mut [0; BLOCK][..current.padding])?;
-            self.seen.insert(current.path, Seen::File(current.hasher.finish()));
+            self.paths.finish_file(current.path, current.hasher.finish());
         }
         Ok(())
     }
@@ -402,10 +390,6 @@ fn utf8(name: Vec<u8>) -> Result<String> {
         Error::new(ErrorCode::ArchiveEntryName, "the name is not UTF-8")
             .on(shown(&String::from_utf8_lossy(error.as_bytes())))
     })
-}
-
-fn duplicate(path: &str) -> Error {
-    Error::new(ErrorCode::ArchiveDuplicatePath, "two entries have this path").on(shown(path))
 }
 
 #[cfg(test)]

@@ -162,10 +162,7 @@ fn hostile_entries_are_refused_with_their_code_and_name() {
 
 #[test]
 fn extensions_that_contradict_are_refused_and_never_skipped() {
-    let hidden = file("hidden", "x");
     let cases = [
-        // CVE-2025-62518: one program skips nothing, another skips the embedded header.
-        ("sizes", archive(&[pax("12 size=512\n"), file("a", ""), hidden.clone()])),
         ("malformed", archive(&[pax("99 path=a\n"), file("a", "")])),
         ("two headers", archive(&[pax("10 path=a\n"), pax("10 path=b\n"), file("c", "")])),
         ("two names", archive(&[pax("10 path=a\n"), entry("././@LongLink", b'L', b"b\0"), file("c", "")])),
@@ -176,6 +173,15 @@ fn extensions_that_contradict_are_refused_and_never_skipped() {
     ];
     for (what, bytes) in cases {
         assert_eq!(refused(&bytes).code(), ErrorCode::ArchiveCorrupt, "{what}");
+    }
+}
+
+#[test]
+fn headers_that_state_different_sizes_are_refused() {
+    // CVE-2025-62518: one program skips nothing, another skips the embedded header.
+    for (stated, content) in [("12 size=512\n", ""), ("10 size=0\n", "x")] {
+        let error = refused(&archive(&[pax(stated), file("a", content), file("hidden", "x")]));
+        assert_eq!((error.code(), error.subject()), (ErrorCode::ArchiveHeaderMismatch, "a"));
     }
 }
 
@@ -211,6 +217,41 @@ fn whatever_is_cut_short_damaged_or_longer_than_it_says_is_refused() {
     }
     let filled_up = [plain, vec![0; 9 * 1024]].concat();
     read(&gzip(&filled_up)).expect("tar programs fill up their last record");
+}
+
+#[cfg(feature = "zstd")]
+#[test]
+fn zstd_is_read_as_strictly_as_gzip() {
+    let packed = |bytes: &[u8], window: u32| {
+        let mut encoder = zstd::Encoder::new(Vec::new(), 3).expect("in memory");
+        encoder.window_log(window).expect("a window");
+        encoder.write_all(bytes).expect("in memory");
+        encoder.finish().expect("in memory")
+    };
+    let noise: String = (0..20_000_u32).map(|n| Digest::of(n.to_le_bytes()).hex()).collect();
+    let plain = archive(&[file("a", &noise), file("b", "2")]);
+    let whole = packed(&plain, 20);
+    let (fingerprint, entries) = read(&whole).expect("valid");
+    assert_eq!((entries.len(), fingerprint.sha256), (2, Digest::of(&whole)));
+    let mut damaged = whole.clone();
+    let at = damaged.len() / 2;
+    damaged[at..at + 64].fill(0xff);
+    // A decoder that took any window would set aside what the header asks for.
+    let wide = packed(&plain, 27);
+    let cases = [
+        whole[..whole.len() - 1].to_vec(),
+        whole[..4].to_vec(),
+        [whole.as_slice(), b"x"].concat(),
+        [whole.clone(), whole.clone()].concat(),
+        damaged,
+        wide,
+    ];
+    for bytes in cases {
+        assert_eq!(refused(&bytes).code(), ErrorCode::ArchiveCorrupt);
+    }
+    let mut bomb = block("zeros", b'0', 40 << 20, "");
+    bomb.resize(bomb.len() + (40 << 20), 0);
+    assert_eq!(refused(&packed(&bomb, 20)).code(), ErrorCode::ArchiveTooLarge);
 }
 
 #[test]

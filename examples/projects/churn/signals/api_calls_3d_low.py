@@ -1,0 +1,13 @@
+"""The lowest `api_calls` of the last 3 days."""
+
+# Made by make_modules.py.
+import numpy as np
+
+METRIC = "api_calls"
+WEIGHT = 0.3333
+
+
+def value(series: list[float]) -> float:
+    """The signal, as a share of what a busy customer has."""
+    window = np.asarray(series[-3:], dtype=float)
+    return float(np.min(window)) / 700.0 if window.size else 0.0

@@ -1,0 +1,13 @@
+"""The median of `logins` over the last day."""
+
+# Made by make_modules.py.
+import numpy as np
+
+METRIC = "logins"
+WEIGHT = 1.0
+
+
+def value(series: list[float]) -> float:
+    """The signal, as a share of what a busy customer has."""
+    window = np.asarray(series[-1:], dtype=float)
+    return float(np.median(window)) / 12.0 if window.size else 0.0

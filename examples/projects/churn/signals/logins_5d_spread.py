@@ -1,0 +1,13 @@
+"""How much `logins` varied over the last 5 days."""
+
+# Made by make_modules.py.
+import numpy as np
+
+METRIC = "logins"
+WEIGHT = 0.2
+
+
+def value(series: list[float]) -> float:
+    """The signal, as a share of what a busy customer has."""
+    window = np.asarray(series[-5:], dtype=float)
+    return float(np.std(window)) / 12.0 if window.size else 0.0

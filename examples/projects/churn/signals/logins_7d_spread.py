@@ -1,0 +1,13 @@
+"""How much `logins` varied over the last 7 days."""
+
+# Made by make_modules.py.
+import numpy as np
+
+METRIC = "logins"
+WEIGHT = 0.1429
+
+
+def value(series: list[float]) -> float:
+    """The signal, as a share of what a busy customer has."""
+    window = np.asarray(series[-7:], dtype=float)
+    return float(np.std(window)) / 12.0 if window.size else 0.0

@@ -1,0 +1,13 @@
+"""Where `seats_active` went over the last 28 days."""
+
+# Made by make_modules.py.
+import numpy as np
+
+METRIC = "seats_active"
+WEIGHT = 0.0357
+
+
+def value(series: list[float]) -> float:
+    """The signal, as a share of what a busy customer has."""
+    window = np.asarray(series[-28:], dtype=float)
+    return float(window[-1] - window[0]) / 12.0 if window.size else 0.0

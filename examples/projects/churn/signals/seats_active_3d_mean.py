@@ -1,0 +1,13 @@
+"""The mean of `seats_active` over the last 3 days."""
+
+# Made by make_modules.py.
+import numpy as np
+
+METRIC = "seats_active"
+WEIGHT = 0.3333
+
+
+def value(series: list[float]) -> float:
+    """The signal, as a share of what a busy customer has."""
+    window = np.asarray(series[-3:], dtype=float)
+    return float(np.mean(window)) / 12.0 if window.size else 0.0
