@@ -2,4 +2,5 @@
 //! examples stand beside it:
 //!
 //! - `apply`: deploys a Chalk project from a terminal, `cargo run --release --example apply -- PROJECT_DIR`.
+//! - `build_image`: the program of the build container on Argo Workflows, and of nothing else.
 //! - `embed`: a service in under a hundred lines, `cargo run --release --example embed`.

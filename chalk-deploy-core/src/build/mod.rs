@@ -24,6 +24,8 @@ pub mod argo;
 mod base;
 pub mod container;
 mod contents;
+#[cfg(feature = "oci")]
+pub mod docker_config;
 #[cfg(any(feature = "kubernetes", feature = "oci"))]
 pub mod envelope;
 mod folder;

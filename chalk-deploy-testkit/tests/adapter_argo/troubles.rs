@@ -64,7 +64,7 @@ async fn a_container_that_leaves_no_report_fails_with_its_last_lines() {
     assert_eq!(
         error.to_string(),
         format!(
-            "build of {}: the step `build` has failed: main: Error (exit code 3); it said last: Traceback: three | \
+            "build of {}: the step `build` has failed: main: Error (exit code 3); it said last: two | Traceback: three | \
              ValueError: four",
             request.deployment
         )
