@@ -79,14 +79,13 @@ async fn build(arguments: &Arguments) -> Result<BuildReport> {
     let network = network.build()?;
     let bucket = Bucket::from_url(&arguments.bucket, network.clone(), bucket_credentials(), runtime.clone())?;
     let registry = Arc::new(OciRegistry::new(network, runtime.clone(), settings));
-    let builder =
-        InProcessBuilder::new(Arc::new(bucket), registry.clone(), BuildFolder::temporary()?, runtime.clone());
-    let report = container::run(&request, &builder, &*registry, &mut |line| {
+    let builder = InProcessBuilder::new(Arc::new(bucket), registry.clone(), BuildFolder::temporary()?, runtime.clone());
+    let mut write = |line: String| {
         let mut output = std::io::stdout().lock();
         // Whoever reads the lines may be gone; the build goes on.
         let _ = writeln!(output, "{line}").and_then(|()| output.flush());
-    });
-    Ok(report.await)
+    };
+    Ok(container::run(&request, &builder, &*registry, &mut write).await)
 }
 
 fn registry_credentials() -> Result<Option<chalk_deploy_core::oci::StaticCredentials>> {

@@ -66,13 +66,12 @@ fn credential(entry: Entry) -> Option<Credential> {
     if let Some(token) = given(entry.identitytoken) {
         return Some(Credential::Identity(Secret::new(token)));
     }
-    let (username, password) = match (given(entry.username), given(entry.password)) {
-        (Some(username), Some(password)) => (username, password),
-        _ => {
-            let pair = String::from_utf8(STANDARD.decode(given(entry.auth)?.trim()).ok()?).ok()?;
-            let (username, password) = pair.split_once(':')?;
-            (username.to_owned(), password.trim_end_matches('\0').to_owned())
-        }
+    let (username, password) = if let Some(both) = given(entry.username).zip(given(entry.password)) {
+        both
+    } else {
+        let pair = String::from_utf8(STANDARD.decode(given(entry.auth)?.trim()).ok()?).ok()?;
+        let (username, password) = pair.split_once(':')?;
+        (username.to_owned(), password.trim_end_matches('\0').to_owned())
     };
     Some(Credential::Basic { username, secret: Secret::new(password) })
 }
@@ -91,7 +90,10 @@ mod tests {
     async fn users_tokens_and_addresses_are_read() {
         let basic = Credential::Basic { username: "me".to_owned(), secret: Secret::new("pass:word") };
         let packed = STANDARD.encode("me:pass:word");
-        assert_eq!(of(&format!(r#"{{"auths":{{"registry:5000":{{"auth":"{packed}"}}}}}}"#), "registry:5000").await, basic);
+        assert_eq!(
+            of(&format!(r#"{{"auths":{{"registry:5000":{{"auth":"{packed}"}}}}}}"#), "registry:5000").await,
+            basic
+        );
         let plain = r#"{"auths":{"https://registry.example/v1/":{"username":"me","password":"pass:word","auth":""}}}"#;
         assert_eq!(of(plain, "registry.example").await, basic);
         assert_eq!(of(plain, "other.example").await, Credential::Anonymous);

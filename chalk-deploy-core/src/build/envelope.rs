@@ -84,10 +84,9 @@ mod tests {
     #[test]
     fn a_request_that_no_workflow_takes_is_refused_before_anything_is_made() {
         let mut request = request();
-        let mut lines = String::new();
-        for number in 0..4000 {
-            lines.push_str(&format!("a==1 --hash=sha256:{}\n", crate::model::Digest::of(number.to_string()).hex()));
-        }
+        let hash = |number: u32| crate::model::Digest::of(number.to_string()).hex();
+        let lines: Vec<_> = (0..4000).map(|number| format!("a==1 --hash=sha256:{}", hash(number))).collect();
+        let lines = lines.join("\n");
         request.requirements = vec![RequirementsFile { filename: "requirements.txt".to_owned(), contents: lines }];
         let error = seal(&request).expect_err("too long");
         assert_eq!(error.code(), ErrorCode::RequestInvalid, "{error}");

@@ -73,7 +73,7 @@ impl BuildReport {
                 }
                 Some(Self::Error(error))
             }
-            images => Some(images),
+            images @ Self::Images(_) => Some(images),
         }
     }
 }

@@ -33,4 +33,4 @@ pub use self::connection::{
 pub(crate) use self::kinds::{ENDPOINT_SLICE, HTTP_ROUTE, POD, WORKFLOW};
 pub(crate) use self::observation::ready_endpoints;
 pub use self::powers::{AccessRequest, AccessReview, LogRequest, PodLogs};
-pub(crate) use self::watching::follow;
+pub(crate) use self::watching::{News as WatchNews, follow};

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use chalk_deploy_core::build::argo::{ArgoBuilder, ArgoSettings};
 use chalk_deploy_core::build::{BuildFolder, InProcessBuilder};
-use chalk_deploy_core::cloud::{BuildEvent, BuildRequest, Builder, ObjectStore as _, Payload, PutMode};
+use chalk_deploy_core::cloud::{BuildEvent, BuildRequest, Builder, Payload, PutMode};
 use chalk_deploy_core::error::Retry;
 use chalk_deploy_core::kubernetes::{AccessReview as _, KubernetesCluster, Secret};
 use chalk_deploy_core::model::{
@@ -64,7 +64,7 @@ fn program() -> PathBuf {
 /// An environment whose images are built in its own namespace.
 #[derive(Debug)]
 struct Site {
-    house: std::sync::Arc<HouseOf>,
+    house: HouseOf,
     builder: ArgoBuilder,
 }
 
@@ -106,10 +106,10 @@ impl Site {
         let builder = builder(&house, settings);
         house.plane.cloud.builder = Arc::new(builder.clone());
         house.reopen();
-        Self { house: Arc::new(HouseOf(house)), builder }
+        Self { house: HouseOf(house), builder }
     }
 
-    const fn house(&self) -> &House {
+    fn house(&self) -> &House {
         &self.house.0
     }
 
@@ -218,8 +218,7 @@ async fn what_it_needs_is_permitted_and_its_images_are_those_of_the_in_process_b
     let request = site.request("the same").await;
     let folder = BuildFolder::temporary().expect("a folder");
     let cloud = &site.house().plane.cloud;
-    let here =
-        InProcessBuilder::new(cloud.object_store.clone(), cloud.registry.clone(), folder, SystemRuntime::new());
+    let here = InProcessBuilder::new(cloud.object_store.clone(), cloud.registry.clone(), folder, SystemRuntime::new());
     here.submit(&request).await.expect("submitted");
     let expected = finish(&here, &request.deployment).await.1.expect("built");
     let began = Instant::now();
@@ -229,10 +228,7 @@ async fn what_it_needs_is_permitted_and_its_images_are_those_of_the_in_process_b
     let images = images.unwrap_or_else(|error| panic!("{}: {events:#?}", error.sentence()));
     assert_eq!((&images[0].manifest, &images[0].blobs), (&expected[0].manifest, &expected[0].blobs));
     site.builder.stop(&request.deployment).await.expect("stopped");
-    assert_eq!(
-        site.builder.state(&request.deployment, 0).await.expect_err("forgotten").code(),
-        ErrorCode::BuildLost
-    );
+    assert_eq!(site.builder.state(&request.deployment, 0).await.expect_err("forgotten").code(), ErrorCode::BuildLost);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

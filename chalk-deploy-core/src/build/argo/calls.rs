@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::document;
 use super::settings::ArgoSettings;
 use super::status::{Container, Log, MAIN, Pod};
-use crate::kubernetes::{Asked, Connection, Failure, List, POD, Verb, WORKFLOW, follow};
+use crate::kubernetes::{Asked, Connection, Failure, List, POD, Verb, WORKFLOW, WatchNews, follow};
 use crate::model::{DeploymentId, ObjectReference};
 use crate::runtime::{Runtime, RuntimeExt as _};
 use crate::{Error, ErrorCode, Result, text};
@@ -139,8 +139,8 @@ impl Calls {
         let news = async {
             let ended = tokio::select! {
                 biased;
-                news = follow(connection, WORKFLOW, namespace, &ours, version) => !news.is_ok_and(|news| news.is_change()),
-                news = follow(connection, POD, namespace, &of_workflow, &pods.version) => !news.is_ok_and(|news| news.is_change()),
+                news = follow(connection, WORKFLOW, namespace, &ours, version) => !news.is_ok_and(WatchNews::is_change),
+                news = follow(connection, POD, namespace, &of_workflow, &pods.version) => !news.is_ok_and(WatchNews::is_change),
             };
             if ended {
                 // Whatever was wrong with the watch, the next look will tell.

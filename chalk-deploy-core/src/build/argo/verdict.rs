@@ -67,7 +67,7 @@ pub(super) fn verdict(snapshot: &Snapshot, transcript: &Transcript, deployment: 
             .with_hint("raise the memory of builds"),
         );
     }
-    let step = bad.map(|node| format!("the step `{}`", node.step)).unwrap_or_else(|| "the workflow".to_owned());
+    let step = bad.map_or_else(|| "the workflow".to_owned(), |node| format!("the step `{}`", node.step));
     let error = Error::new(ErrorCode::BuildFailed, format!("{step} has failed{why}{}", told(transcript)));
     // An error is Argo's word for what is not the step's own doing: a pod that was deleted, evicted or never began.
     let is_outside = bad.map_or(status.phase, |node| node.phase) == Phase::Error;
