@@ -7,30 +7,30 @@ use crate::random::Random;
 /// A kind, and where its objects are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Kind {
-    pub(super) kind: &'static str,
+    pub(super) name: &'static str,
     pub(super) api_version: &'static str,
     pub(super) root: &'static str,
     pub(super) plural: &'static str,
 }
 
 pub(super) const KINDS: &[Kind] = &[
-    Kind { kind: "Deployment", api_version: "apps/v1", root: "/apis/apps/v1", plural: "deployments" },
-    Kind { kind: "ConfigMap", api_version: "v1", root: "/api/v1", plural: "configmaps" },
-    Kind { kind: "Service", api_version: "v1", root: "/api/v1", plural: "services" },
+    Kind { name: "Deployment", api_version: "apps/v1", root: "/apis/apps/v1", plural: "deployments" },
+    Kind { name: "ConfigMap", api_version: "v1", root: "/api/v1", plural: "configmaps" },
+    Kind { name: "Service", api_version: "v1", root: "/api/v1", plural: "services" },
     Kind {
-        kind: "PodDisruptionBudget",
+        name: "PodDisruptionBudget",
         api_version: "policy/v1",
         root: "/apis/policy/v1",
         plural: "poddisruptionbudgets",
     },
     Kind {
-        kind: "HTTPRoute",
+        name: "HTTPRoute",
         api_version: "gateway.networking.k8s.io/v1",
         root: "/apis/gateway.networking.k8s.io/v1",
         plural: "httproutes",
     },
     Kind {
-        kind: "ScaledObject",
+        name: "ScaledObject",
         api_version: "keda.sh/v1alpha1",
         root: "/apis/keda.sh/v1alpha1",
         plural: "scaledobjects",
@@ -39,8 +39,8 @@ pub(super) const KINDS: &[Kind] = &[
 
 /// A whole document. `broken` puts a value in it that the server must refuse, prune or warn of.
 pub(super) fn whole(random: &mut Random, kind: Kind, name: &str, broken: bool) -> Value {
-    let mut document = json!({"apiVersion": kind.api_version, "kind": kind.kind, "metadata": metadata(random, name)});
-    let body = match kind.kind {
+    let mut document = json!({"apiVersion": kind.api_version, "kind": kind.name, "metadata": metadata(random, name)});
+    let body = match kind.name {
         "ConfigMap" => config_map(random, broken),
         "Deployment" => json!({"spec": deployment(random, broken)}),
         "Service" => json!({"spec": service(random, broken)}),
@@ -59,7 +59,7 @@ pub(super) fn part(random: &mut Random, kind: Kind, broken: bool) -> Value {
     if random.percent(40) {
         part["metadata"] = json!({"labels": {random.of(&["x", "y"]): pick(random, &[json!("1"), Value::Null])}});
     }
-    let holder = if kind.kind == "ConfigMap" { &whole } else { &whole["spec"] };
+    let holder = if kind.name == "ConfigMap" { &whole } else { &whole["spec"] };
     let fields: Vec<&String> = holder
         .as_object()
         .into_iter()
@@ -72,7 +72,7 @@ pub(super) fn part(random: &mut Random, kind: Kind, broken: bool) -> Value {
     }
     let field = fields[random.below(fields.len())];
     let value = if random.percent(12) { Value::Null } else { holder[field].clone() };
-    if kind.kind == "ConfigMap" {
+    if kind.name == "ConfigMap" {
         part[field] = value;
     } else {
         part["spec"] = json!({field: value});

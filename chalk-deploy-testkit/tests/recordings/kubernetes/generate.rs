@@ -56,7 +56,7 @@ fn ask(random: &mut Random, kind: Kind, collection: &str) -> Ask {
             ]);
             Ask::new("GET", format!("{collection}{selector}"))
         }
-        _ if kind.kind == "Deployment" => {
+        _ if kind.name == "Deployment" => {
             let body = json!({"spec": {"replicas": random.below(5)}}).to_string();
             Ask::new("PATCH", format!("{place}/scale?fieldManager=scaler")).body("application/merge-patch+json", body)
         }
@@ -92,7 +92,7 @@ fn apply(random: &mut Random, kind: Kind, place: &str, name: &str, broken: bool)
         0..5 => {
             let mut less = part(random, kind, false);
             less["apiVersion"] = kind.api_version.into();
-            less["kind"] = kind.kind.into();
+            less["kind"] = kind.name.into();
             less["metadata"] = json!({"name": name, "labels": less["metadata"]["labels"]});
             without_null(&mut less);
             document = less;
@@ -100,7 +100,7 @@ fn apply(random: &mut Random, kind: Kind, place: &str, name: &str, broken: bool)
         5 => document["metadata"]["resourceVersion"] = reference(random, place).into(),
         6 => document["metadata"]["uid"] = json!(format!("{{{{uid:{place}}}}}")),
         7 => document["metadata"]["name"] = "another".into(),
-        8 => document = json!({"apiVersion": kind.api_version, "kind": kind.kind, "metadata": {"name": name}}),
+        8 => document = json!({"apiVersion": kind.api_version, "kind": kind.name, "metadata": {"name": name}}),
         _ => {}
     }
     Ask::new("PATCH", format!("{place}{query}")).body("application/apply-patch+yaml", document.to_string())
@@ -140,7 +140,7 @@ fn json_patch(random: &mut Random, kind: Kind, place: &str) -> Ask {
         3 => json!({"op": "remove", "path": "/metadata/labels/y"}),
         _ => json!({"op": "add", "path": "/metadata/annotations", "value": {"patched": "yes"}}),
     }];
-    steps.push(match kind.kind {
+    steps.push(match kind.name {
         "ConfigMap" => json!({"op": "add", "path": "/data/a", "value": label}),
         "Deployment" => match random.below(3) {
             0 => json!({"op": "replace", "path": "/spec/replicas", "value": random.below(4)}),
@@ -163,7 +163,7 @@ fn json_patch(random: &mut Random, kind: Kind, place: &str) -> Ask {
 
 fn strategic_patch(random: &mut Random, kind: Kind, place: &str, broken: bool) -> Ask {
     let mut body = part(random, kind, broken);
-    if kind.kind == "Deployment" && random.percent(60) {
+    if kind.name == "Deployment" && random.percent(60) {
         let container = match random.below(4) {
             0 => json!({"name": "sidecar", "$patch": "delete"}),
             1 => json!({"name": "engine", "env": [{"name": "A", "$patch": "delete"}]}),

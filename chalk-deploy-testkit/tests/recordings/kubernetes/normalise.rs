@@ -93,7 +93,7 @@ impl Normaliser {
         if let Some(Value::String(version)) = metadata.get_mut("resourceVersion") {
             let newest = self.versions.keys().next_back().copied().unwrap_or_default();
             let current = version.parse::<u64>().is_ok_and(|version| version >= newest);
-            *version = if current { "current" } else { "older than what was told" }.to_owned();
+            if current { "current" } else { "older than what was told" }.clone_into(version);
         }
         if let Some(token) = metadata.get_mut("continue").filter(|token| **token != "") {
             *token = "CONTINUE".into();

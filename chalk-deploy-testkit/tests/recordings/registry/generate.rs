@@ -71,7 +71,9 @@ fn upload(random: &mut Random, repository: &str, content: &str, asks: &mut Vec<A
     let digest = digest(content);
     match random.below(4) {
         0 => {
-            asks.push(Ask::new("POST", format!("/v2/{repository}/blobs/uploads/?digest={digest}")).body(BYTES, content))
+            asks.push(
+                Ask::new("POST", format!("/v2/{repository}/blobs/uploads/?digest={digest}")).body(BYTES, content),
+            );
         }
         1 => asks.extend([begin(repository), finish(&digest).body(BYTES, content)]),
         2 => asks.extend([

@@ -219,15 +219,7 @@ impl Objects {
         if next == *current {
             return Ok(current);
         }
-        if key.resource.has_generation()
-            && (without_metadata_and_status(&next) != without_metadata_and_status(&current)
-                // To be on the way out is a change of what is wanted.
-                || next["metadata"]["deletionTimestamp"].is_string()
-                    && current["metadata"]["deletionTimestamp"].is_null())
-        {
-            let generation = current["metadata"]["generation"].as_u64().unwrap_or_default() + 1;
-            next["metadata"]["generation"] = generation.into();
-        }
+        count_generation(key, &current, &mut next);
         self.store(&mut state, key, next, ChangeKind::Modified)
     }
 
@@ -349,6 +341,18 @@ fn taken(key: &Key, current: &Value) -> Status {
         status.message.insert_str(0, "object is being deleted: ");
     }
     status
+}
+
+/// Raises the `generation` when more than `metadata` and `status` has changed.
+pub fn count_generation(key: &Key, current: &Value, next: &mut Value) {
+    // To be on the way out is a change of what is wanted.
+    let leaves =
+        next["metadata"]["deletionTimestamp"].is_string() && current["metadata"]["deletionTimestamp"].is_null();
+    let wanted = leaves || without_metadata_and_status(next) != without_metadata_and_status(current);
+    if key.resource.has_generation() && wanted {
+        let generation = current["metadata"]["generation"].as_u64().unwrap_or_default() + 1;
+        next["metadata"]["generation"] = generation.into();
+    }
 }
 
 fn without_metadata_and_status(object: &Value) -> Value {

@@ -44,7 +44,8 @@ impl Entry {
             operation,
             api_version: manager.api_version.clone(),
             subresource: manager.subresource.clone().filter(|name| !name.is_empty()),
-            time: Some(now.to_owned()),
+            // The scale subresource works its owners out by itself, and puts no time to them.
+            time: (manager.subresource.as_deref() != Some("scale")).then(|| now.to_owned()),
             fields: Set::default(),
         }
     }

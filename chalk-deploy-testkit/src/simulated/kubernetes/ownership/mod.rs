@@ -86,11 +86,8 @@ pub fn apply(
     // What is null shall not be there, so nobody owns it.
     let nulls = merge::take_nulls(schema, &mut next);
     let fields = claims.difference(&nulls).difference(&scope::never_owned());
-    let unchanged = change.written().is_empty() && change.removed.is_empty();
-    let time = match before {
-        Some(before) if before.fields == fields && unchanged => before.time,
-        _ => me.time.clone(),
-    };
+    // Only a change of the object is timed: who first applies what is there already has no time.
+    let time = if next == bare { before.and_then(|before| before.time) } else { me.time.clone() };
     managers.put(Entry { time, fields, ..me });
     Ok(closed(next, managers))
 }
@@ -103,6 +100,10 @@ pub fn update(schema: &'static Schema, live: Option<&Value>, next: Value, manage
     let bare = live.map_or_else(|| json!({}), |live| without_managers(live.clone()));
     let mut managers = scope::managers_of_write(live, &next, manager);
     let next = without_managers(next);
+    if live.is_some() && managers.0.is_empty() {
+        // Owners are tracked from the creation on or from the first apply on.
+        return next;
+    }
 
     let change = compare(schema, &scope::with_hollows(schema, &bare), &scope::with_hollows(schema, &next));
     let change = change.outside(&ignored);
@@ -185,7 +186,8 @@ fn contested(managers: &Managers, me: &Entry, change: &Comparison) -> Vec<Confli
             contested.into_iter().map(|path| Conflict { manager: entry.describe(), path })
         })
         .collect();
-    conflicts.sort_by(|one, other| (&one.manager, &one.path).cmp(&(&other.manager, &other.path)));
+    // The paths of a manager stay in their order.
+    conflicts.sort_by(|one, other| one.manager.cmp(&other.manager));
     conflicts
 }
 

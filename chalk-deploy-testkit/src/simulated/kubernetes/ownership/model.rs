@@ -241,8 +241,10 @@ proptest! {
         let live = update(&THING, None, before.clone(), &manager("creator"), "then");
         let next = update(&THING, Some(&live), after.clone(), &manager("editor"), "now");
         let (before, after) = (leaves(&THING, &before), leaves(&THING, &after));
+        let tracked = !self::owned(&live).is_empty();
         let owned = owned(&next);
-        for (path, value) in &after {
+        prop_assert!(tracked || owned.is_empty(), "owners are tracked from the beginning or not at all");
+        for (path, value) in after.iter().filter(|_| tracked) {
             let owner = if before.get(path) == Some(value) { "creator" } else { "editor" };
             for name in ["creator", "editor"] {
                 let owns = owned.get(name).is_some_and(|set| set.contains(&path.0));

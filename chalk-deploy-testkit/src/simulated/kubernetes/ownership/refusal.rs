@@ -17,7 +17,7 @@ pub struct Conflict {
 /// Why an apply is refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Conflicts {
-    /// Others own what would change; in order of manager and path, and never empty. `force` would take it from them.
+    /// Others own what would change; in order of manager, and never empty. `force` would take it from them.
     Owned(Vec<Conflict>),
     /// The document claims to know who owns what.
     ManagedFields,

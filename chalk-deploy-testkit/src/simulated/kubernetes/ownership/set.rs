@@ -69,7 +69,7 @@ impl Set {
         self.nodes.get(step).map(|node| &node.children).filter(|children| !children.is_empty())
     }
 
-    /// Every path, in order.
+    /// Every path: at each node first the paths that end there, then those that go on, as the API server lists them.
     pub fn paths(&self) -> Vec<Path> {
         let mut paths = Vec::new();
         self.gather(&mut Vec::new(), &mut paths);
@@ -77,11 +77,13 @@ impl Set {
     }
 
     fn gather(&self, prefix: &mut Vec<Step>, paths: &mut Vec<Path>) {
+        for (step, _) in self.nodes.iter().filter(|(_, node)| node.member) {
+            let mut path = prefix.clone();
+            path.push(step.clone());
+            paths.push(Path(path));
+        }
         for (step, node) in &self.nodes {
             prefix.push(step.clone());
-            if node.member {
-                paths.push(Path(prefix.clone()));
-            }
             node.children.gather(prefix, paths);
             prefix.pop();
         }

@@ -355,7 +355,8 @@ fn managed_fields_can_be_forgotten_and_nonsense_is_not_believed() {
 
 #[test]
 fn the_oldest_of_too_many_updaters_are_thrown_together() {
-    let mut live = deployment(json!({}));
+    let mut live =
+        update(schema(), None, deployment(json!({"replicas": 1})), &manager("creator"), "2025-01-01T00:00:00Z");
     for turn in 0..30 {
         let mut next = live.clone();
         next["metadata"]["labels"][format!("label-{turn}")] = json!("x");
@@ -396,4 +397,25 @@ fn items_that_only_the_live_list_has_keep_their_place() {
     assert_eq!(order(&items(&["b", "a"])), "xba");
     assert_eq!(order(&items(&["n", "a"])), "naxb");
     assert_eq!(order(&items(&["a", "n"])), "axbn");
+}
+
+#[test]
+fn owners_are_tracked_from_the_creation_or_from_the_first_apply_on() {
+    let live = deployment(json!({"replicas": 1}));
+    let next = update(schema(), Some(&live), deployment(json!({"replicas": 2})), &manager("editor"), "now");
+    assert_eq!(next["metadata"].get("managedFields"), None);
+    let next = applied(Some(&next), &deployment(json!({"paused": true})), "one");
+    assert!(fields_of(&next, "before-first-apply", "Update").is_some());
+}
+
+#[test]
+fn who_applies_what_is_there_already_has_no_time() {
+    let live = applied(None, &deployment(json!({"replicas": 1})), "one");
+    let next = applied(Some(&live), &deployment(json!({"replicas": 1})), "other");
+    let time = |name: &str| {
+        let entries = next["metadata"]["managedFields"].as_array().expect("it has managers");
+        entries.iter().find(|entry| entry["manager"] == name).expect("it is one of them")["time"].clone()
+    };
+    assert!(time("one").is_string());
+    assert_eq!(time("other"), Value::Null);
 }

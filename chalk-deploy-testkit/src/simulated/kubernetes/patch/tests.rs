@@ -142,7 +142,8 @@ fn lists_are_merged_by_the_keys_of_the_schema() {
     );
     assert_eq!(
         after,
-        json!({"containers": [{"name": "a", "image": "1", "args": ["z"]}, {"name": "b", "image": "2"}, {"name": "c"}]})
+        json!({"containers": [{"name": "b", "image": "2"}, {"name": "a", "image": "1", "args": ["z"]}, {"name": "c"}]}),
+        "in the order of the patch"
     );
 }
 

@@ -56,6 +56,7 @@ impl ApiServer {
         }
         let key = Key::new(*resource, order.place.namespace.clone().unwrap_or_default(), name);
         self.admit_into_namespace(&key)?;
+        let version = object["metadata"]["resourceVersion"].clone();
         forget_what_the_server_sets(resource, &mut object);
         defaults::complete(resource, &mut object);
         // Nobody owns what is given out.
@@ -69,6 +70,10 @@ impl ApiServer {
         if order.dry_run {
             if self.objects().get(&key).is_some() {
                 return Err(Status::already_exists(&resource.qualified(), &key.name).about(resource, &key.name));
+            }
+            // What is not stored is at no version, so it keeps the one that it came with.
+            if version.is_string() {
+                object["metadata"]["resourceVersion"] = version;
             }
             return self.objects().preview(&key, object);
         }

@@ -120,8 +120,12 @@ impl ApiServer {
             }
             // To apply what is not there is to create it.
             self.authorize_write(&order.call.user, order.place, "create", &key.name)?;
-            let object = ownership::apply(order.schema(), None, &applied, &order.manager, force, &order.now)
+            let mut object = ownership::apply(order.schema(), None, &applied, &order.manager, force, &order.now)
                 .map_err(|conflicts| conflicts.status())?;
+            let version = &applied["metadata"]["resourceVersion"];
+            if version.is_string() {
+                object["metadata"]["resourceVersion"] = version.clone();
+            }
             let made = self.create_object(order, object, true)?;
             return Ok(self.written(order, StatusCode::CREATED, &made, &warnings));
         }

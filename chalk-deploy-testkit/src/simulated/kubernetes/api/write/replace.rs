@@ -10,7 +10,7 @@ use super::delete::is_held;
 use super::{Body, Order};
 use crate::simulated::kubernetes::api::read::key_of;
 use crate::simulated::kubernetes::api::{ApiServer, defaults};
-use crate::simulated::kubernetes::objects::Key;
+use crate::simulated::kubernetes::objects::{Key, count_generation};
 use crate::simulated::kubernetes::resource::{Resource, SERVICE};
 use crate::simulated::kubernetes::status::{Cause, Status};
 
@@ -74,10 +74,11 @@ impl ApiServer {
             check_preconditions(key, &live, &next)?;
             keep(order, &live, &mut next);
             defaults::complete(&key.resource, &mut next);
-            defaults::keep_allocated(&key.resource, &live, &mut next);
             if !applied {
                 next = order.owned(Some(&live), next);
             }
+            // Nobody owns what a write left out and gets back.
+            defaults::keep_allocated(&key.resource, &live, &mut next);
             // What only says when something was last written says nothing.
             if without_times(&next) == without_times(&live) {
                 return Ok(live);
@@ -86,6 +87,7 @@ impl ApiServer {
             self.hold_to_own_power(&order.call.user, key, &next)?;
             self.admit(key, &next, Some(&live))?;
             if order.dry_run {
+                count_generation(key, &live, &mut next);
                 return Ok(Arc::new(next));
             }
             let version = live["metadata"]["resourceVersion"].as_str();

@@ -11,9 +11,11 @@ use serde_json::{Value, json};
 
 use crate::simulated::kubernetes::controllers::{Cluster, ClusterSettings, view};
 use crate::simulated::kubernetes::objects::{Key, Objects};
+use crate::simulated::kubernetes::ownership::{self, Manager};
 use crate::simulated::kubernetes::resource::{
     DEPLOYMENT, ENDPOINT_SLICE, EVENT, NAMESPACE, POD, REPLICA_SET, Resource, SERVICE,
 };
+use crate::simulated::kubernetes::schema::schema_of;
 use crate::simulated::seam::{ImageSource, PulledImage, SIMULATED_ENGINE};
 use crate::{VirtualRuntime, World};
 
@@ -91,6 +93,9 @@ impl Stage {
 
     pub(super) fn create(&self, resource: Resource, name: &str, object: Value) -> Arc<Value> {
         let namespace = if resource.namespaced { SPACE } else { "" };
+        // As the API server keeps it; whose owners are not tracked from the beginning gets none later.
+        let manager = Manager { name: "test".to_owned(), api_version: resource.api_version(), subresource: None };
+        let object = ownership::update(schema_of(&resource), None, object, &manager, "2026-01-01T00:00:00Z");
         self.objects.create(&Key::new(resource, namespace, name), object).expect("the name is free")
     }
 

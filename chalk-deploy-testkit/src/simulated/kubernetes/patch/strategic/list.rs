@@ -73,6 +73,11 @@ pub(super) fn check_order(list: &List, patch: &[Value], order: &[Value]) -> Resu
     Ok(())
 }
 
+/// The items of a patch that say what to merge, not how.
+pub(super) fn without_directives(patch: &[Value]) -> Vec<Value> {
+    patch.iter().filter(|item| item.get(PATCH).is_none_or(|directive| directive == "merge")).cloned().collect()
+}
+
 /// The items in the order that is asked for. Those that it does not name stay where they stood before the next that it
 /// does.
 pub(super) fn ordered(

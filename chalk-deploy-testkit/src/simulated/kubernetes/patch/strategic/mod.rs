@@ -87,7 +87,8 @@ fn merge_field(
                     list::check_order(list, items, order)?;
                     Value::Array(list::ordered(list, merged, &before, order)?)
                 }
-                None => Value::Array(merged),
+                // Without a wish, the patch's own order holds.
+                None => Value::Array(list::ordered(list, merged, &before, &list::without_directives(items))?),
             }
         }
         (_, _, value) => plain(value),
