@@ -184,6 +184,26 @@ async fn images_that_a_build_reports_are_believed_only_when_the_registry_has_the
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_image_that_nobody_has_asked_for_is_refused_although_the_registry_has_it() {
+    let yard = Yard::new().await;
+    let (builder, request) = (yard.builder(), yard.request('a', "x").await);
+    builder.submit(&request).await.expect("submitted");
+    let built = finish(&builder, &request.deployment).await.1.expect("built");
+    let mut images: Vec<_> =
+        built.iter().map(|image| ReportedImage { component: image.component, digest: image.manifest.digest }).collect();
+    for extra in [None, Some(ReportedImage { component: Component::BatchWorker, digest: images[0].digest })] {
+        let refused = extra.is_some();
+        images.extend(extra);
+        let message = BuildReport::Images(images.clone()).to_json();
+        yard.cluster.set_step_program(Arc::new(Ends(Vec::new(), StepEnd { code: 0, message })));
+        builder.stop(&request.deployment).await.expect("stopped");
+        builder.submit(&request).await.expect("submitted");
+        let end = finish(&builder, &request.deployment).await.1;
+        assert_eq!(end.err().map(|error| error.code()), refused.then_some(ErrorCode::ImageMismatch));
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_workflow_that_succeeds_without_a_report_is_built_anew() {
     let yard = Yard::idle().await;
     yard.cluster.set_step_program(Arc::new(Ends(Vec::new(), StepEnd { code: 0, message: "done".to_owned() })));
