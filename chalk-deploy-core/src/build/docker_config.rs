@@ -105,7 +105,7 @@ mod tests {
 
     #[test]
     fn what_is_no_such_document_is_refused_without_its_content() {
-        for document in ["", "[]", r#"{"auths":{"a":{"auth":"hunter2"}}}"#, r#"{"auths":{"a":{}}}"#, r#"{"auths":7}"#] {
+        for document in ["", "7", r#"{"auths":{"a":{"auth":"hunter2"}}}"#, r#"{"auths":{"a":{}}}"#, r#"{"auths":7}"#] {
             let error = read(document.as_bytes()).expect_err(document);
             assert!(error.code() == ErrorCode::ValueInvalid && !error.sentence().contains("hunter2"), "{error}");
         }

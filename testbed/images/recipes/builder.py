@@ -10,8 +10,10 @@ from oci.layer import Tree
 from . import cluster
 from .recipe import ImageRecipe, LayerRecipe
 
-# What Rust's programs unwind with.
-PACKAGES = ["libgcc-s1"]
+# What Rust's programs unwind with, and whom they trust.
+PACKAGES = ["ca-certificates", "libgcc-s1"]
+# Where programs look for all authorities in one file, as Debian's own script makes it.
+AUTHORITIES = "/etc/ssl/certs/ca-certificates.crt"
 # Where the workflows look for it.
 PROGRAM = "/usr/local/bin/build-image"
 
@@ -24,6 +26,8 @@ def image(program: Path) -> ImageRecipe:
         versions = lock.unpack(PACKAGES, folder / "root")
         library = folder / "root" / cluster.LIBRARIES[1:] / "libgcc_s.so.1"
         tree.file(f"{cluster.LIBRARIES}/libgcc_s.so.1", library.resolve(), 0o755)
+        authorities = sorted((folder / "root/usr/share/ca-certificates/mozilla").glob("*.crt"))
+        tree.text(AUTHORITIES, "".join(path.read_text() for path in authorities))
         strip = shutil.which("strip")
         if strip is None:
             raise SystemExit("the builder is packed without its symbols, and there is no strip (Debian: binutils)")
