@@ -241,6 +241,25 @@ async fn the_argo_builder_passes_on_the_real_controller() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn where_argos_executor_may_report_the_images_are_known_also_when_the_pod_is_gone() {
+    let _alone = TESTBED.lock().await;
+    let site = Site::new("argo-outputs").await;
+    let mut settings = site.builder.settings().clone();
+    // The testbed lets it write workflowtaskresults.
+    settings.service_account = "default".to_owned();
+    let request = site.request("outputs").await;
+    let permitted = builder(site.house(), settings.clone());
+    permitted.submit(&request).await.expect("submitted");
+    let images = finish(&permitted, &request.deployment).await.1.expect("built");
+    let name = format!("workflow/chalk-build-{}", request.deployment);
+    let done = ["wait", "--for=jsonpath={.status.phase}=Succeeded", "--timeout=60s", &name];
+    site.house().kubectl(&done, "").await;
+    site.house().kubectl(&["delete", "pods", "--all", "--force", "--grace-period=0"], "").await;
+    let later = builder(site.house(), settings);
+    assert_eq!(finish(&later, &request.deployment).await.1.expect("known"), images);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_build_outlives_the_controller_and_the_process_that_submitted_it() {
     let _alone = TESTBED.lock().await;
     let site = Site::new("argo-restart").await;
