@@ -54,8 +54,8 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "FILE")]
     pub(super) graph: Option<PathBuf>,
 
-    /// Do not ask before a changed feature graph is deployed
-    #[arg(long)]
+    /// Do not ask before a changed feature graph is deployed, whatever its changes risk
+    #[arg(long, short = 'y', visible_alias = "yes")]
     pub(super) force: bool,
 
     /// Wait for the end (the default)
@@ -227,6 +227,14 @@ mod tests {
         assert_eq!(arguments.strategy(), Strategy::Immediate);
         assert_eq!(arguments.tags.iter().map(DeploymentTag::as_str).collect::<Vec<_>>(), ["a", "b"]);
         assert_eq!(arguments.idempotency_key.as_ref().map(IdempotencyKey::as_str), Some("k"));
+    }
+
+    #[test]
+    fn the_question_can_be_answered_on_the_command_line_in_the_words_that_people_try() {
+        for flag in ["--force", "--yes", "-y"] {
+            let Ok(Asked::Run(arguments)) = read(&["dir", flag]) else { panic!("{flag} is a flag") };
+            assert!(arguments.force, "{flag}");
+        }
     }
 
     #[test]

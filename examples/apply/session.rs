@@ -65,7 +65,7 @@ impl Session<'_> {
             for line in diff.to_string().lines() {
                 self.view.note(line);
             }
-            confirm(input.environment(), self.interrupts).await?;
+            confirm(input.environment(), &diff, self.interrupts).await?;
         }
         if self.arguments.no_await {
             return self.submit(&deployer, request).await;

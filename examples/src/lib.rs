@@ -4,3 +4,4 @@
 //! - `apply`: deploys a Chalk project from a terminal, `cargo run --release --example apply -- PROJECT_DIR`.
 //! - `build_image`: the program of the build container on Argo Workflows, and of nothing else.
 //! - `embed`: a service in under a hundred lines, `cargo run --release --example embed`.
+//! - `validate_graph`: what is wrong with an export, `cargo run --release --example validate_graph -- EXPORT`.

@@ -7,6 +7,7 @@ use super::{Deployer, Inner};
 use crate::Result;
 use crate::checkpoint::{Checkpoints, NoCheckpoints};
 use crate::driver::{Engine, Lanes};
+use crate::graph::Validation;
 use crate::model::{DataPlane, Environments, SingleEnvironment};
 use crate::observe::{Metrics, NoMetrics};
 use crate::runtime::{Runtime, RuntimeExt as _, SystemRuntime};
@@ -22,6 +23,7 @@ pub struct DeployerBuilder {
     checkpoints: Arc<dyn Checkpoints>,
     lease_term: Duration,
     lease_wait: Duration,
+    validation: Validation,
 }
 
 impl Deployer {
@@ -35,6 +37,7 @@ impl Deployer {
             checkpoints: Arc::new(NoCheckpoints),
             lease_term: Duration::from_secs(15),
             lease_wait: Duration::ZERO,
+            validation: Validation::default(),
         }
     }
 
@@ -84,6 +87,14 @@ impl DeployerBuilder {
         self
     }
 
+    /// How feature graphs are validated, before anything is created and again in the upload. A deployment that another
+    /// process takes over is validated as that one is set.
+    #[must_use]
+    pub fn with_validation(mut self, validation: Validation) -> Self {
+        self.validation = validation;
+        self
+    }
+
     /// Makes the deployer. Does nothing outside this process.
     ///
     /// # Errors
@@ -103,6 +114,7 @@ impl DeployerBuilder {
             holder,
             lease_term: self.lease_term,
             lease_wait: self.lease_wait,
+            validation: self.validation,
             lanes: Lanes::default(),
         };
         Ok(Deployer(Arc::new(Inner { engine: Arc::new(engine), active: Mutex::default() })))

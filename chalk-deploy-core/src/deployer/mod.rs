@@ -237,7 +237,7 @@ impl Deployer {
 
     /// Everything that can stop a request before it creates anything.
     async fn admit(&self, request: &ApplyRequest) -> Result<Arc<DataPlane>> {
-        request.check()?;
+        request.check_with(self.0.engine.validation)?;
         let plane = self.0.engine.environments.resolve(&request.environment).await?;
         plane.boundary.permits(plane.cloud.builder.place())?;
         Ok(plane)

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::cloud::Payload;
-use crate::graph::{self, FeatureGraph};
+use crate::graph::{FeatureGraph, Validation};
 use crate::model::{
     DeploymentTag, EnvironmentId, GitMetadata, IdempotencyKey, ProjectName, ProjectSettings, Promotion,
     RequirementsFile, Sizing, SourceFingerprint, Strategy,
@@ -120,6 +120,14 @@ impl ApplyRequest {
     /// # Errors
     /// `REQUEST_INVALID`, or `GRAPH_INVALID` for a graph with errors or of another project.
     pub fn check(&self) -> Result<()> {
+        self.check_with(Validation::default())
+    }
+
+    /// The same, for a [`Deployer`](super::Deployer) that validates graphs in its own way.
+    ///
+    /// # Errors
+    /// As [`check`](Self::check).
+    pub fn check_with(&self, validation: Validation) -> Result<()> {
         if self.strategy != Strategy::Immediate {
             return Err(Error::new(ErrorCode::RequestInvalid, "the blue-green strategy is not available yet")
                 .with_hint("use the immediate strategy"));
@@ -137,6 +145,6 @@ impl ApplyRequest {
                 .on("feature graph")
                 .with_hint("export the graph of this project with `chalkpy export FILE --proto`"));
         }
-        graph::check(&self.graph).map(drop)
+        validation.check(&self.graph).map(drop)
     }
 }

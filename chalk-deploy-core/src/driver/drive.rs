@@ -225,6 +225,7 @@ impl Driver<'_> {
             runtime: Arc::clone(&runtime),
             token: self.token,
             source: self.task.source.clone(),
+            validation: self.engine.validation,
             reporter: reporter.clone(),
         };
         self.checkpoint(step, "before-effect");

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::lane::Lanes;
 use crate::checkpoint::Checkpoints;
+use crate::graph::Validation;
 use crate::model::Environments;
 use crate::observe::Metrics;
 use crate::runtime::Runtime;
@@ -22,5 +23,6 @@ pub(crate) struct Engine {
     pub(crate) lease_term: Duration,
     /// How long to wait for an environment that a living owner holds.
     pub(crate) lease_wait: Duration,
+    pub(crate) validation: Validation,
     pub(crate) lanes: Lanes,
 }

@@ -44,16 +44,9 @@ impl FeatureGraph {
     /// deep.
     pub fn decode(bytes: Bytes, project_directory: Option<&Path>) -> Result<Self> {
         check_outline(&bytes)?;
-        let decode = |bytes: &Bytes| Export::decode(bytes.clone()).map_err(|error| not_an_export().caused_by(error));
-        let mut export = decode(&bytes)?;
-        let rewritten = portable(&bytes, &export, project_directory);
-        let bytes = match rewritten.map_err(|error| not_an_export().caused_by(error))? {
-            None => bytes,
-            Some(bytes) => {
-                export = decode(&bytes)?;
-                bytes
-            }
-        };
+        let made = portable(&bytes, project_directory).map_err(|error| not_an_export().caused_by(error))?;
+        let bytes = made.unwrap_or(bytes);
+        let mut export = Export::decode(bytes.clone()).map_err(|error| not_an_export().caused_by(error))?;
         export.graph.get_or_insert_default();
         Ok(Self { digest: Digest::of(&bytes), bytes, export: Arc::new(export) })
     }
@@ -80,6 +73,8 @@ impl FeatureGraph {
             resolvers: Vec::new(),
             stream_resolvers: Vec::new(),
             sink_resolvers: Vec::new(),
+            database_sources: Vec::new(),
+            stream_sources: Vec::new(),
             named_queries: Vec::new(),
             database_sources_v2: Vec::new(),
             stream_sources_v2: Vec::new(),
@@ -112,8 +107,9 @@ fn check_outline(bytes: &[u8]) -> Result<()> {
         return refused("the export is empty".to_owned());
     }
     if bytes.len() > FeatureGraph::MOST_BYTES {
-        let (is, most) = (crate::text::bytes(bytes.len() as u64), crate::text::bytes(FeatureGraph::MOST_BYTES as u64));
-        return refused(format!("the export is {is}, and the most that is read is {most}"));
+        // A reader stops behind the limit, so that how large it is may not be known.
+        let most = crate::text::bytes(FeatureGraph::MOST_BYTES as u64);
+        return refused(format!("the export is larger than {most}, the most that is read"));
     }
     let mut seen = [false; LAST_KNOWN_FIELD as usize + 1];
     for field in Fields::of(bytes) {

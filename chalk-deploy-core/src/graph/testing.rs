@@ -9,6 +9,7 @@ use super::proto::{
     ProjectSettings, Resolver, ResolverInput, ResolverKind, ResolverOutput, ScalarFeatureType, Schedule, feature_type,
     resolver_input, resolver_output, schedule,
 };
+use super::wire::put_bytes;
 
 /// The export that is committed with examples/projects/fraud.
 pub(super) const FRAUD: &[u8] = include_bytes!("../../../examples/projects/fraud/chalk.export.pb");
@@ -104,4 +105,63 @@ pub(super) fn input(name: &str) -> ResolverInput {
 
 pub(super) fn reference(name: &str) -> FeatureReference {
     FeatureReference { name: name.to_owned(), namespace: "user".to_owned(), ..FeatureReference::default() }
+}
+
+/// `LogicalExprNode` with a field.
+fn node(number: u32, inner: &[u8]) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(inner.len() + 8);
+    put_bytes(&mut bytes, number, inner);
+    bytes
+}
+
+/// A message with fields of bytes.
+fn message(fields: &[(u32, &[u8])]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    for (number, content) in fields {
+        put_bytes(&mut bytes, *number, content);
+    }
+    bytes
+}
+
+/// The expression of a feature in a join.
+pub(super) fn column(namespace: &str, name: &str) -> Vec<u8> {
+    node(1, &message(&[(1, name.as_bytes()), (2, &message(&[(1, namespace.as_bytes())]))]))
+}
+
+/// The expression `left == right` of a join.
+pub(super) fn equal(left: &[u8], right: &[u8]) -> Vec<u8> {
+    node(4, &message(&[(1, left), (1, right), (3, b"==")]))
+}
+
+/// The expression of a name.
+pub(super) fn identifier(name: &str) -> Vec<u8> {
+    node(35, &message(&[(1, name.as_bytes())]))
+}
+
+/// The expression `parent.name`.
+pub(super) fn attribute(parent: &[u8], name: &str) -> Vec<u8> {
+    node(36, &message(&[(1, parent), (2, &message(&[(1, name.as_bytes())]))]))
+}
+
+/// The expression `function(arguments)`.
+pub(super) fn call(function: &[u8], arguments: &[&[u8]]) -> Vec<u8> {
+    let mut inner = message(&[(1, function)]);
+    for argument in arguments {
+        put_bytes(&mut inner, 2, argument);
+    }
+    node(38, &inner)
+}
+
+/// The expression `parent[keys]`.
+pub(super) fn subscript(parent: &[u8], keys: &[&[u8]]) -> Vec<u8> {
+    let mut inner = message(&[(1, parent)]);
+    for key in keys {
+        put_bytes(&mut inner, 2, key);
+    }
+    node(37, &inner)
+}
+
+/// The expression `_.name`.
+pub(super) fn own(name: &str) -> Vec<u8> {
+    attribute(&identifier("_"), name)
 }

@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::cloud::{FencingToken, Payload, RouteReference};
+use crate::graph::Validation;
 use crate::machine::{State, Step, StepOutput};
 use crate::model::{
     ArchiveReference, BuiltRelease, Component, DataPlane, DeploymentPlan, ImageReference, ObjectIdentity, ObjectKey,
@@ -27,6 +28,7 @@ pub(crate) struct StepContext {
     pub(crate) source: Option<Payload>,
     /// When the first attempt of this step began.
     pub(crate) started_at: Timestamp,
+    pub(crate) validation: Validation,
     pub(crate) reporter: Reporter,
 }
 

@@ -11,7 +11,7 @@ use futures::StreamExt as _;
 
 use super::context::{Reporter, StepContext};
 use crate::cloud::{ByteStream, Payload, PayloadSource, PutMode};
-use crate::graph::{self, FeatureGraph};
+use crate::graph::FeatureGraph;
 use crate::machine::StepOutput;
 use crate::model::ArchiveReference;
 use crate::observe::Unit;
@@ -51,7 +51,7 @@ pub(super) async fn check_graph(context: &StepContext) -> Result<StepOutput> {
         .graph(&digest)
         .await?
         .ok_or_else(|| Error::new(ErrorCode::JournalCorrupt, "the feature graph is not in the store").on(digest))?;
-    graph::check(&FeatureGraph::decode(bytes, None)?)?;
+    context.validation.check(&FeatureGraph::decode(bytes, None)?)?;
     Ok(StepOutput::Nothing)
 }
 

@@ -144,7 +144,9 @@ pub(crate) async fn make_room(testbed: &Testbed) {
         let namespace = Namespace::new(name).expect("a name");
         kubectl(testbed, &namespace, &["delete", "deployments", "--all", "--wait=false"], "").await;
         kubectl(testbed, &namespace, &["delete", "pods", "--all", "--force", "--grace-period=0"], "").await;
-        kubectl(testbed, &anywhere, &["delete", "namespace", name, "--wait=false"], "").await;
+        // An earlier test's may have been on its way out, and gone by now.
+        let leave = ["delete", "namespace", name, "--wait=false", "--ignore-not-found"];
+        kubectl(testbed, &anywhere, &leave, "").await;
     }
 }
 

@@ -61,7 +61,7 @@ fn resolve(text: &str, values: &BTreeMap<String, String>) -> String {
 }
 
 /// What came back, as it came.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Raw {
     pub(crate) status: u16,
     pub(crate) headers: BTreeMap<String, String>,

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use flate2::Compression;
 use flate2::read::GzDecoder;
 use flate2::write::GzEncoder;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -31,7 +32,7 @@ fn path(name: &str) -> PathBuf {
     [env!("CARGO_MANIFEST_DIR"), "tests", "recordings", name].iter().collect()
 }
 
-pub(crate) fn write(name: &str, sequences: &[Sequence]) {
+pub(crate) fn write(name: &str, sequences: &[impl Serialize]) {
     let file = File::create(path(name)).expect("the folder of the recordings can be written");
     let mut writer = GzEncoder::new(file, Compression::best());
     for sequence in sequences {
@@ -41,7 +42,7 @@ pub(crate) fn write(name: &str, sequences: &[Sequence]) {
     writer.finish().expect("a whole file");
 }
 
-pub(crate) fn read(name: &str) -> Vec<Sequence> {
+pub(crate) fn read<T: DeserializeOwned>(name: &str) -> Vec<T> {
     let file = File::open(path(name)).expect("testbed/record has written it");
     BufReader::new(GzDecoder::new(file))
         .lines()

@@ -88,3 +88,26 @@ fn a_signal_at_the_question_ends_it_with_nothing_created() {
     assert_eq!(code, Some(130), "{shown}");
     assert_eq!(sandbox.history(STATE).len(), 1);
 }
+
+#[test]
+fn risky_changes_are_shown_first_with_their_reasons_and_counted_in_the_question() {
+    let sandbox = changed();
+    let path = sandbox.path("project/chalk.export.pb");
+    let mut export = Export::decode(&*std::fs::read(path).expect("it is there")).expect("an export");
+    let query = export.graph.as_mut().expect("a graph").named_queries.remove(0);
+    sandbox.write("project/chalk.export.pb", export.encode_to_vec());
+
+    let run = apply(&sandbox).run().expect(2);
+    let place = |text: &str| run.stderr.find(text).unwrap_or_else(|| panic!("{text}: {}", run.stderr));
+    let gone = place(&format!("- named query {}", query.name));
+    assert!(place("1 risky change:") < gone && gone < place("risk: clients that call it fail"));
+    assert!(place("risk: clients that call it fail") < place("+ named query just_added"));
+    assert!(run.stderr.lines().last().is_some_and(|last| last.contains("in 1 risky change")), "{}", run.stderr);
+
+    let mut running = apply(&sandbox).start_on_terminal();
+    running.wait_for("Deploy this, with 1 risky change, to environment default? [y/N] ");
+    running.answer("n");
+    let (code, shown) = running.end();
+    assert_eq!(code, Some(3), "{shown}");
+    assert_eq!(sandbox.history(STATE).len(), 1);
+}

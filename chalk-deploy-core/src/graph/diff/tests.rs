@@ -1,3 +1,7 @@
+mod planted;
+mod renames;
+mod risks;
+
 use proptest::prelude::*;
 use prost::Message as _;
 
@@ -18,10 +22,16 @@ fn changes(change: impl FnOnce(&mut Export, &mut Graph)) -> Vec<String> {
     after.graph = Some(graph);
     let (before, after) = (graph_of(&before), graph_of(&after));
     assert_ne!(before.digest(), after.digest(), "nothing was changed");
-    let forth = diff(Some(&before), &after);
-    let back = diff(Some(&after), &before);
+    shown(&before, &after)
+}
+
+/// What changes, as lines.
+fn shown(before: &FeatureGraph, after: &FeatureGraph) -> Vec<String> {
+    let forth = diff(Some(before), after);
+    let back = diff(Some(after), before);
     assert_eq!(forth.of(ChangeKind::Added).count(), back.of(ChangeKind::Removed).count());
     assert_eq!(forth.of(ChangeKind::Modified).count(), back.of(ChangeKind::Modified).count());
+    assert_eq!(forth.of(ChangeKind::Renamed).count(), back.of(ChangeKind::Renamed).count());
     forth.changes.iter().map(ToString::to_string).collect()
 }
 
@@ -45,7 +55,8 @@ fn without_a_graph_before_everything_is_added() {
     let all = diff(None, &graph_of(&small()));
     assert_eq!(
         all.to_string(),
-        "+ feature set user\n+ feature user.age\n+ feature user.id\n+ resolver ages.get_age\n+ named query ages@1.0.0"
+        "5 safe changes:\n  + feature set user\n  + feature user.age\n  + feature user.id\n  \
+         + resolver ages.get_age\n  + named query ages@1.0.0"
     );
     assert_eq!(all.of(ChangeKind::Added).count(), all.changes.len());
 }
@@ -56,10 +67,13 @@ fn additions_and_removals_are_named() {
         changes(|export, graph| {
             graph.feature_sets[0].features.push(scalar("name", false));
             graph.resolvers = vec![resolver("ages.guess_age")];
+            graph.resolvers[0].inputs.push(input("name"));
             graph.named_queries.clear();
-            graph
-                .database_sources_v2
-                .push(DatabaseSource { source_type: "postgres".to_owned(), name: "pg".to_owned() });
+            graph.database_sources_v2.push(DatabaseSource {
+                source_type: "postgres".to_owned(),
+                name: "pg".to_owned(),
+                ..DatabaseSource::default()
+            });
             export.crons.push(CronQuery { name: "nightly".to_owned(), ..CronQuery::default() });
         }),
         [
@@ -81,12 +95,15 @@ fn a_changed_resolver_is_shown_with_the_fields_that_changed() {
         let schedule = resolver.schedule.as_mut().expect("a schedule");
         schedule.when = Some(schedule::When::Crontab("0 3 * * *".to_owned()));
     });
-    assert_eq!(shown, ["~ resolver ages.get_age (changed: inputs, schedule)"]);
+    assert_eq!(
+        shown,
+        ["~ resolver ages.get_age (inputs: user.id -> user.id, user.age; schedule: 0 2 * * * -> 0 3 * * *)"]
+    );
     let shown = changes(|_, graph| {
         let function = graph.resolvers[0].function.as_mut().expect("a function");
         function.function_definition = "def get_age(id): return 1".to_owned();
     });
-    assert_eq!(shown, ["~ resolver ages.get_age (changed: function)"]);
+    assert_eq!(shown, ["~ resolver ages.get_age (function changed)"]);
 }
 
 #[test]
@@ -99,14 +116,14 @@ fn a_feature_that_becomes_of_another_kind_is_modified() {
                 ..Default::default()
             }));
     });
-    assert_eq!(shown, ["~ feature user.age (changed: kind)"]);
+    assert_eq!(shown, ["~ feature user.age (kind: scalar -> feature time)"]);
 }
 
 #[test]
 fn an_attribute_of_the_set_is_no_change_of_its_features() {
     assert_eq!(
         changes(|_, graph| graph.feature_sets[0].owner = Some("ada@example.com".to_owned())),
-        ["~ feature set user (changed: owner)"]
+        ["~ feature set user (owner: none -> ada@example.com)"]
     );
 }
 
@@ -130,8 +147,7 @@ fn a_field_that_this_library_does_not_know_counts() {
     crate::graph::wire::put_bytes(&mut graph, 2, &message);
     let mut export = after.encode_to_vec();
     crate::graph::wire::put_bytes(&mut export, 1, &graph);
-    let shown = diff(Some(&graph_of(&small())), &decoded(&export)).to_string();
-    assert_eq!(shown, "~ resolver ages.get_age (changed: field 34)");
+    assert_eq!(shown(&graph_of(&small()), &decoded(&export)), ["~ resolver ages.get_age (field 34 changed)"]);
 }
 
 #[test]
@@ -169,8 +185,7 @@ fn an_expression_that_is_read_again_is_the_same_expression() {
     if let Some(feature_type::Kind::Scalar(id)) = &mut graph.feature_sets[0].features[0].kind {
         id.expression = expression(b"ea95f036-3e1b-4b58-ae24-0c974237acc7");
     }
-    let shown = diff(Some(&graph_of(&before)), &graph_of(&after)).to_string();
-    assert_eq!(shown, "~ feature user.id (changed: expression)");
+    assert_eq!(shown(&graph_of(&before), &graph_of(&after)), ["~ feature user.id (expression: none -> _)"]);
 }
 
 fn reference(id: &str) -> CapturedGlobal {
@@ -192,6 +207,7 @@ fn with_helpers(source: &str, line: i32) -> Export {
             ..SourceFileReference::default()
         }),
         value_ref: None,
+        ..CapturedGlobal::default()
     };
     let id = |value: &CapturedGlobal| crate::model::Digest::of(value.encode_to_vec()).hex();
     let inner = value(source, None, line);
@@ -211,7 +227,7 @@ fn a_helper_that_changed_changes_the_resolver_that_uses_it_and_one_that_moved_do
     let changed = graph_of(&with_helpers("def helper(): return 2", 10));
     let moved = graph_of(&with_helpers("def helper(): return 1", 20));
     assert_ne!(before.digest(), moved.digest());
-    assert_eq!(diff(Some(&before), &changed).to_string(), "~ resolver ages.get_age (changed: function)");
+    assert_eq!(shown(&before, &changed), ["~ resolver ages.get_age (function changed)"]);
     assert_eq!(diff(Some(&before), &moved).to_string(), "no change");
 }
 
@@ -229,12 +245,16 @@ fn a_difference_as_json_has_its_published_shape() {
     let graph = after.graph.get_or_insert_default();
     graph.feature_sets[0].features.push(scalar("name", false));
     graph.resolvers[0].owner = Some("ada@example.com".to_owned());
-    let json = serde_json::to_value(diff(Some(&graph_of(&small())), &graph_of(&after))).expect("plain data");
+    let changed = diff(Some(&graph_of(&small())), &graph_of(&after));
+    let json = serde_json::to_value(changed).expect("plain data");
     assert_eq!(
         json,
         serde_json::json!({"changes": [
-            {"change": "added", "entity": "feature", "name": "user.name"},
-            {"change": "modified", "entity": "resolver", "name": "ages.get_age", "fields": ["owner"]},
+            {"change": "added", "entity": "feature", "name": "user.name", "risk": "safe"},
+            {
+                "change": "modified", "entity": "resolver", "name": "ages.get_age", "risk": "safe",
+                "fields": [{"field": "owner", "after": "ada@example.com"}],
+            },
         ]})
     );
 }

@@ -14,6 +14,7 @@
 
 mod captured;
 mod expressions;
+mod outline;
 mod roots;
 mod text;
 
@@ -21,22 +22,31 @@ use std::borrow::Cow;
 use std::path::Path;
 
 use bytes::Bytes;
+use prost::Message as _;
 
-use super::proto::Export;
 use super::wire::{Editor, Role, Shape, WireError, edit, sort_maps};
 pub(super) use captured::{ValueIds, digests_of_values};
 pub(super) use expressions::is_expression_id;
 
 use expressions::ExpressionIds;
+use outline::Outline;
 use roots::Roots;
 
-/// The export with every path relative to the project and every id made from content.
-pub(super) fn portable(
-    bytes: &Bytes,
-    export: &Export,
-    project_directory: Option<&Path>,
-) -> Result<Option<Bytes>, WireError> {
-    let roots = Roots::of(export, project_directory);
+/// Why an export cannot be made portable.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum NoExport {
+    /// A message in it does not hold.
+    #[error(transparent)]
+    Wire(#[from] WireError),
+    /// A field in it holds something else than the contract says.
+    #[error(transparent)]
+    Field(#[from] prost::DecodeError),
+}
+
+/// The export with every path relative to the project and every id made from content. Nothing is returned when it was
+/// so.
+pub(super) fn portable(bytes: &Bytes, project_directory: Option<&Path>) -> Result<Option<Bytes>, NoExport> {
+    let roots = Roots::of(&Outline::decode(bytes.clone())?, project_directory);
     let mut made = Cow::Borrowed(bytes.as_ref());
     if let Some(sorted) = sort_maps(&made)? {
         made = Cow::Owned(sorted);
@@ -63,11 +73,14 @@ struct Rewriter<'r> {
 impl Editor for Rewriter<'_> {
     fn edit(&mut self, role: Role, number: u32, content: &[u8]) -> Option<Vec<u8>> {
         let rewrite: fn(&Roots, &str) -> Option<String> = match role {
-            Role::Path => Roots::path,
+            Role::Path if may_be_absolute(content) => Roots::path,
             Role::Text => Roots::text,
             Role::Opaque => {
                 if let Some(id) = self.expressions.stable(number, content) {
                     return Some(id);
+                }
+                if !may_be_absolute(content) {
+                    return None;
                 }
                 Roots::value
             }
@@ -75,6 +88,11 @@ impl Editor for Rewriter<'_> {
         };
         rewrite(self.roots, std::str::from_utf8(content).ok()?).map(String::into_bytes)
     }
+}
+
+/// Whether bytes begin as an absolute path does. Nearly all of an export does not, and is not looked at further.
+fn may_be_absolute(content: &[u8]) -> bool {
+    matches!(content, [b'/' | b'\\', ..] | [_, b':', ..]) || content.starts_with(b"file:")
 }
 
 #[cfg(test)]

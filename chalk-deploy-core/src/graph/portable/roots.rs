@@ -3,10 +3,10 @@
 //! The root is the directory given, where it fits; but an export may come from another machine, so roots are also read
 //! off pairs of a module's name and its file: module `a.b` in `/x/y/a/b.py` says `/x/y`.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
-use super::super::proto::{Export, FunctionReference, Graph};
+use super::outline::{Function, Graph, Outline};
 
 /// More roots than a real project has: one, and one for each library that is installed in place.
 const MOST_ROOTS: usize = 16;
@@ -18,7 +18,7 @@ pub(super) struct Roots(Vec<String>);
 
 impl Roots {
     /// The roots of an export.
-    pub(super) fn of(export: &Export, project_directory: Option<&Path>) -> Self {
+    pub(super) fn of(export: &Outline, project_directory: Option<&Path>) -> Self {
         let mut roots = Self(given(project_directory));
         for root in deduced(export) {
             if roots.0.len() < MOST_ROOTS && !roots.0.contains(&root) {
@@ -159,14 +159,14 @@ fn given(project_directory: Option<&Path>) -> Vec<String> {
 
 /// Roots that modules and their files agree on, the one that most agree on first. That order does not depend on where
 /// the project lies.
-fn deduced(export: &Export) -> Vec<String> {
+fn deduced(export: &Outline) -> Vec<String> {
     let functions = functions(export.graph.as_ref());
-    let pairs: BTreeSet<(&str, &str)> = functions
+    let pairs: HashSet<(&str, &str)> = functions
         .iter()
         .map(|function| (function.module.as_str(), function.file_name.as_str()))
         .chain(export.failed.iter().map(|failed| (failed.module.as_str(), failed.file_name.as_str())))
         .collect();
-    let mut votes: BTreeMap<String, usize> = BTreeMap::new();
+    let mut votes: HashMap<String, usize> = HashMap::new();
     for (module, file) in pairs {
         if let Some(root) = root_of(module, file) {
             *votes.entry(root).or_default() += 1;
@@ -188,7 +188,7 @@ fn root_of(module: &str, file: &str) -> Option<String> {
     (!module.is_empty() && !root.is_empty() && !is_library).then(|| root.to_owned())
 }
 
-fn functions(graph: Option<&Graph>) -> Vec<&FunctionReference> {
+fn functions(graph: Option<&Graph>) -> Vec<&Function> {
     let Some(graph) = graph else { return Vec::new() };
     let mut functions = Vec::new();
     for resolver in &graph.resolvers {
@@ -201,7 +201,7 @@ fn functions(graph: Option<&Graph>) -> Vec<&FunctionReference> {
     functions
 }
 
-fn files(export: &Export) -> Vec<&str> {
+fn files(export: &Outline) -> Vec<&str> {
     let mut files: Vec<&str> = Vec::new();
     if let Some(graph) = &export.graph {
         for set in &graph.feature_sets {
@@ -283,14 +283,14 @@ mod tests {
             file_name: file.to_owned(),
             traceback: String::new(),
         };
-        let export = Export {
+        let export = Outline {
             failed: vec![
                 failed("fraud.models", "/home/ada/fraud/models.py"),
                 failed("shared.names", "/home/ada/lib/shared/names.py"),
                 failed("models", "/home/ada/fraud/models.py"),
                 failed("pkg.other", "/home/ada/fraud/pkg/other.py"),
             ],
-            ..Export::default()
+            ..Outline::default()
         };
         let roots = Roots::of(&export, Some(Path::new("/elsewhere")));
         assert_eq!(roots.0, ["/elsewhere", "/home/ada/fraud", "/home/ada", "/home/ada/lib"]);

@@ -1,7 +1,11 @@
 use proptest::prelude::*;
 use prost::Message as _;
 
-use super::super::testing::{ABSOLUTE_PATH, FRAUD, LOOKOUT_OF_ADA, LOOKOUT_OF_CI, decoded};
+use super::super::proto::{
+    CronFilterWithFeatureArgs, CronQuery, Export, FailedImport, FunctionReference, NamedQuery, Resolver, Schedule,
+    SinkResolver, SourceFileReference, StreamResolver,
+};
+use super::super::testing::{ABSOLUTE_PATH, FRAUD, LOOKOUT_OF_ADA, LOOKOUT_OF_CI, decoded, small};
 use super::super::wire::{Fields, Value, put_bytes};
 use super::*;
 use crate::graph::FeatureGraph;
@@ -105,6 +109,70 @@ fn fields_that_this_library_does_not_know_keep_their_bytes_and_their_place() {
     assert_eq!(count(&portable), count(&changed));
     assert_eq!(count(&portable), 2);
     assert_eq!(portable.get(..3), changed.get(..3), "the first field is still the first");
+}
+
+#[test]
+fn a_root_is_read_off_wherever_the_export_names_a_module_and_its_file_and_off_files_alone() {
+    type Plant = fn(&mut Export, Option<FunctionReference>, String);
+    let function = || {
+        Some(FunctionReference {
+            module: "pkg.a".to_owned(),
+            file_name: "/srv/shop/pkg/a.py".to_owned(),
+            ..FunctionReference::default()
+        })
+    };
+    let file = || "/srv/shop/b.py".to_owned();
+    let places: [(&str, Plant); 11] = [
+        ("a resolver", |export, function, _| {
+            export.graph.get_or_insert_default().resolvers[0].function = function;
+        }),
+        ("a filter of a schedule", |export, filter, _| {
+            let schedule = Some(Schedule { filter, ..Schedule::default() });
+            export.graph.get_or_insert_default().resolvers.push(Resolver { schedule, ..Resolver::default() });
+        }),
+        ("a sample of a schedule", |export, sample, _| {
+            let schedule = Some(Schedule { sample, ..Schedule::default() });
+            export.graph.get_or_insert_default().resolvers.push(Resolver { schedule, ..Resolver::default() });
+        }),
+        ("a filter of a cron", |export, filter, _| {
+            let cron_filter = Some(CronFilterWithFeatureArgs { filter, ..CronFilterWithFeatureArgs::default() });
+            export.graph.get_or_insert_default().resolvers.push(Resolver { cron_filter, ..Resolver::default() });
+        }),
+        ("a stream resolver", |export, function, _| {
+            let resolver = StreamResolver { function, ..StreamResolver::default() };
+            export.graph.get_or_insert_default().stream_resolvers.push(resolver);
+        }),
+        ("a sink", |export, function, _| {
+            let resolver = SinkResolver { function, ..SinkResolver::default() };
+            export.graph.get_or_insert_default().sink_resolvers.push(resolver);
+        }),
+        ("a failed import", |export, function, _| {
+            let FunctionReference { module, file_name, .. } = function.expect("one");
+            export.failed.push(FailedImport { file_name, module, ..FailedImport::default() });
+        }),
+        ("the path of a class", |export, _, file| {
+            export.graph.get_or_insert_default().feature_sets[0].class_path = Some(file);
+        }),
+        ("the place of a class", |export, _, file_name| {
+            let place = SourceFileReference { file_name, ..SourceFileReference::default() };
+            export.graph.get_or_insert_default().feature_sets[0].source_file_reference = Some(place);
+        }),
+        ("a named query", |export, _, file_name| {
+            let query = NamedQuery { file_name, ..NamedQuery::default() };
+            export.graph.get_or_insert_default().named_queries.push(query);
+        }),
+        ("a scheduled query", |export, _, file_name| {
+            export.crons.push(CronQuery { file_name, ..CronQuery::default() });
+        }),
+    ];
+    for (what, plant) in places {
+        let mut export = small();
+        export.graph.get_or_insert_default().resolvers[0].function = None;
+        plant(&mut export, function(), file());
+        let outline = Outline::decode(export.encode_to_vec().as_slice()).expect("an export");
+        let roots = Roots::of(&outline, None);
+        assert_eq!(roots.path("/srv/shop/deep/c.py").as_deref(), Some("deep/c.py"), "{what}");
+    }
 }
 
 #[test]

@@ -65,6 +65,12 @@ pub struct Graph {
     /// Sink resolvers.
     #[prost(message, repeated, tag = "4")]
     pub sink_resolvers: Vec<SinkResolver>,
+    /// `chalk.graph.v1.DatabaseSource` of older chalkpy, as wire bytes.
+    #[prost(bytes = "bytes", repeated, tag = "5")]
+    pub database_sources: Vec<Bytes>,
+    /// `chalk.graph.v1.StreamSource` of older chalkpy, as wire bytes.
+    #[prost(bytes = "bytes", repeated, tag = "6")]
+    pub stream_sources: Vec<Bytes>,
     /// Named queries.
     #[prost(message, repeated, tag = "7")]
     pub named_queries: Vec<NamedQuery>,
@@ -77,9 +83,9 @@ pub struct Graph {
     /// Databases under one name, told apart by tags.
     #[prost(message, repeated, tag = "10")]
     pub database_source_groups: Vec<DatabaseSourceGroup>,
-    /// `ModelReference`, as wire bytes.
-    #[prost(bytes = "bytes", repeated, tag = "11")]
-    pub model_references: Vec<Bytes>,
+    /// Models, and which features they are fed with and make.
+    #[prost(message, repeated, tag = "11")]
+    pub model_references: Vec<ModelReference>,
     /// `OnlineStoreConfig`, as wire bytes.
     #[prost(bytes = "bytes", repeated, tag = "12")]
     pub online_store_configs: Vec<Bytes>,
@@ -130,6 +136,9 @@ pub struct NamedQuery {
     /// Where it is defined.
     #[prost(string, tag = "11")]
     pub file_name: String,
+    /// The deployment that it is of, where the platform wrote it.
+    #[prost(string, optional, tag = "12")]
+    pub deployment_id: Option<String>,
     /// Where exactly.
     #[prost(message, optional, tag = "13")]
     pub source_file_reference: Option<SourceFileReference>,
@@ -139,6 +148,9 @@ pub struct NamedQuery {
     /// Whether the query may be deployed without a plan.
     #[prost(bool, optional, tag = "15")]
     pub valid_plan_not_required: Option<bool>,
+    /// `NamedQueryResourceGroups` under keys, as wire bytes.
+    #[prost(bytes = "bytes", repeated, tag = "16")]
+    pub resource_groups: Vec<Bytes>,
     /// `NamedQueryOutputExpression`, as wire bytes.
     #[prost(bytes = "bytes", repeated, tag = "17")]
     pub output_expressions: Vec<Bytes>,
@@ -159,15 +171,174 @@ pub struct CronQuery {
     /// Full names of the features that it computes.
     #[prost(string, repeated, tag = "4")]
     pub output: Vec<String>,
+    /// At most so many rows.
+    #[prost(int64, optional, tag = "5")]
+    pub max_samples: Option<i64>,
+    /// `RecomputeSettings`, as wire bytes.
+    #[prost(bytes = "bytes", optional, tag = "6")]
+    pub recompute: Option<Bytes>,
+    /// `google.protobuf.Timestamp`, as wire bytes: the first time that counts.
+    #[prost(bytes = "bytes", optional, tag = "7")]
+    pub lower_bound: Option<Bytes>,
+    /// `google.protobuf.Timestamp`, as wire bytes: the last time that counts.
+    #[prost(bytes = "bytes", optional, tag = "8")]
+    pub upper_bound: Option<Bytes>,
     /// Tags that choose resolvers.
     #[prost(string, repeated, tag = "9")]
     pub tags: Vec<String>,
+    /// Tags that a resolver must have to be chosen.
+    #[prost(string, repeated, tag = "10")]
+    pub required_resolver_tags: Vec<String>,
     /// Whether the results go to the online store.
     #[prost(bool, tag = "11")]
     pub store_online: bool,
     /// Whether the results go to the offline store.
     #[prost(bool, tag = "12")]
     pub store_offline: bool,
+    /// Sources that are read from where the last run ended.
+    #[prost(string, repeated, tag = "13")]
+    pub incremental_sources: Vec<String>,
+    /// The pods that it runs in.
+    #[prost(string, optional, tag = "14")]
+    pub resource_group: Option<String>,
+    /// Options of the planner.
+    #[prost(btree_map = "string, string", tag = "15")]
+    pub planner_options: BTreeMap<String, String>,
+    /// When it must be done.
+    #[prost(message, optional, tag = "16")]
+    pub completion_deadline: Option<Duration>,
+    /// Into how many parts it is divided.
+    #[prost(int32, optional, tag = "17")]
+    pub num_shards: Option<i32>,
+    /// How many run at once.
+    #[prost(int32, optional, tag = "18")]
+    pub num_workers: Option<i32>,
+    /// The query that gives the input.
+    #[prost(string, optional, tag = "19")]
+    pub input_sql: Option<String>,
+    /// `chalk.common.v1.UnloadResolverSpec`, as wire bytes.
+    #[prost(bytes = "bytes", repeated, tag = "20")]
+    pub unload_resolvers: Vec<Bytes>,
+    /// How often it is tried again.
+    #[prost(int32, optional, tag = "21")]
+    pub max_retries: Option<i32>,
+    /// `chalk.common.v1.ResourceRequests`, as wire bytes.
+    #[prost(bytes = "bytes", optional, tag = "22")]
+    pub resources: Option<Bytes>,
+    /// The environment that it runs in, instead of the deployed one.
+    #[prost(string, optional, tag = "23")]
+    pub environment_override: Option<String>,
+    /// The dataset that the results go to.
+    #[prost(string, optional, tag = "24")]
+    pub dataset_name: Option<String>,
+    /// `chalk.common.v1.OfflineQueryWriteTo`, as wire bytes.
+    #[prost(bytes = "bytes", optional, tag = "25")]
+    pub write_to: Option<Bytes>,
+    /// The first time of observation that counts.
+    #[prost(string, optional, tag = "26")]
+    pub observed_at_lower_bound: Option<String>,
+    /// The last time of observation that counts.
+    #[prost(string, optional, tag = "27")]
+    pub observed_at_upper_bound: Option<String>,
+    /// Checks of the results.
+    #[prost(string, repeated, tag = "28")]
+    pub data_quality_check_specs: Vec<String>,
+    /// Variables of the environment.
+    #[prost(btree_map = "string, string", tag = "29")]
+    pub env_overrides: BTreeMap<String, String>,
+    /// Whether the planner of planners is used.
+    #[prost(bool, optional, tag = "30")]
+    pub use_metaplanner: Option<bool>,
+}
+
+/// `chalk.artifacts.v1.CronAggregateBackfill`: what fills the buckets of aggregations on a schedule.
+#[derive(Clone, PartialEq, Eq, prost::Message)]
+pub struct CronAggregateBackfill {
+    /// Its name.
+    #[prost(string, tag = "1")]
+    pub name: String,
+    /// When it runs.
+    #[prost(string, tag = "2")]
+    pub schedule: String,
+    /// Where it is defined.
+    #[prost(string, tag = "3")]
+    pub file_name: String,
+    /// Full names of the features that it fills.
+    #[prost(string, repeated, tag = "4")]
+    pub features: Vec<String>,
+    /// Full names of the resolvers that it runs.
+    #[prost(string, repeated, tag = "5")]
+    pub resolvers: Vec<String>,
+    /// Tags that choose resolvers.
+    #[prost(string, repeated, tag = "6")]
+    pub query_tags: Vec<String>,
+    /// A number of `CronAggregateBackfillTarget`.
+    #[prost(int32, tag = "7")]
+    pub target: i32,
+    /// The pods that it runs in.
+    #[prost(string, optional, tag = "8")]
+    pub resource_group: Option<String>,
+    /// `google.protobuf.Timestamp`, as wire bytes: the first time that counts.
+    #[prost(bytes = "bytes", optional, tag = "9")]
+    pub lower_bound: Option<Bytes>,
+    /// `google.protobuf.Timestamp`, as wire bytes: the last time that counts.
+    #[prost(bytes = "bytes", optional, tag = "10")]
+    pub upper_bound: Option<Bytes>,
+    /// Whether a bucket may stay empty.
+    #[prost(bool, optional, tag = "11")]
+    pub allow_empty_tiles: Option<bool>,
+    /// Numbers of `CronAggregateBackfillTarget`.
+    #[prost(int32, repeated, tag = "12")]
+    pub targets: Vec<i32>,
+    /// The environment that it runs in.
+    #[prost(string, optional, tag = "13")]
+    pub environment: Option<String>,
+    /// Options of the planner.
+    #[prost(btree_map = "string, string", tag = "14")]
+    pub planner_options: BTreeMap<String, String>,
+    /// Into how many parts it is divided.
+    #[prost(int32, optional, tag = "15")]
+    pub num_shards: Option<i32>,
+    /// Whether the bucket that is not over counts.
+    #[prost(bool, optional, tag = "16")]
+    pub include_partial_bucket: Option<bool>,
+}
+
+/// `chalk.graph.v1.ModelReference`.
+#[derive(Clone, PartialEq, Eq, prost::Message)]
+pub struct ModelReference {
+    /// The model's name.
+    #[prost(string, tag = "1")]
+    pub name: String,
+    /// The version.
+    #[prost(uint64, optional, tag = "2")]
+    pub version: Option<u64>,
+    /// The name of a version.
+    #[prost(string, optional, tag = "3")]
+    pub alias: Option<String>,
+    /// `google.protobuf.Timestamp`, as wire bytes: the version of that time.
+    #[prost(bytes = "bytes", optional, tag = "4")]
+    pub as_of: Option<Bytes>,
+    /// Where it is used.
+    #[prost(message, optional, tag = "5")]
+    pub source_file_reference: Option<SourceFileReference>,
+    /// What it makes of what.
+    #[prost(message, repeated, tag = "6")]
+    pub relations: Vec<ModelRelation>,
+    /// Full names of the resolvers that use it.
+    #[prost(string, repeated, tag = "7")]
+    pub resolvers: Vec<String>,
+}
+
+/// `chalk.graph.v1.ModelRelation`.
+#[derive(Clone, PartialEq, Eq, prost::Message)]
+pub struct ModelRelation {
+    /// Full names of the features that the model is fed with.
+    #[prost(string, repeated, tag = "1")]
+    pub input_features: Vec<String>,
+    /// The full name of the feature that it makes.
+    #[prost(string, tag = "2")]
+    pub output_feature: String,
 }
 
 /// `chalk.artifacts.v1.ProjectSettings`: chalk.yaml as chalkpy read it.
@@ -199,6 +370,9 @@ pub struct EnvironmentSettings {
     /// Its Dockerfile.
     #[prost(string, optional, tag = "4")]
     pub dockerfile: Option<String>,
+    /// Packages that it needs, in the way of older chalkpy.
+    #[prost(string, repeated, tag = "5")]
+    pub requires_packages: Vec<String>,
     /// The version of the platform that it is pinned to.
     #[prost(string, optional, tag = "6")]
     pub platform_version: Option<String>,
@@ -299,6 +473,12 @@ pub struct ChalkError {
     /// What went wrong.
     #[prost(string, tag = "3")]
     pub message: String,
+    /// The key of the row that it is about.
+    #[prost(string, optional, tag = "101")]
+    pub display_primary_key: Option<String>,
+    /// The full name of that key.
+    #[prost(string, optional, tag = "102")]
+    pub display_primary_key_fqn: Option<String>,
     /// The exception behind it.
     #[prost(message, optional, tag = "103")]
     pub exception: Option<ChalkException>,
@@ -322,4 +502,7 @@ pub struct ChalkException {
     /// Its traceback.
     #[prost(string, tag = "3")]
     pub stacktrace: String,
+    /// The platform's own traceback.
+    #[prost(string, tag = "4")]
+    pub internal_stacktrace: String,
 }

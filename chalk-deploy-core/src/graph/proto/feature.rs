@@ -141,12 +141,18 @@ pub struct ScalarFeatureType {
     /// Whether offline results are loaded into the online store.
     #[prost(bool, optional, tag = "21")]
     pub etl_offline_to_online: Option<bool>,
+    /// Whether chalkpy made it for a join by nearness.
+    #[prost(bool, tag = "22")]
+    pub is_distance_pseudofeature: bool,
     /// The name in the class.
     #[prost(string, tag = "23")]
     pub attribute_name: String,
     /// Whether its use is discouraged.
     #[prost(bool, tag = "24")]
     pub is_deprecated: bool,
+    /// A number of `CacheStrategy`.
+    #[prost(int32, tag = "25")]
+    pub cache_strategy: i32,
     /// Whether the online store keeps it.
     #[prost(bool, optional, tag = "26")]
     pub store_online: Option<bool>,
@@ -156,12 +162,18 @@ pub struct ScalarFeatureType {
     /// The name in the class without its version.
     #[prost(string, tag = "28")]
     pub unversioned_attribute_name: String,
+    /// `FeatureRichTypeInfo`, as wire bytes: the type in Python.
+    #[prost(bytes = "bytes", optional, tag = "29")]
+    pub rich_type_info: Option<Bytes>,
     /// Where the expression stands.
     #[prost(message, optional, tag = "30")]
     pub expression_definition_location: Option<Location>,
     /// `chalk.expression.v1.LogicalExprNode`, as wire bytes.
     #[prost(bytes = "bytes", optional, tag = "31")]
     pub offline_expression: Option<Bytes>,
+    /// The namespace that it is kept in, when it is not its own.
+    #[prost(string, optional, tag = "32")]
+    pub auxiliary_namespace: Option<String>,
 }
 
 /// `chalk.graph.v1.HasOneFeatureType`.
@@ -197,6 +209,12 @@ pub struct HasOneFeatureType {
     /// The name in the class.
     #[prost(string, tag = "10")]
     pub attribute_name: String,
+    /// The name in the class without its version.
+    #[prost(string, tag = "11")]
+    pub unversioned_attribute_name: String,
+    /// The namespace that it is kept in, when it is not its own.
+    #[prost(string, optional, tag = "12")]
+    pub auxiliary_namespace: Option<String>,
 }
 
 /// `chalk.graph.v1.HasManyFeatureType`.
@@ -232,6 +250,15 @@ pub struct HasManyFeatureType {
     /// The name in the class.
     #[prost(string, tag = "10")]
     pub attribute_name: String,
+    /// The name in the class without its version.
+    #[prost(string, tag = "11")]
+    pub unversioned_attribute_name: String,
+    /// At most so many rows are kept in the online store.
+    #[prost(uint64, optional, tag = "12")]
+    pub online_store_max_items: Option<u64>,
+    /// The namespace that it is kept in, when it is not its own.
+    #[prost(string, optional, tag = "13")]
+    pub auxiliary_namespace: Option<String>,
 }
 
 /// `chalk.graph.v1.FeatureTimeFeatureType`.
@@ -278,6 +305,18 @@ pub struct WindowedFeatureType {
     /// The name in the class.
     #[prost(string, tag = "5")]
     pub attribute_name: String,
+    /// The name in the class without its version.
+    #[prost(string, tag = "6")]
+    pub unversioned_attribute_name: String,
+    /// The namespace that it is kept in, when it is not its own.
+    #[prost(string, optional, tag = "7")]
+    pub auxiliary_namespace: Option<String>,
+    /// Whether it is hidden from people.
+    #[prost(bool, tag = "8")]
+    pub no_display: bool,
+    /// The version.
+    #[prost(bytes = "bytes", optional, tag = "9")]
+    pub version: Option<Bytes>,
 }
 
 /// `chalk.graph.v1.GroupByFeatureType`.
@@ -292,6 +331,9 @@ pub struct GroupByFeatureType {
     /// Whether it may be absent.
     #[prost(bool, tag = "3")]
     pub is_nullable: bool,
+    /// A version that makes stored values obsolete.
+    #[prost(uint64, optional, tag = "4")]
+    pub internal_version: Option<u64>,
     /// `chalk.arrow.v1.ArrowType`, as wire bytes.
     #[prost(bytes = "bytes", optional, tag = "5")]
     pub arrow_type: Option<Bytes>,
@@ -316,7 +358,13 @@ pub struct GroupByFeatureType {
     /// Who answers for it.
     #[prost(string, optional, tag = "12")]
     pub owner: Option<String>,
+    /// `FeatureValidation`, as wire bytes.
+    #[prost(bytes = "bytes", repeated, tag = "13")]
+    pub validations: Vec<Bytes>,
     /// The name in the class.
     #[prost(string, tag = "14")]
     pub attribute_name: String,
+    /// The name in the class without its version.
+    #[prost(string, tag = "15")]
+    pub unversioned_attribute_name: String,
 }

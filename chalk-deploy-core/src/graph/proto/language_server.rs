@@ -1,11 +1,16 @@
 //! `chalk.lsp.v1`: places in source files, and what an editor would show there.
 
+use bytes::Bytes;
+
 /// `chalk.lsp.v1.LSP`.
 #[derive(Clone, PartialEq, Eq, prost::Message)]
 pub struct Lsp {
     /// Findings by file.
     #[prost(message, repeated, tag = "1")]
     pub diagnostics: Vec<PublishDiagnosticsParams>,
+    /// `CodeAction`, as wire bytes: what an editor could change.
+    #[prost(bytes = "bytes", repeated, tag = "2")]
+    pub actions: Vec<Bytes>,
     /// What chalkpy logged for the editor.
     #[prost(message, repeated, tag = "3")]
     pub logs: Vec<LogMessage>,
@@ -37,6 +42,31 @@ pub struct Diagnostic {
     /// chalkpy's number for it.
     #[prost(string, optional, tag = "4")]
     pub code: Option<String>,
+    /// Where the finding is described.
+    #[prost(message, optional, tag = "5")]
+    pub code_description: Option<CodeDescription>,
+    /// Other places that have to do with it.
+    #[prost(message, repeated, tag = "6")]
+    pub related_information: Vec<DiagnosticRelatedInformation>,
+}
+
+/// `chalk.lsp.v1.CodeDescription`.
+#[derive(Clone, PartialEq, Eq, prost::Message)]
+pub struct CodeDescription {
+    /// The page.
+    #[prost(string, tag = "1")]
+    pub href: String,
+}
+
+/// `chalk.lsp.v1.DiagnosticRelatedInformation`.
+#[derive(Clone, PartialEq, Eq, prost::Message)]
+pub struct DiagnosticRelatedInformation {
+    /// Where.
+    #[prost(message, optional, tag = "1")]
+    pub location: Option<Location>,
+    /// What is to be said of it.
+    #[prost(string, tag = "2")]
+    pub message: String,
 }
 
 /// `chalk.lsp.v1.DiagnosticSeverity`.

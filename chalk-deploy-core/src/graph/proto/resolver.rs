@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::{DatabaseSourceReference, Duration, SourceFileReference, StreamSourceReference};
+use super::{DatabaseSourceReference, Duration, SourceFileReference};
 
 /// `chalk.graph.v1.Resolver`: an online or offline resolver.
 #[derive(Clone, PartialEq, prost::Message)]
@@ -22,6 +22,12 @@ pub struct Resolver {
     /// Whether it yields.
     #[prost(bool, tag = "5")]
     pub is_generator: bool,
+    /// `chalk.graph.v1.DatabaseSourceReference` of older chalkpy, as wire bytes.
+    #[prost(bytes = "bytes", repeated, tag = "6")]
+    pub data_sources: Vec<Bytes>,
+    /// The machines that it runs on.
+    #[prost(string, optional, tag = "7")]
+    pub machine_type: Option<String>,
     /// Tags that queries choose it by.
     #[prost(string, repeated, tag = "8")]
     pub tags: Vec<String>,
@@ -49,15 +55,66 @@ pub struct Resolver {
     /// The function.
     #[prost(message, optional, tag = "16")]
     pub function: Option<FunctionReference>,
+    /// A number of `ResourceHint`.
+    #[prost(int32, tag = "17")]
+    pub resource_hint: i32,
     /// Whether it is replaced by an expression when the graph is loaded.
     #[prost(bool, tag = "18")]
     pub is_static: bool,
+    /// Whether it has a row for every key.
+    #[prost(bool, optional, tag = "19")]
+    pub is_total: Option<bool>,
+    /// Full names of the features that tell its rows apart.
+    #[prost(string, repeated, tag = "20")]
+    pub unique_on: Vec<String>,
+    /// Full names of the features that its rows are partitioned by.
+    #[prost(string, repeated, tag = "21")]
+    pub partitioned_by: Vec<String>,
     /// The databases that it reads.
     #[prost(message, repeated, tag = "22")]
     pub data_sources_v2: Vec<DatabaseSourceReference>,
+    /// `chalk.expression.v1.LogicalExprNode`, as wire bytes: what replaces it.
+    #[prost(bytes = "bytes", optional, tag = "23")]
+    pub static_operation: Option<Bytes>,
+    /// `SQLResolverSettings`, as wire bytes.
+    #[prost(bytes = "bytes", optional, tag = "24")]
+    pub sql_settings: Option<Bytes>,
     /// The pods that it runs in.
     #[prost(string, optional, tag = "25")]
     pub resource_group: Option<String>,
+    /// The order of its rows.
+    #[prost(string, optional, tag = "26")]
+    pub output_row_order: Option<String>,
+    /// The virtual environment that it runs in.
+    #[prost(string, optional, tag = "27")]
+    pub venv: Option<String>,
+    /// `chalk.expression.v1.LogicalExprNode`, as wire bytes: what is done with its output.
+    #[prost(bytes = "bytes", optional, tag = "28")]
+    pub underscore_expr: Option<Bytes>,
+    /// `chalk.expression.v1.LogicalExprNode`, as wire bytes: what is done with its output.
+    #[prost(bytes = "bytes", optional, tag = "29")]
+    pub lazyframe_expr: Option<Bytes>,
+    /// `chalk.dataframe.v1.DataFramePlan`, as wire bytes: what replaces it.
+    #[prost(bytes = "bytes", optional, tag = "30")]
+    pub static_operation_dataframe: Option<Bytes>,
+    /// A number of `AcceleratePython`.
+    #[prost(int32, tag = "31")]
+    pub accelerate_python: i32,
+    /// `IncrementalSettings`, as wire bytes.
+    #[prost(bytes = "bytes", optional, tag = "32")]
+    pub incremental_settings: Option<Bytes>,
+    /// `ResolverAsSymbolicValue`, as wire bytes: the function as an expression.
+    #[prost(bytes = "bytes", optional, tag = "33")]
+    pub converted: Option<Bytes>,
+    /// What it expects of its runtime.
+    #[prost(string, optional, tag = "34")]
+    pub runtime_contract: Option<String>,
+    /// What is done with rows of one key.
+    #[prost(string, optional, tag = "35")]
+    pub handle_duplicate_outputs: Option<String>,
+    /// At most so many rows at once.
+    #[prost(int64, optional, tag = "36")]
+    pub max_batch_size: Option<i64>,
 }
 
 /// `chalk.graph.v1.ResolverKind`.
@@ -229,19 +286,42 @@ pub struct FunctionReference {
     pub captured_globals: Vec<CapturedGlobal>,
 }
 
-/// `chalk.graph.v1.FunctionReferenceCapturedGlobal`: what a function uses from its module. Only the kinds that lead
-/// on to others are here.
+/// `chalk.graph.v1.FunctionReferenceCapturedGlobal`: what a function uses from its module.
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct CapturedGlobal {
+    /// `FunctionGlobalCapturedBuiltin`, as wire bytes.
+    #[prost(bytes = "bytes", optional, tag = "1")]
+    pub builtin: Option<Bytes>,
+    /// `FunctionGlobalCapturedFeatureClass`, as wire bytes.
+    #[prost(bytes = "bytes", optional, tag = "2")]
+    pub feature_class: Option<Bytes>,
     /// The name that the function uses.
     #[prost(string, tag = "3")]
     pub global_name: String,
+    /// `FunctionGlobalCapturedEnum`, as wire bytes.
+    #[prost(bytes = "bytes", optional, tag = "4")]
+    pub enumeration: Option<Bytes>,
+    /// `FunctionGlobalCapturedModule`, as wire bytes.
+    #[prost(bytes = "bytes", optional, tag = "5")]
+    pub module: Option<Bytes>,
     /// Another function.
     #[prost(message, optional, tag = "6")]
     pub function: Option<CapturedFunction>,
+    /// `FunctionGlobalCapturedModuleMember`, as wire bytes.
+    #[prost(bytes = "bytes", optional, tag = "7")]
+    pub module_member: Option<Bytes>,
+    /// `FunctionGlobalCapturedStruct`, as wire bytes.
+    #[prost(bytes = "bytes", optional, tag = "8")]
+    pub structure: Option<Bytes>,
     /// Where it stands.
     #[prost(message, optional, tag = "9")]
     pub source_reference: Option<SourceFileReference>,
+    /// `FunctionGlobalCapturedVariable`, as wire bytes.
+    #[prost(bytes = "bytes", optional, tag = "10")]
+    pub variable: Option<Bytes>,
+    /// `FunctionGlobalCapturedProto`, as wire bytes.
+    #[prost(bytes = "bytes", optional, tag = "11")]
+    pub proto: Option<Bytes>,
     /// One of [`Graph::captured_global_values`](super::Graph::captured_global_values).
     #[prost(message, optional, tag = "12")]
     pub value_ref: Option<ValueReference>,
@@ -281,59 +361,4 @@ pub struct CapturedGlobalValue {
     /// The value.
     #[prost(message, optional, tag = "2")]
     pub value: Option<CapturedGlobal>,
-}
-
-/// `chalk.graph.v1.StreamResolver`.
-#[derive(Clone, PartialEq, prost::Message)]
-pub struct StreamResolver {
-    /// `<module>.<function>`.
-    #[prost(string, tag = "1")]
-    pub fqn: String,
-    /// What it makes.
-    #[prost(message, repeated, tag = "3")]
-    pub outputs: Vec<ResolverOutput>,
-    /// The environments that it runs in; all, when empty.
-    #[prost(string, repeated, tag = "9")]
-    pub environments: Vec<String>,
-    /// How long it may take.
-    #[prost(message, optional, tag = "10")]
-    pub timeout_duration: Option<Duration>,
-    /// Who answers for it.
-    #[prost(string, optional, tag = "12")]
-    pub owner: Option<String>,
-    /// The function's docstring.
-    #[prost(string, optional, tag = "13")]
-    pub doc: Option<String>,
-    /// The function.
-    #[prost(message, optional, tag = "15")]
-    pub function: Option<FunctionReference>,
-    /// The stream that it reads.
-    #[prost(message, optional, tag = "16")]
-    pub source_v2: Option<StreamSourceReference>,
-}
-
-/// `chalk.graph.v1.SinkResolver`.
-#[derive(Clone, PartialEq, prost::Message)]
-pub struct SinkResolver {
-    /// `<module>.<function>`.
-    #[prost(string, tag = "1")]
-    pub fqn: String,
-    /// What it takes.
-    #[prost(message, repeated, tag = "2")]
-    pub inputs: Vec<ResolverInput>,
-    /// The function's docstring.
-    #[prost(string, optional, tag = "10")]
-    pub doc: Option<String>,
-    /// Who answers for it.
-    #[prost(string, optional, tag = "11")]
-    pub owner: Option<String>,
-    /// The environments that it runs in; all, when empty.
-    #[prost(string, repeated, tag = "12")]
-    pub environments: Vec<String>,
-    /// How long it may take.
-    #[prost(message, optional, tag = "13")]
-    pub timeout_duration: Option<Duration>,
-    /// The function.
-    #[prost(message, optional, tag = "14")]
-    pub function: Option<FunctionReference>,
 }

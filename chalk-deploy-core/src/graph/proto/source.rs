@@ -1,8 +1,10 @@
 //! `chalk.graph.v2` sources, and where a definition stands in the project's files.
 
+use bytes::Bytes;
+
 use super::Range;
 
-/// `chalk.graph.v2.DatabaseSource`, without its options.
+/// `chalk.graph.v2.DatabaseSource`.
 #[derive(Clone, PartialEq, Eq, prost::Message)]
 pub struct DatabaseSource {
     /// `postgres`, `snowflake` and so on.
@@ -11,9 +13,15 @@ pub struct DatabaseSource {
     /// Its name.
     #[prost(string, tag = "2")]
     pub name: String,
+    /// `google.protobuf.Value` under names, as wire bytes.
+    #[prost(bytes = "bytes", repeated, tag = "3")]
+    pub options: Vec<Bytes>,
+    /// Tags that a caller must have.
+    #[prost(string, repeated, tag = "4")]
+    pub permission_tags: Vec<String>,
 }
 
-/// `chalk.graph.v2.DatabaseSourceGroup`, without its tagged sources.
+/// `chalk.graph.v2.DatabaseSourceGroup`.
 #[derive(Clone, PartialEq, Eq, prost::Message)]
 pub struct DatabaseSourceGroup {
     /// Its name.
@@ -22,6 +30,9 @@ pub struct DatabaseSourceGroup {
     /// The one that is used when no tag decides.
     #[prost(message, optional, tag = "2")]
     pub default_source: Option<DatabaseSourceReference>,
+    /// `DatabaseSourceReference` under tags, as wire bytes.
+    #[prost(bytes = "bytes", repeated, tag = "3")]
+    pub tagged_sources: Vec<Bytes>,
 }
 
 /// `chalk.graph.v2.DatabaseSourceReference`.
@@ -35,7 +46,7 @@ pub struct DatabaseSourceReference {
     pub name: String,
 }
 
-/// `chalk.graph.v2.StreamSource`, without its options.
+/// `chalk.graph.v2.StreamSource`.
 #[derive(Clone, PartialEq, Eq, prost::Message)]
 pub struct StreamSource {
     /// `kafka`, `kinesis` or `pubsub`.
@@ -44,6 +55,9 @@ pub struct StreamSource {
     /// Its name.
     #[prost(string, tag = "2")]
     pub name: String,
+    /// `google.protobuf.Value` under names, as wire bytes.
+    #[prost(bytes = "bytes", repeated, tag = "3")]
+    pub options: Vec<Bytes>,
 }
 
 /// `chalk.graph.v2.StreamSourceReference`.

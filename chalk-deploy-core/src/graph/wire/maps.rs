@@ -21,24 +21,47 @@ fn sort_at(message: &[u8], place: usize, depth: u32) -> Result<Option<Vec<u8>>, 
         return Err(WireError::Depth);
     }
     let Some((maps, ways)) = MESSAGES.get(place) else { return Ok(None) };
-    let mut made = MadeFields::default();
-    for field in Fields::of(message) {
+    // Nearly every message is in order, and then nothing is put aside.
+    let mut changed: Vec<(usize, Vec<u8>)> = Vec::new();
+    let mut last_keys: Vec<(u32, &[u8])> = Vec::new();
+    let mut in_order = true;
+    for (at, field) in Fields::of(message).enumerate() {
         let field = field?;
-        let Value::Bytes(content) = field.value else {
-            made.keep(field.raw);
-            continue;
+        let Value::Bytes(content) = field.value else { continue };
+        if maps.contains(&field.number) {
+            let key = key_of(content)?;
+            match last_keys.iter_mut().find(|(map, _)| *map == field.number) {
+                Some((_, last)) => {
+                    in_order &= *last <= key;
+                    *last = key;
+                }
+                None => last_keys.push((field.number, key)),
+            }
+        }
+        if let Some((_, inner)) = ways.iter().find(|(number, _)| *number == field.number)
+            && let Some(sorted) = sort_at(content, *inner, depth + 1)?
+        {
+            changed.push((at, sorted));
+        }
+    }
+    if in_order && changed.is_empty() {
+        return Ok(None);
+    }
+    let mut made = MadeFields::default();
+    let mut changed = changed.into_iter().peekable();
+    for (at, field) in Fields::of(message).enumerate() {
+        let field = field?;
+        let key = match field.value {
+            Value::Bytes(content) if maps.contains(&field.number) => Some((field.number, key_of(content)?)),
+            _ => None,
         };
-        let key = if maps.contains(&field.number) { Some((field.number, key_of(content)?)) } else { None };
-        let sorted = match ways.iter().find(|(number, _)| *number == field.number) {
-            Some((_, inner)) => sort_at(content, *inner, depth + 1)?,
-            None => None,
-        };
-        made.add(field.raw, sorted.map(|content| (field.number, content)), key);
+        let sorted = changed.next_if(|(of, _)| *of == at);
+        made.add(field.raw, sorted.map(|(_, content)| (field.number, content)), key);
     }
     for map in *maps {
         made.sort(*map);
     }
-    Ok(made.changed.then(|| made.fields.concat()))
+    Ok(Some(made.fields.concat()))
 }
 
 /// The fields of a message that is made anew.
@@ -46,33 +69,29 @@ fn sort_at(message: &[u8], place: usize, depth: u32) -> Result<Option<Vec<u8>>, 
 struct MadeFields<'a> {
     fields: Vec<Cow<'a, [u8]>>,
     /// For the entries of maps: the map, the key and the place in `fields`.
-    entries: Vec<(u32, Vec<u8>, usize)>,
-    changed: bool,
+    entries: Vec<(u32, &'a [u8], usize)>,
 }
 
 impl<'a> MadeFields<'a> {
-    fn keep(&mut self, raw: &'a [u8]) {
-        self.fields.push(Cow::Borrowed(raw));
-    }
-
-    fn add(&mut self, raw: &'a [u8], changed: Option<(u32, Vec<u8>)>, key: Option<(u32, Vec<u8>)>) {
+    fn add(&mut self, raw: &'a [u8], changed: Option<(u32, Vec<u8>)>, key: Option<(u32, &'a [u8])>) {
         self.entries.extend(key.map(|(map, key)| (map, key, self.fields.len())));
-        let Some((number, content)) = changed else { return self.keep(raw) };
-        let mut field = Vec::with_capacity(content.len() + 8);
-        put_bytes(&mut field, number, &content);
-        self.fields.push(Cow::Owned(field));
-        self.changed = true;
+        let field = match changed {
+            None => Cow::Borrowed(raw),
+            Some((number, content)) => {
+                let mut field = Vec::with_capacity(content.len() + 8);
+                put_bytes(&mut field, number, &content);
+                Cow::Owned(field)
+            }
+        };
+        self.fields.push(field);
     }
 
     /// Entries change places with entries of their map only. Of two with one key the later one stays the later one,
     /// because it is the one that counts.
     fn sort(&mut self, map: u32) {
         let mut entries: Vec<_> = self.entries.iter().filter(|(of, _, _)| *of == map).collect();
-        if entries.is_sorted_by(|(_, left, _), (_, right, _)| left <= right) {
-            return;
-        }
         let places: Vec<usize> = entries.iter().map(|(_, _, place)| *place).collect();
-        entries.sort_by(|(_, left, _), (_, right, _)| left.cmp(right));
+        entries.sort_by_key(|(_, key, _)| *key);
         let sorted: Vec<_> =
             entries.iter().filter_map(|(_, _, place)| self.fields.get_mut(*place).map(std::mem::take)).collect();
         for (place, entry) in places.into_iter().zip(sorted) {
@@ -80,19 +99,18 @@ impl<'a> MadeFields<'a> {
                 *field = entry;
             }
         }
-        self.changed = true;
     }
 }
 
 /// The key of a map's entry as it stands on the wire: field 1, text or a number.
-fn key_of(entry: &[u8]) -> Result<Vec<u8>, WireError> {
-    let mut key = Vec::new();
+fn key_of(entry: &[u8]) -> Result<&[u8], WireError> {
+    let mut key: &[u8] = &[];
     for field in Fields::of(entry) {
         let field = field?;
         if field.number == 1 {
             key = match field.value {
-                Value::Bytes(text) => text.to_vec(),
-                Value::Number => field.raw.to_vec(),
+                Value::Bytes(text) => text,
+                Value::Number => field.raw,
             };
         }
     }

@@ -47,6 +47,17 @@ pub(super) struct Field<'a> {
     pub(super) raw: &'a [u8],
 }
 
+impl Field<'_> {
+    /// The number that it holds as a varint; nothing for bytes and for numbers of a fixed size.
+    pub(super) fn varint(&self) -> Option<u64> {
+        let (tag, rest) = varint(self.raw).ok()?;
+        if tag & 7 != 0 {
+            return None;
+        }
+        Some(varint(rest).ok()?.0)
+    }
+}
+
 /// What a field holds.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Value<'a> {

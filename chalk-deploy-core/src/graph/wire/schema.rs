@@ -5,7 +5,7 @@
 //! [`Role::Opaque`]: carried along, and searched for paths below the project's root.
 
 /// A message of the contract.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(in crate::graph) enum Shape {
     Export,
     Graph,
@@ -52,6 +52,10 @@ pub(in crate::graph) enum Shape {
     SourceReference,
     DatabaseSource,
     StreamSource,
+    SourceGroup,
+    Chart,
+    CdcSource,
+    AggregateBackfill,
 }
 
 /// What a field means.
@@ -180,7 +184,7 @@ impl Shape {
         match (self, number) {
             (Self::Schedule, 3 | 4) | (Self::CronFilter, 1) => Role::Message(Self::Function),
             (Self::Converted, 2) => Role::Message(Self::ConversionError),
-            (Self::Cron | Self::SourceReference, 3)
+            (Self::Cron | Self::AggregateBackfill | Self::SourceReference, 3)
             | (Self::FailedImport | Self::LspFile | Self::Location | Self::PathFirst, 1)
             | (Self::ConversionError, 2) => Role::Path,
             (Self::ConversionError, 3..=6) => Role::Line,
@@ -224,6 +228,15 @@ impl Shape {
             Self::NamedQuery => &NAMED_QUERY,
             Self::Cron => &CRON,
             Self::DatabaseSource | Self::StreamSource => &SOURCE,
+            Self::SourceGroup => &[(2, "default_source"), (3, "tagged_sources")],
+            Self::AggregateBackfill => &AGGREGATE_BACKFILL,
+            Self::Chart => {
+                &[(2, "config"), (3, "entity_kind"), (4, "entity_id"), (5, "graph_generated"), (6, "is_virtual")]
+            }
+            Self::CdcSource => &[(2, "tables")],
+            Self::ModelReference => &[(2, "version"), (3, "alias"), (4, "as_of"), (6, "relations"), (7, "resolvers")],
+            Self::OnlineStore => &[(2, "lru_cache"), (3, "feature_namespaces")],
+            Self::FeatureView => &FEATURE_VIEW,
             _ => &[],
         };
         names.iter().find(|(known, _)| *known == number).map(|(_, name)| *name)
@@ -428,3 +441,16 @@ const CRON: [(u32, &str); 9] = [
     (13, "incremental_sources"),
 ];
 const SOURCE: [(u32, &str); 3] = [(1, "source_type"), (3, "options"), (4, "permission_tags")];
+const AGGREGATE_BACKFILL: [(u32, &str); 6] =
+    [(2, "schedule"), (4, "features"), (5, "resolvers"), (6, "query_tags"), (7, "target"), (8, "resource_group")];
+const FEATURE_VIEW: [(u32, &str); 9] = [
+    (2, "time_resolution"),
+    (3, "update_cadence"),
+    (4, "lower_bound"),
+    (5, "lookback_retention_period"),
+    (7, "observation_sampling_strategy"),
+    (8, "background_compaction"),
+    (9, "features"),
+    (10, "queryable"),
+    (11, "resource_group"),
+];

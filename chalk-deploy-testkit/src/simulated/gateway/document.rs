@@ -1,6 +1,8 @@
 //! The fields of Gateway API objects that a controller reads. Unknown fields are left alone; what does not parse makes
 //! a route that is not accepted.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 /// `spec` of an `HTTPRoute`.
@@ -75,6 +77,13 @@ pub(super) struct Filter {
     pub(super) request_redirect: Option<Redirect>,
     pub(super) url_rewrite: Option<Rewrite>,
     pub(super) request_mirror: Option<Mirror>,
+    pub(super) extension_ref: Option<Extension>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Extension {
+    pub(super) group: String,
+    pub(super) kind: String,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -195,7 +204,34 @@ pub(super) struct RouteNamespaces {
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(super) struct Selector {
-    pub(super) match_labels: std::collections::BTreeMap<String, String>,
+    match_labels: BTreeMap<String, String>,
+    match_expressions: Vec<SelectorExpression>,
+}
+
+#[derive(Debug, Deserialize)]
+struct SelectorExpression {
+    key: String,
+    operator: String,
+    #[serde(default)]
+    values: Vec<String>,
+}
+
+impl Selector {
+    /// Whether an object with these labels is meant, by the rules of Kubernetes' `LabelSelector`.
+    pub(super) fn matches(&self, labels: &BTreeMap<String, String>) -> bool {
+        self.match_labels.iter().all(|(name, value)| labels.get(name) == Some(value))
+            && self.match_expressions.iter().all(|expression| {
+                let value = labels.get(&expression.key);
+                let named = value.is_some_and(|value| expression.values.contains(value));
+                match expression.operator.as_str() {
+                    "In" => named,
+                    "NotIn" => !named,
+                    "Exists" => value.is_some(),
+                    "DoesNotExist" => value.is_none(),
+                    _ => false,
+                }
+            })
+    }
 }
 
 #[derive(Debug, Deserialize)]
@@ -286,4 +322,27 @@ pub(super) fn duration(text: &str) -> Option<std::time::Duration> {
         pairs += 1;
     }
     (pairs > 0).then_some(sum)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn every_expression_of_a_selector_must_hold() {
+        let labels = BTreeMap::from([("stage".to_owned(), "prod".to_owned())]);
+        let matches = |operator: &str, key: &str, values: &[&str]| {
+            let expression = json!({"key": key, "operator": operator, "values": values});
+            let selector: Selector =
+                serde_json::from_value(json!({"matchExpressions": [expression]})).expect("a selector");
+            selector.matches(&labels)
+        };
+        assert!(matches("Exists", "stage", &[]) && !matches("Exists", "team", &[]));
+        assert!(matches("DoesNotExist", "team", &[]) && !matches("DoesNotExist", "stage", &[]));
+        assert!(matches("In", "stage", &["test", "prod"]) && !matches("In", "stage", &["test"]));
+        assert!(!matches("In", "team", &["prod"]) && matches("NotIn", "team", &["prod"]));
+        assert!(!matches("NotIn", "stage", &["prod"]) && !matches("Near", "stage", &[]));
+    }
 }

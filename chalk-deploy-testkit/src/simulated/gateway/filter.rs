@@ -48,7 +48,11 @@ impl HeaderEdit {
 fn header_name(name: &str) -> Result<HeaderName, String> {
     match HeaderName::from_bytes(name.as_bytes()) {
         Ok(parsed) if parsed != HOST => Ok(parsed),
-        _ => Err(format!("the header {name} cannot be changed by a filter")),
+        // In the words of Envoy Gateway, where it is the only header.
+        _ => {
+            Err("RequestHeaderModifier Filter did not provide valid configuration to add/set/remove any headers"
+                .to_owned())
+        }
     }
 }
 
@@ -117,17 +121,29 @@ impl Redirect {
         Ok(Self { scheme, hostname: wanted.hostname.clone(), path, port: wanted.port, status })
     }
 
-    /// Where to. Without a port of its own it is the well-known one of its scheme, else the listener's.
+    /// Where to. The client's own host and port stay where the redirect names neither. Another host comes with the port
+    /// of the scheme, or of the listener. The well-known one of a scheme is not named.
     pub(super) fn location(&self, host: &str, listener_port: u16, target: &str, matched: Option<&str>) -> String {
         let scheme = self.scheme.as_deref().unwrap_or("http");
-        let host = self.hostname.as_deref().unwrap_or(host);
         let well_known = if scheme == "https" { 443 } else { 80 };
-        let port = self.port.unwrap_or(if self.scheme.is_some() { well_known } else { listener_port });
+        let (bare, asked_port) = split_port(host);
+        let host = self.hostname.as_deref().unwrap_or(bare);
+        let asked_port = asked_port.filter(|_| self.hostname.is_none());
+        let of_place = if self.scheme.is_some() { well_known } else { listener_port };
+        let port = self.port.or(asked_port).unwrap_or(of_place);
         let (path, query) = target.split_once('?').map_or((target, None), |(path, query)| (path, Some(query)));
         let path = self.path.as_ref().map_or_else(|| path.to_owned(), |rewrite| rewrite.apply(path, matched));
         let port = if port == well_known { String::new() } else { format!(":{port}") };
         let query = query.map(|query| format!("?{query}")).unwrap_or_default();
         format!("{scheme}://{host}{port}{path}{query}")
+    }
+}
+
+/// A host and the port behind it, if there is one.
+fn split_port(authority: &str) -> (&str, Option<u16>) {
+    match authority.rsplit_once(':') {
+        Some((host, port)) if !port.ends_with(']') => (host, port.parse().ok()),
+        _ => (authority, None),
     }
 }
 

@@ -30,9 +30,7 @@ const CLIENT: HeaderValue = HeaderValue::from_static("127.0.0.1");
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-const ORIGINAL_PATH: HeaderName = HeaderName::from_static("x-envoy-original-path");
-const EXPECTED_TIMEOUT: HeaderName = HeaderName::from_static("x-envoy-expected-rq-timeout-ms");
-const SERVICE_TIME: HeaderName = HeaderName::from_static("x-envoy-upstream-service-time");
+const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 
 /// What concerns one connection only, and is not passed on (RFC 9110, section 7.6.1).
 const HOP_BY_HOP: [HeaderName; 8] = [
@@ -45,6 +43,10 @@ const HOP_BY_HOP: [HeaderName; 8] = [
     TRANSFER_ENCODING,
     UPGRADE,
 ];
+
+/// What a client reads where nothing listened.
+const CONNECTION_FAILED: &str = "upstream connect error or disconnect/reset before headers. reset reason: remote \
+                                 connection failure";
 
 /// Answers a request, and notes what became of it.
 pub(super) async fn answer(shared: &Arc<Shared>, request: Request<ByteStream>) -> Response<ByteStream> {
@@ -98,25 +100,24 @@ async fn route(
         Action::Answer(status) => (plain(*status, ""), AnsweredBy::InvalidRule),
         Action::Redirect(wanted) => {
             let port = found.route.listener_port;
-            let location = wanted.location(&without_port(&host), port, &with_query(&path), matched);
+            let location = wanted.location(&host, port, &with_query(&path), matched);
             (redirect(wanted.status, &location), AnsweredBy::Redirect)
         }
         Action::Forward(backends) => {
             let target = match &rule.rewrite.path {
-                Some(rewrite) => {
-                    if let Ok(original) = HeaderValue::from_str(&with_query(&path)) {
-                        parts.headers.insert(ORIGINAL_PATH, original);
-                    }
-                    rewrite.apply(&path, matched)
-                }
+                Some(rewrite) => rewrite.apply(&path, matched),
                 None => path.clone(),
             };
             match with_query(&target).parse::<Uri>() {
                 Ok(uri) => parts.uri = uri,
                 Err(_) => return (plain(StatusCode::BAD_REQUEST, ""), AnsweredBy::BadRequest),
             }
-            let host = rule.rewrite.hostname.as_deref().unwrap_or(&host);
-            prepare(&mut parts.headers, host, &*shared.runtime);
+            prepare(&mut parts.headers, rule.rewrite.hostname.as_deref().unwrap_or(&host), &*shared.runtime);
+            if rule.rewrite.hostname.is_some()
+                && let Ok(asked) = HeaderValue::from_str(&host)
+            {
+                parts.headers.insert(FORWARDED_HOST, asked);
+            }
             forward(shared, rule, backends, parts, body, outcome).await
         }
     };
@@ -143,15 +144,15 @@ async fn forward(
     outcome.ready_in_cluster = Some(configuration::ready_endpoints(&shared.objects, &backend.backend.service));
     if !shared.plane.has_ready(backend) {
         let alone = !backends.iter().any(|other| !other.invalid && shared.plane.has_ready(other));
-        let status = if alone { StatusCode::SERVICE_UNAVAILABLE } else { shared.settings.empty_share };
-        return (plain(status, "no healthy upstream"), AnsweredBy::NoEndpoint);
+        let unavailable = alone && !rule.has_invalid_backend;
+        let status = if unavailable { StatusCode::SERVICE_UNAVAILABLE } else { shared.settings.empty_share };
+        // Without any endpoint the controller has set the answer, else the data plane finds none that is healthy.
+        let text = if shared.plane.is_empty(backend) { "" } else { "no healthy upstream" };
+        return (plain(status, text), AnsweredBy::NoEndpoint);
     }
     rule.request.apply(&mut parts.headers);
     backend.request.apply(&mut parts.headers);
     let limit = Some(rule.timeout.unwrap_or(shared.settings.request_timeout)).filter(|limit| !limit.is_zero());
-    if let Some(limit) = limit {
-        parts.headers.insert(EXPECTED_TIMEOUT, HeaderValue::from(u64::try_from(limit.as_millis()).unwrap_or(u64::MAX)));
-    }
     let body = if rule.retry.is_some() || !rule.mirrors.is_empty() {
         match read_body(body, KEPT_BODY).await {
             Ok(bytes) => Body::Kept(bytes),
@@ -193,7 +194,6 @@ async fn attempts(
     mut body: Body,
     outcome: &mut RequestOutcome,
 ) -> (Response<ByteStream>, AnsweredBy, Option<Engaged>) {
-    let started = shared.runtime.monotonic();
     let mut tried = Vec::new();
     loop {
         shared.settle();
@@ -221,13 +221,10 @@ async fn attempts(
             continue;
         }
         let Ok(mut response) = answered else {
-            let response =
-                plain(StatusCode::SERVICE_UNAVAILABLE, "upstream connect error or disconnect/reset before headers");
+            let response = plain(StatusCode::SERVICE_UNAVAILABLE, CONNECTION_FAILED);
             return (response, AnsweredBy::ConnectionRefused, None);
         };
         remove_hop_by_hop(response.headers_mut());
-        let took = shared.runtime.monotonic().saturating_sub(started).as_millis();
-        response.headers_mut().insert(SERVICE_TIME, HeaderValue::from(u64::try_from(took).unwrap_or(u64::MAX)));
         return (response, AnsweredBy::Pod, Some(engaged));
     }
 }

@@ -7,7 +7,11 @@
 //!
 //! Where the rules come from: the Gateway API's reference of `HTTPRoute`; the sources of Envoy Gateway 1.6.7
 //! (`internal/gatewayapi/{route,filters,validate,sort}.go`, `internal/xds/translator/{route,listener,cluster}.go`) for
-//! what it makes of it; Envoy's documentation for the rest.
+//! what it makes of it; Envoy's documentation for the rest; and what Envoy Gateway 1.6.3 has answered in 120 recorded
+//! sequences (`tests/recordings`), of which these are not what the Gateway API asks for:
+//! - One filter that cannot be applied takes the whole route away, and a mirror that does not resolve takes its rule away.
+//! - References that fail for different reasons leave the status of before, with its older generation.
+//! - What was said about a parent stays when the route names it no longer.
 //!
 //! Where it is another than the real one, on purpose:
 //! - All gateways of our class share one data plane and every port, TLS is taken to end before it.
@@ -15,8 +19,8 @@
 //!   half of the hosts healthy, send requests to hosts that are not ready (its panic mode). A cutover that loses no
 //!   request here loses none there.
 //! - `ReferenceGrant`s are not served by the simulated API, so no reference crosses a namespace.
-//! - Policies of Envoy Gateway's own API, sessions and CORS are not known. A filter of an unknown type makes its rule
-//!   answer 500, and the route says so in its status.
+//! - Policies of Envoy Gateway's own API, sessions and CORS are not known. A filter of an unknown type is one that cannot
+//!   be applied.
 
 mod configuration;
 mod document;

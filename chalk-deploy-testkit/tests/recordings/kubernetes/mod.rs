@@ -130,7 +130,7 @@ fn brief(step: &Step) -> Value {
 
 #[tokio::test(start_paused = true)]
 async fn the_simulated_api_server_answers_as_the_real_one_has() {
-    let recorded = file::read(FILE);
+    let recorded: Vec<Sequence> = file::read(FILE);
     assert_eq!(recorded.len(), usize::try_from(SEQUENCES).expect("a small number"), "every sequence is recorded");
     let mut needed = BTreeSet::new();
     let mut defects = Vec::new();

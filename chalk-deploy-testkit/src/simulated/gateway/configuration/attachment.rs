@@ -106,11 +106,14 @@ impl Gateways {
         };
         let mut named: Vec<_> = listeners.iter_mut().filter(|open| is_named(&open.listener, reference)).collect();
         if named.is_empty() {
-            return refused("NoMatchingParent", "the gateway has no listener that this reference names");
+            return refused("NoMatchingParent", "No listeners match this parent ref");
         }
         named.retain(|open| open.listener.permits(route, &gateway, labels));
         if named.is_empty() {
-            return refused("NotAllowedByListeners", "no listener that this reference names allows the route");
+            return refused(
+                "NotAllowedByListeners",
+                "No listeners included by this parent ref allowed this attachment.",
+            );
         }
         let mut shared = Vec::new();
         let mut port = None;
@@ -126,7 +129,10 @@ impl Gateways {
         }
         match port {
             Some(port) => Some(Attachment { reference: reference.clone(), refusal: None, hostnames: shared, port }),
-            None => refused("NoMatchingListenerHostname", "no hostname of the route is one of the listeners'"),
+            None => refused(
+                "NoMatchingListenerHostname",
+                "There were no hostname intersections between the HTTPRoute and this parent ref's Listener(s).",
+            ),
         }
     }
 
@@ -165,9 +171,7 @@ impl Listener {
         let from_there = match namespaces.from.as_deref().unwrap_or("Same") {
             "All" => true,
             "Same" => route.namespace == gateway.namespace,
-            "Selector" => labels.is_some_and(|labels| {
-                namespaces.selector.match_labels.iter().all(|(name, value)| labels.get(name) == Some(value))
-            }),
+            "Selector" => labels.is_some_and(|labels| namespaces.selector.matches(labels)),
             _ => false,
         };
         self.is_served() && from_there && (kinds.is_empty() || kinds.iter().any(is_route))

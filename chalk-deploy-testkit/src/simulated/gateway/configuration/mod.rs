@@ -106,6 +106,8 @@ pub(super) struct RuleConfiguration {
     pub(super) index: usize,
     pub(super) matches: Vec<Matcher>,
     pub(super) action: Action,
+    /// Whether a reference is invalid, one of weight 0 included.
+    pub(super) has_invalid_backend: bool,
     pub(super) request: HeaderEdit,
     pub(super) response: HeaderEdit,
     pub(super) rewrite: Rewrite,
@@ -201,12 +203,13 @@ pub(super) fn translate(snapshot: &Snapshot, settings: &GatewaySettings) -> Tran
     }
     for route in &snapshot.routes {
         let name = ObjectName::of(route);
-        let (configuration, parents) = translate_route(route, &name, &mut gateways, &services);
+        let (configuration, status) = translate_route(route, &name, &mut gateways, &services);
         if let Some(configuration) = configuration {
             translation.routes.insert(name.clone(), Arc::new(configuration));
         }
-        let key = Key::new(HTTP_ROUTE, name.namespace, name.name);
-        translation.statuses.push((key, Status::Route { parents }));
+        if let Some(status) = status {
+            translation.statuses.push((Key::new(HTTP_ROUTE, name.namespace, name.name), status));
+        }
     }
     translation.statuses.extend(gateways.statuses(&settings.address));
     translation.endpoints = services.endpoints();
@@ -218,13 +221,13 @@ fn translate_route(
     name: &ObjectName,
     gateways: &mut attachment::Gateways,
     services: &services::Services,
-) -> (Option<RouteConfiguration>, Vec<ParentStatus>) {
+) -> (Option<RouteConfiguration>, Option<Status>) {
     let specification = match serde_json::from_value::<document::RouteSpecification>(route["spec"].clone()) {
         Ok(specification) => specification,
         Err(error) => {
             let parents = serde_json::from_value(route["spec"]["parentRefs"].clone()).unwrap_or_default();
             let refused = condition::Condition::fails("Accepted", "UnsupportedValue", format!("the route: {error}"));
-            return (None, gateways.refuse(name, parents, &refused));
+            return (None, Some(Status::Route { parents: gateways.refuse(name, parents, &refused) }));
         }
     };
     let hostnames: Vec<_> = specification.hostnames.iter().map(|hostname| Hostname::new(hostname)).collect();
@@ -235,8 +238,9 @@ fn translate_route(
     let mut served: Vec<Hostname> = Vec::new();
     let mut listener_port = 80;
     for attachment in attachments {
-        let accepted = attachment.refusal.is_none();
-        let mut conditions = match attachment.refusal {
+        let refusal = translated.rejection().or(attachment.refusal);
+        let accepted = refusal.is_none();
+        let mut conditions = match refusal {
             Some(refusal) => vec![refusal],
             None => translated.acceptance(),
         };
@@ -249,6 +253,7 @@ fn translate_route(
     }
     served.sort();
     served.dedup();
+    let status = (!translated.has_no_status()).then_some(Status::Route { parents });
     let configuration = (!served.is_empty()).then(|| RouteConfiguration {
         created: route["metadata"]["creationTimestamp"].as_str().unwrap_or_default().to_owned(),
         generation: generation(route),
@@ -256,7 +261,7 @@ fn translate_route(
         listener_port,
         rules: translated.rules,
     });
-    (configuration, parents)
+    (configuration, status)
 }
 
 pub(super) fn generation(object: &Value) -> u64 {
@@ -292,10 +297,19 @@ pub(super) fn write(status: &Status, object: &Value, now: &str) -> Value {
         Status::Route { parents } => {
             let before: Vec<&Value> = old["parents"].as_array().into_iter().flatten().collect();
             let is_ours = |parent: &Value| parent["controllerName"] == CONTROLLER_NAME;
-            let mut written: Vec<Value> = before.iter().filter(|parent| !is_ours(parent)).copied().cloned().collect();
-            for parent in parents {
-                // Plain data with text keys: writing it cannot fail.
-                let reference = serde_json::to_value(&parent.reference).unwrap_or_default();
+            // Plain data with text keys: writing it cannot fail.
+            let reference = |parent: &ParentStatus| serde_json::to_value(&parent.reference).unwrap_or_default();
+            let now_named: Vec<_> = parents.iter().map(reference).collect();
+            // What was said about a parent that the route no longer names stays, as Envoy Gateway 1.6 leaves it. Which
+            // port was named makes no difference there.
+            let is_same = |one: &Value, two: &Value| {
+                ["group", "kind", "namespace", "name", "sectionName"].iter().all(|field| one[field] == two[field])
+            };
+            let stays = |parent: &&&Value| {
+                !is_ours(parent) || !now_named.iter().any(|named| is_same(named, &parent["parentRef"]))
+            };
+            let mut written: Vec<Value> = before.iter().filter(stays).copied().cloned().collect();
+            for (parent, reference) in parents.iter().zip(now_named.iter().cloned()) {
                 let old = before.iter().find(|old| is_ours(old) && old["parentRef"] == reference);
                 let old = old.map_or(&Value::Null, |old| &old["conditions"]);
                 written.push(json!({

@@ -1,5 +1,6 @@
 //! The rules of a route: what is matched, and what becomes of it.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use http::StatusCode;
@@ -25,35 +26,51 @@ const MOST_RETRIES: u32 = 10;
 pub(super) struct Translated {
     pub(super) rules: Vec<RuleConfiguration>,
     count: usize,
-    /// Rules that are not accepted, with the reason.
-    refused: Vec<(usize, String)>,
-    /// The first reference that is not resolved: reason and message.
-    unresolved: Option<(&'static str, String)>,
-    /// A service that exists and has no endpoint.
-    without_endpoints: Option<String>,
+    /// Rules that match nothing valid, with the reason.
+    dropped: Vec<(usize, String)>,
+    /// What is wrong with filters. One of them keeps the whole route from being served.
+    invalid_filters: Vec<String>,
+    /// References that are not resolved: reason and message.
+    unresolved: Vec<(&'static str, String)>,
+    /// Services that exist and have no endpoint.
+    without_endpoints: Vec<String>,
 }
 
 impl Translated {
-    /// Accepted, unless every rule is refused; with `PartiallyInvalid` beside it when some are.
+    /// Why no parent takes the route, whatever it would say itself.
+    pub(super) fn rejection(&self) -> Option<Condition> {
+        let all_dropped = || self.dropped.first().filter(|_| self.dropped.len() == self.count);
+        let message = self.invalid_filters.last().or_else(|| Some(&all_dropped()?.1))?;
+        Some(Condition::fails("Accepted", "UnsupportedValue", message.clone()))
+    }
+
+    /// Accepted, with `PartiallyInvalid` beside it when some rules are dropped.
     pub(super) fn acceptance(&self) -> Vec<Condition> {
-        let accepted = Condition::holds("Accepted", "Accepted", "the route is accepted");
-        let Some((_, first)) = self.refused.first() else { return vec![accepted] };
-        if self.refused.len() == self.count {
-            return vec![Condition::fails("Accepted", "UnsupportedValue", first.clone())];
-        }
-        let which: Vec<_> = self.refused.iter().map(|(index, _)| index.to_string()).collect();
+        let accepted = Condition::holds("Accepted", "Accepted", "Route is accepted");
+        let Some((_, first)) = self.dropped.first() else { return vec![accepted] };
+        let which: Vec<_> = self.dropped.iter().map(|(index, _)| index.to_string()).collect();
         let message = format!("dropped rules {}: {first}", which.join(", "));
         vec![accepted, Condition::holds("PartiallyInvalid", "UnsupportedValue", message)]
     }
 
+    /// Whether references fail for different reasons. Envoy Gateway 1.6 joins them to one reason, which the API refuses
+    /// for its comma; so such a route keeps the status that it had.
+    pub(super) fn has_no_status(&self) -> bool {
+        self.unresolved.iter().any(|(reason, _)| *reason != self.unresolved[0].0)
+    }
+
     pub(super) fn references(&self) -> Vec<Condition> {
-        let mut conditions = vec![match &self.unresolved {
-            Some((reason, message)) => Condition::fails("ResolvedRefs", reason, message.clone()),
-            None => Condition::holds("ResolvedRefs", "ResolvedRefs", "all references are resolved"),
+        let messages: Vec<_> = self.unresolved.iter().map(|(_, message)| message.as_str()).collect();
+        let resolved = "Resolved all the Object references for the Route";
+        let mut conditions = vec![if let Some((reason, _)) = self.unresolved.first() {
+            Condition::fails("ResolvedRefs", reason, messages.join("\n"))
+        } else {
+            Condition::holds("ResolvedRefs", "ResolvedRefs", resolved)
         }];
         // A condition of Envoy Gateway's own. A service without endpoints is a resolved reference.
-        if let Some(message) = &self.without_endpoints {
-            conditions.push(Condition::fails("BackendsAvailable", "EndpointsNotFound", message.clone()));
+        if !self.without_endpoints.is_empty() {
+            let message = self.without_endpoints.join("\n");
+            conditions.push(Condition::fails("BackendsAvailable", "EndpointsNotFound", message));
         }
         conditions
     }
@@ -67,15 +84,16 @@ pub(super) fn translate(rules: &[document::Rule], route: &ObjectName, services: 
         let matches = match wanted.iter().map(Matcher::new).collect::<Result<Vec<_>, String>>() {
             Ok(matches) => matches,
             Err(message) => {
-                translated.refused.push((index, message));
+                translated.dropped.push((index, message));
                 continue;
             }
         };
-        let action = translated.action(rule, route, services);
+        let (action, has_invalid_backend) = translated.action(index, rule, route, services);
         let mut configuration = RuleConfiguration {
             index,
             matches,
             action,
+            has_invalid_backend,
             request: HeaderEdit::default(),
             response: HeaderEdit::default(),
             rewrite: Rewrite::default(),
@@ -83,30 +101,55 @@ pub(super) fn translate(rules: &[document::Rule], route: &ObjectName, services: 
             timeout: timeout(rule),
             retry: rule.retry.as_ref().map(retry),
         };
-        if let Err(message) = translated.filters(&mut configuration, &rule.filters, route, services) {
-            // The rule still matches: a request must not fall through to a broader one.
-            configuration.action = Action::Answer(StatusCode::INTERNAL_SERVER_ERROR);
-            translated.refused.push((index, message));
+        match translated.filters(&mut configuration, &rule.filters, route, services) {
+            Ok(true) => translated.rules.push(configuration),
+            Ok(false) => {}
+            Err(message) => translated.invalid_filters.push(message),
         }
-        translated.rules.push(configuration);
     }
     translated
 }
 
 impl Translated {
-    fn action(&mut self, rule: &document::Rule, route: &ObjectName, services: &Services) -> Action {
-        let backends: Vec<_> = rule.backend_refs.iter().map(|wanted| self.backend(wanted, route, services)).collect();
-        let carrying: Vec<_> = backends.into_iter().filter(|backend| backend.weight > 0).collect();
+    fn action(
+        &mut self,
+        rule_index: usize,
+        rule: &document::Rule,
+        route: &ObjectName,
+        services: &Services,
+    ) -> (Action, bool) {
+        let references = rule.backend_refs.iter().enumerate();
+        let backends = references.map(|(index, wanted)| {
+            let place = format!("Failed to process route rule {rule_index} backendRef {index}");
+            let backend = self.backend(&place, wanted, route, services);
+            if backend.weight > 0 && lacks_endpoints(&backend, services) {
+                let ObjectName { namespace, name } = &backend.backend.service;
+                let message =
+                    format!("Failed to find endpoints: no ready endpoints for the related Service {namespace}/{name}.");
+                self.without_endpoints.push(message);
+            }
+            backend
+        });
+        let backends: Vec<_> = backends.collect();
+        let has_invalid = backends.iter().any(|backend| backend.invalid);
+        let mut carrying: Vec<_> = backends.into_iter().filter(|backend| backend.weight > 0).collect();
+        let filtered = rule.backend_refs.iter().any(|wanted| !wanted.filters.is_empty());
+        if !has_invalid && !filtered {
+            // One cluster of Envoy, which knows an address once: of one service named twice, only the first counts.
+            let mut known = BTreeSet::new();
+            carrying.retain(|backend| known.insert(backend.backend.clone()));
+        }
         // Without backends, with none that carries weight, and with invalid ones only.
         if carrying.iter().all(|backend| backend.invalid) {
-            return Action::Answer(StatusCode::INTERNAL_SERVER_ERROR);
+            return (Action::Answer(StatusCode::INTERNAL_SERVER_ERROR), has_invalid);
         }
-        Action::Forward(carrying)
+        (Action::Forward(carrying), has_invalid)
     }
 
     /// Resolves a reference. One of weight 0 is looked at like any other, as Envoy Gateway does.
     fn backend(
         &mut self,
+        place: &str,
         wanted: &document::BackendReference,
         route: &ObjectName,
         services: &Services,
@@ -126,7 +169,7 @@ impl Translated {
             Ok(port_name) => configuration.port_name = port_name,
             Err((reason, message)) => {
                 configuration.invalid = true;
-                self.unresolved.get_or_insert((reason, message));
+                self.unresolved.push((reason, format!("{place}: {message}")));
                 return configuration;
             }
         }
@@ -135,27 +178,26 @@ impl Translated {
                 match (filter.form.as_str(), &filter.request_header_modifier, &filter.response_header_modifier) {
                     ("RequestHeaderModifier", Some(wanted), _) => configuration.request.extend(wanted),
                     ("ResponseHeaderModifier", _, Some(wanted)) => configuration.response.extend(wanted),
-                    (other, ..) => Err(format!("the filter {other} is not supported within a backend reference")),
+                    _ => Err("Specific filter is not supported within BackendRef, only RequestHeaderModifier, \
+                              ResponseHeaderModifier and gateway.envoyproxy.io/HTTPRouteFilter are supported."
+                        .to_owned()),
                 };
             if let Err(message) = modified {
                 configuration.invalid = true;
-                self.unresolved.get_or_insert(("UnsupportedRefValue", message));
+                self.unresolved.push(("UnsupportedRefValue", format!("{place}: {message}")));
             }
-        }
-        if weight > 0 && !services.has_endpoints(&service) {
-            let message = format!("the service {}/{} has no endpoints", service.namespace, service.name);
-            self.without_endpoints.get_or_insert(message);
         }
         configuration
     }
 
+    /// Takes over what the filters ask for, and says whether the rule is served at all.
     fn filters(
         &mut self,
         rule: &mut RuleConfiguration,
         filters: &[document::Filter],
         route: &ObjectName,
         services: &Services,
-    ) -> Result<(), String> {
+    ) -> Result<bool, String> {
         for filter in filters {
             let empty = || format!("the filter {} has not its own field", filter.form);
             match filter.form.as_str() {
@@ -182,7 +224,18 @@ impl Translated {
                 }
                 "RequestMirror" => {
                     let wanted = filter.request_mirror.as_ref().ok_or_else(empty)?;
-                    let backend = self.backend(&wanted.backend_ref, route, services);
+                    let place = "Failed to validate the RequestMirror filter";
+                    let failed = self.unresolved.len();
+                    let backend = self.backend(place, &wanted.backend_ref, route, services);
+                    if lacks_endpoints(&backend, services) {
+                        let ObjectName { namespace, name } = &backend.backend.service;
+                        let message = format!("No ready endpoints for the related Service {namespace}/{name}.");
+                        self.unresolved.push(("EndpointsNotFound", message));
+                    }
+                    // Envoy Gateway serves nothing of a rule whose mirror it cannot resolve.
+                    if self.unresolved.len() > failed {
+                        return Ok(false);
+                    }
                     let fraction = wanted.fraction.as_ref();
                     let share = match (wanted.percent, fraction) {
                         (Some(percent), _) => (percent, 100),
@@ -191,11 +244,20 @@ impl Translated {
                     };
                     rule.mirrors.push(MirrorConfiguration { backend, share });
                 }
+                "ExtensionRef" => {
+                    let kind = filter.extension_ref.as_ref().ok_or_else(empty)?;
+                    return Err(format!("Invalid filter ExtensionRef: unknown kind {}/{}", kind.group, kind.kind));
+                }
                 other => return Err(format!("the filter {other} is not supported")),
             }
         }
-        Ok(())
+        Ok(true)
     }
+}
+
+/// Whether a reference leads to a service that nothing stands behind, ready or not.
+fn lacks_endpoints(backend: &BackendConfiguration, services: &Services) -> bool {
+    !backend.invalid && !services.has_endpoints(&backend.backend.service, &backend.port_name)
 }
 
 /// The name of the service's port that a reference names, or the reason why there is none.
@@ -206,27 +268,31 @@ fn resolve(
     services: &Services,
 ) -> Result<String, (&'static str, String)> {
     let ObjectName { namespace, name } = service;
-    if wanted.group.as_deref().is_some_and(|group| !group.is_empty())
-        || wanted.kind.as_deref().is_some_and(|kind| kind != "Service")
-    {
-        return Err(("InvalidKind", "only services are supported as backends".to_owned()));
+    if wanted.group.as_deref().is_some_and(|group| !group.is_empty()) {
+        let message = "Group is invalid, only the core API group (specified by omitting the group field or setting it \
+                       to an empty string), multicluster.x-k8s.io and gateway.envoyproxy.io are supported.";
+        return Err(("InvalidKind", message.to_owned()));
+    }
+    if wanted.kind.as_deref().is_some_and(|kind| kind != "Service") {
+        let message = "Kind is invalid, only Service, MCS ServiceImport and Envoy Gateway Backend are supported.";
+        return Err(("InvalidKind", message.to_owned()));
     }
     // The simulated cluster serves no ReferenceGrant, so nothing can permit another namespace.
     if *namespace != route.namespace {
-        return Err(("RefNotPermitted", format!("no ReferenceGrant permits the service {namespace}/{name}")));
+        return Err((
+            "RefNotPermitted",
+            format!("Backend ref to Service {namespace}/{name} not permitted by any ReferenceGrant."),
+        ));
     }
     let Some(number) = wanted.port else {
         return Err(("PortNotSpecified", format!("the reference to the service {namespace}/{name} has no port")));
     };
     let Some(found) = services.get(service) else {
-        return Err(("BackendNotFound", format!("the service {namespace}/{name} does not exist")));
+        return Err(("BackendNotFound", format!("service {namespace}/{name} not found.")));
     };
-    if found.r#type.as_deref() == Some("ExternalName") {
-        return Err(("UnsupportedValue", format!("the service {namespace}/{name} is but another name")));
-    }
     match services::port(found, number) {
         Some(port) => Ok(port.name.clone()),
-        None => Err(("PortNotFound", format!("the service {namespace}/{name} has no TCP port {number}"))),
+        None => Err(("PortNotFound", format!("TCP Port {number} not found on Service {namespace}/{name}."))),
     }
 }
 

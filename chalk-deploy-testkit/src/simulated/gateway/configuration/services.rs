@@ -1,6 +1,6 @@
 //! Services and what stands behind them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde_json::Value;
@@ -26,8 +26,15 @@ pub(in super::super) struct Endpoint {
 pub(in super::super) struct ServiceEndpoints {
     /// Those that take requests.
     pub(in super::super) ready: Vec<Endpoint>,
-    /// How many addresses there are, those that do not included.
-    known: usize,
+    /// The names of ports that some address has, whether it takes requests or not.
+    known: BTreeSet<String>,
+}
+
+impl ServiceEndpoints {
+    /// Whether no address has this port, whether it takes requests or not.
+    pub(in super::super) fn is_empty(&self, port_name: &str) -> bool {
+        !self.known.contains(port_name)
+    }
 }
 
 /// The services of a cluster.
@@ -49,9 +56,9 @@ impl Services {
         self.services.get(name)
     }
 
-    /// Whether a service has any endpoint, ready or not.
-    pub(super) fn has_endpoints(&self, name: &ObjectName) -> bool {
-        self.endpoints.get(name).is_some_and(|endpoints| endpoints.known > 0)
+    /// Whether a service has any endpoint with this port, ready or not.
+    pub(super) fn has_endpoints(&self, name: &ObjectName, port_name: &str) -> bool {
+        self.endpoints.get(name).is_some_and(|endpoints| !endpoints.is_empty(port_name))
     }
 
     pub(super) fn endpoints(self) -> BTreeMap<ObjectName, Arc<ServiceEndpoints>> {
@@ -74,12 +81,14 @@ fn gather(slices: &[Arc<Value>]) -> BTreeMap<ObjectName, ServiceEndpoints> {
         let name = ObjectName::new(ObjectName::of(slice).namespace, service);
         let endpoints = gathered.entry(name).or_default();
         for endpoint in content.endpoints.unwrap_or_default() {
-            endpoints.known += endpoint.addresses.len();
-            if !endpoint.conditions.takes_requests() {
-                continue;
-            }
             for port in content.ports.iter().flatten().filter(|port| is_tcp(port.protocol.as_deref())) {
                 let Some(number) = port.port else { continue };
+                if !endpoint.addresses.is_empty() {
+                    endpoints.known.insert(port.name.clone().unwrap_or_default());
+                }
+                if !endpoint.conditions.takes_requests() {
+                    continue;
+                }
                 endpoints.ready.extend(endpoint.addresses.iter().map(|address| Endpoint {
                     port_name: port.name.clone().unwrap_or_default(),
                     address: address.clone(),

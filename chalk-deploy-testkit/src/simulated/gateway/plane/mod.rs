@@ -128,6 +128,15 @@ impl Plane {
             .is_some_and(|endpoints| endpoints.ready.iter().any(|endpoint| endpoint.port_name == backend.port_name))
     }
 
+    /// Whether a backend has no endpoint at all, ready or not.
+    pub(super) fn is_empty(&self, backend: &BackendConfiguration) -> bool {
+        self.state()
+            .endpoints
+            .served()
+            .get(&backend.backend.service)
+            .is_none_or(|endpoints| endpoints.is_empty(&backend.port_name))
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -80,6 +80,46 @@ async fn a_reference_that_does_not_resolve_says_why_even_at_weight_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn references_that_fail_for_different_reasons_leave_the_status_of_before() {
+    let fixture = Fixture::new(1);
+    fixture.service("new", &["10.0.0.1"]);
+    fixture.route("main", to(&[backend("new", 1)]));
+    fixture.settled().await;
+    let before = parents(&fixture, "main");
+    fixture.route("main", to(&[backend("missing", 1), json!({"name": "new", "port": 81})]));
+    fixture.settled().await;
+    assert_eq!(parents(&fixture, "main"), before, "the API refuses a reason with a comma");
+    assert_eq!(fixture.get("/").await.status, 500, "the data plane is told all the same");
+    fixture.route("main", to(&[backend("missing", 1), backend("absent", 1)]));
+    fixture.settled().await;
+    let conditions = &parents(&fixture, "main")[0]["conditions"];
+    assert_eq!(condition(conditions, "ResolvedRefs"), ("False", "BackendNotFound"));
+    let message = conditions[1]["message"].as_str().unwrap_or_default();
+    assert!(message.contains("prod/missing not found.\n") && message.ends_with("prod/absent not found."), "{message}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_said_about_another_listener_stays_and_about_another_port_goes() {
+    let fixture = Fixture::new(1);
+    fixture.service("new", &["10.0.0.1"]);
+    fixture.route("main", to(&[backend("new", 1)]));
+    let key = Key::new(HTTP_ROUTE, "prod", "main");
+    for (reference, named) in [
+        (json!({"name": "chalk-gw", "namespace": "chalk-envoy", "port": 81}), 1),
+        (json!({"name": "chalk-gw", "namespace": "chalk-envoy", "sectionName": "http"}), 2),
+        (json!({"name": "chalk-gw", "namespace": "chalk-envoy"}), 2),
+    ] {
+        let set = |object: &mut Value| {
+            object["spec"]["parentRefs"] = json!([reference]);
+            Ok(())
+        };
+        fixture.objects.update(&key, None, set).expect("there");
+        fixture.settled().await;
+        assert_eq!(parents(&fixture, "main").as_array().map(Vec::len), Some(named), "{reference}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_service_without_endpoints_resolves_and_is_not_available() {
     let fixture = Fixture::new(1);
     fixture.service("new", &[]);
@@ -174,6 +214,6 @@ async fn what_other_controllers_wrote_stays() {
     assert_eq!((&both[0], &both[1]["controllerName"]), (&foreign, &json!(CONTROLLER_NAME)));
     fixture.objects.remove(&Key::new(GATEWAYS, "chalk-envoy", "chalk-gw"), None, None).expect("there");
     fixture.settled().await;
-    assert_eq!(parents(&fixture, "main"), json!([foreign]));
+    assert_eq!(parents(&fixture, "main"), both, "what was said about a parent that is gone stays");
     assert_eq!(fixture.get("/").await.status, 404);
 }

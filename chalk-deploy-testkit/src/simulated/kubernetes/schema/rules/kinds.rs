@@ -216,11 +216,10 @@ fn http_route(spec: &Part<'_>, problems: &mut Vec<Problem>) {
         at_most(&rule.at("backendRefs"), 16, problems);
         at_most(&rule.at("filters"), 16, problems);
         for backend in rule.at("backendRefs").items() {
-            let service = backend.at("group").is_empty() && matches!(backend.at("kind").text(), None | Some("Service"));
-            if service && !backend.at("port").is_there() {
-                problems.push(backend.invalid("Must have port for Service reference"));
-            }
+            service_port(&backend, problems);
+            route_filters(&backend.at("filters"), problems);
         }
+        route_filters(&rule.at("filters"), problems);
         for matched in rule.at("matches").items() {
             let path = matched.at("path");
             let exact = matches!(path.at("type").text(), None | Some("Exact" | "PathPrefix"));
@@ -230,6 +229,28 @@ fn http_route(spec: &Part<'_>, problems: &mut Vec<Problem>) {
                 ));
             }
         }
+    }
+}
+
+fn route_filters(filters: &Part<'_>, problems: &mut Vec<Problem>) {
+    for kind in ["RequestHeaderModifier", "ResponseHeaderModifier", "RequestRedirect", "URLRewrite"] {
+        let of_kind = filters.items().iter().filter(|filter| filter.at("type").text() == Some(kind)).count();
+        if of_kind > 1 {
+            problems.push(filters.invalid(&format!("{kind} filter cannot be repeated")));
+        }
+    }
+    for filter in filters.items() {
+        let mirror = filter.at("requestMirror");
+        if mirror.is_there() {
+            service_port(&mirror.at("backendRef"), problems);
+        }
+    }
+}
+
+fn service_port(backend: &Part<'_>, problems: &mut Vec<Problem>) {
+    let service = backend.at("group").is_empty() && matches!(backend.at("kind").text(), None | Some("Service"));
+    if service && !backend.at("port").is_there() {
+        problems.push(backend.invalid("Must have port for Service reference"));
     }
 }
 

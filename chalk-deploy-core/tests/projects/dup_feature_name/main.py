@@ -1,0 +1,12 @@
+from chalk import _, online, offline, NamedQuery
+from chalk.features import DataFrame, Features, FeatureTime, Primary, feature, features, has_many, has_one
+
+
+@features
+class User:
+    id: int
+    score: int
+    points: int = feature(name="score")
+
+@online
+def get_score(id: User.id) -> User.score: ...

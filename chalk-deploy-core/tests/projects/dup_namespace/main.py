@@ -1,0 +1,11 @@
+from chalk import _, online, offline, NamedQuery
+from chalk.features import DataFrame, Features, FeatureTime, Primary, feature, features, has_many, has_one
+
+
+@features(name="user")
+class User:
+    id: int
+
+@features(name="user")
+class Person:
+    id: int

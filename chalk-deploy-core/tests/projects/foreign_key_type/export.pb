@@ -1,0 +1,33 @@
+:ˆ…  File "chalk/cli.py", line 54, in get_artifacts_export_safe
+    export = import_files_then_export_from_registry(
+             ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+
+  File "chalk/parsed/_proto/export.py", line 142, in import_files_then_export_from_registry
+    export = export_from_registry(
+             ^^^^^^^^^^^^^^^^^^^^^
+
+  File "chalk/parsed/_proto/export.py", line 192, in export_from_registry
+    return export_from_registries(
+           ^^^^^^^^^^^^^^^^^^^^^^^
+
+  File "chalk/parsed/_proto/export.py", line 285, in export_from_registries
+    graph_res = ToProtoConverter.convert_graph(
+                ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+
+  File "chalk/parsed/to_proto.py", line 1901, in convert_graph
+    features.append(ToProtoConverter.convert_feature(f))
+                    ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+
+  File "chalk/parsed/to_proto.py", line 1282, in convert_feature
+    raise RuntimeError(f"Error converting feature '{o.namespace}.{o.name}'") from e
+
+
+RuntimeError: Error converting feature 'card.owner'
+Jý
+ú
+main.pyî
+
+;®Join function for 'card.owner' is incorrectly configured. Ensure that both sides of the join are the same type. 'card.owner_id' is of type str, and 'user.id' is of type int. "422'
+
+main.py
+;invalid join

@@ -1,0 +1,16 @@
+from chalk import _, online, offline, NamedQuery
+from chalk.features import DataFrame, Features, FeatureTime, Primary, feature, features, has_many, has_one
+
+
+@features
+class User:
+    id: int
+    score: int
+
+@features
+class Shop:
+    id: int
+    rank: int
+
+@online
+def get_score(id: User.id, rank: Shop.rank) -> User.score: ...

@@ -1,0 +1,15 @@
+from chalk import _, online, offline, NamedQuery
+from chalk.features import DataFrame, Features, FeatureTime, Primary, feature, features, has_many, has_one
+
+
+@features
+class Card:
+    id: int
+    user_id: int
+    bank: str
+
+@features
+class User:
+    id: int
+    bank: str
+    card: Card = has_one(lambda: Card.user_id == User.id and Card.bank == User.bank)

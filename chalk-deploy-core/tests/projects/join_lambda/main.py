@@ -1,0 +1,13 @@
+from chalk import _, online, offline, NamedQuery
+from chalk.features import DataFrame, Features, FeatureTime, Primary, feature, features, has_many, has_one
+
+
+@features
+class Card:
+    id: int
+    user_id: int
+
+@features
+class User:
+    id: int
+    card: Card = has_one(lambda: Card.user_id == 3)

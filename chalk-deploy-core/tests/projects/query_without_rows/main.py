@@ -1,0 +1,18 @@
+from chalk import _, online, offline, NamedQuery
+from chalk.features import DataFrame, Features, FeatureTime, Primary, feature, features, has_many, has_one
+
+
+@features
+class Card:
+    id: int
+    user_id: int
+    limit: float
+
+@features
+class User:
+    id: int
+    cards: DataFrame[Card] = has_many(lambda: Card.user_id == User.id)
+    total: float = _.cards[_.limit].sum()
+    count: int = _.cards.count()
+
+NamedQuery(name="q", version="1.0.0", input=[User.id], output=[User.total, User.count])

@@ -1,0 +1,3 @@
+-- resolves: User
+-- source: PG
+select id, a from users where id = ${user.id}

@@ -1,0 +1,15 @@
+from chalk import _, online, offline, NamedQuery
+from chalk.features import DataFrame, Features, FeatureTime, Primary, feature, features, has_many, has_one
+
+
+@features
+class User:
+    id: int
+    score: int
+@features
+class Shop:
+    id: int
+    rank: int
+
+@offline
+def load() -> Features[DataFrame[User.id, User.score], DataFrame[Shop.id, Shop.rank]]: ...
