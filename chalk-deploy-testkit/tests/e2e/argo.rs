@@ -1,8 +1,10 @@
 //! Images built in the cluster, by the real controller of Argo Workflows and under seed 003's role.
 
+#![expect(clippy::print_stdout, reason = "what a test has measured is for whoever runs it")]
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use chalk_deploy_core::build::argo::{ArgoBuilder, ArgoSettings};
@@ -14,7 +16,7 @@ use chalk_deploy_core::model::{
     ArchiveReference, BaseImage, BuiltImage, DeploymentId, DeploymentStatus, Digest, ImageReference, ObjectKey,
     ProjectSettings, Repository,
 };
-use chalk_deploy_core::runtime::{RuntimeExt as _, SystemRuntime};
+use chalk_deploy_core::runtime::{Runtime as _, RuntimeExt as _, SystemRuntime};
 use chalk_deploy_core::{ErrorCode, Result};
 use chalk_deploy_testkit::conformance::Fresh;
 use chalk_deploy_testkit::conformance::builder::{self, BuilderHarness};
@@ -97,11 +99,11 @@ impl Site {
             digest: digest.parse().expect("a digest"),
         };
         let mut settings = ArgoSettings::new(house.plane.namespace.clone(), image, value("BUCKET"));
-        settings.service_account = ACCOUNT.to_owned();
+        ACCOUNT.clone_into(&mut settings.service_account);
         settings.bucket_secret = Some("bucket".to_owned());
         settings.plain_http.insert(house.testbed.registry_host().expect("a host"));
-        settings.resources.processors = "50m".to_owned();
-        settings.resources.memory = "256Mi".to_owned();
+        "50m".clone_into(&mut settings.resources.processors);
+        "256Mi".clone_into(&mut settings.resources.memory);
         settings.secrets = vec![Secret::new(secret)];
         let builder = builder(&house, settings);
         house.plane.cloud.builder = Arc::new(builder.clone());
@@ -188,9 +190,10 @@ impl BuilderHarness for Site {
 async fn a_deployment_is_built_by_a_workflow_under_seed_003s_role_and_serves() {
     let _alone = TESTBED.lock().await;
     let site = Site::new("argo").await;
-    let began = Instant::now();
+    let clock = SystemRuntime::new();
+    let began = clock.monotonic();
     let id = site.house().deploy("built in the cluster").await;
-    let took = began.elapsed();
+    let took = clock.monotonic().saturating_sub(began);
     assert_eq!(site.house().answering().await, id);
     let (events, images) = finish(&site.builder, &id).await;
     let images = images.expect("built");
@@ -221,10 +224,11 @@ async fn what_it_needs_is_permitted_and_its_images_are_those_of_the_in_process_b
     let here = InProcessBuilder::new(cloud.object_store.clone(), cloud.registry.clone(), folder, SystemRuntime::new());
     here.submit(&request).await.expect("submitted");
     let expected = finish(&here, &request.deployment).await.1.expect("built");
-    let began = Instant::now();
+    let clock = SystemRuntime::new();
+    let began = clock.monotonic();
     site.builder.submit(&request).await.expect("submitted");
     let (events, images) = finish(&site.builder, &request.deployment).await;
-    println!("a build of one image: {:?}", began.elapsed());
+    println!("a build of one image: {:?}", clock.monotonic().saturating_sub(began));
     let images = images.unwrap_or_else(|error| panic!("{}: {events:#?}", error.sentence()));
     assert_eq!((&images[0].manifest, &images[0].blobs), (&expected[0].manifest, &expected[0].blobs));
     site.builder.stop(&request.deployment).await.expect("stopped");
@@ -235,9 +239,10 @@ async fn what_it_needs_is_permitted_and_its_images_are_those_of_the_in_process_b
 async fn the_argo_builder_passes_on_the_real_controller() {
     let _alone = TESTBED.lock().await;
     let site = Site::new("argo-suite").await;
-    let began = Instant::now();
+    let clock = SystemRuntime::new();
+    let began = clock.monotonic();
     builder::suite(&site, &format!("e2e{}", std::process::id())).await.assert_passed();
-    println!("the suite of builders: {:?}", began.elapsed());
+    println!("the suite of builders: {:?}", clock.monotonic().saturating_sub(began));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -246,7 +251,7 @@ async fn where_argos_executor_may_report_the_images_are_known_also_when_the_pod_
     let site = Site::new("argo-outputs").await;
     let mut settings = site.builder.settings().clone();
     // The testbed lets it write workflowtaskresults.
-    settings.service_account = "default".to_owned();
+    "default".clone_into(&mut settings.service_account);
     let request = site.request("outputs").await;
     let permitted = builder(site.house(), settings.clone());
     permitted.submit(&request).await.expect("submitted");
@@ -267,7 +272,7 @@ async fn a_build_outlives_the_controller_and_the_process_that_submitted_it() {
     let request = site.request("restarted").await;
     testbed.kill(Part::ArgoController).await.expect("killed");
     site.builder.submit(&request).await.expect("submitted");
-    tokio::time::sleep(Duration::from_secs(2)).await;
+    SystemRuntime::new().sleep(Duration::from_secs(2)).await;
     testbed.start_again(Part::ArgoController).await.expect("started");
     // Another process, which knows nothing.
     let later = builder(site.house(), site.builder.settings().clone());
@@ -312,7 +317,7 @@ async fn a_build_that_is_stopped_or_deleted_goes_with_its_pod_and_one_that_fails
         if pods.is_empty() && site.workflows().await.is_empty() {
             return;
         }
-        tokio::time::sleep(Duration::from_millis(500)).await;
+        SystemRuntime::new().sleep(Duration::from_millis(500)).await;
     }
     panic!("something is left: {}", site.workflows().await);
 }
@@ -329,7 +334,7 @@ async fn a_deployment_that_is_cancelled_while_no_controller_runs_leaves_no_workf
         if !site.workflows().await.is_empty() {
             break;
         }
-        tokio::time::sleep(Duration::from_millis(250)).await;
+        SystemRuntime::new().sleep(Duration::from_millis(250)).await;
     }
     assert_eq!(site.workflows().await.lines().count(), 1);
     site.house().deployer.cancel(handle.id()).await.expect("cancelled");
