@@ -93,7 +93,7 @@ impl EmbeddedWorld {
                 builder: "embedded-builder".to_owned(),
                 workload: "embedded-workload".to_owned(),
             },
-            boundary: Boundary { metadata_inside: true },
+            boundary: Boundary::default().allowing_this_process(),
             base_images: vec![base],
             policy: DeploymentPolicy {
                 drain: Duration::ZERO,

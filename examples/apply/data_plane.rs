@@ -239,7 +239,7 @@ impl Environments for NamedEnvironments {
             buckets: Buckets { source: named.bucket.clone() },
             identities: Identities { workload: "default".to_owned(), ..Identities::default() },
             // Whoever runs this script with their own credentials is inside.
-            boundary: Boundary { metadata_inside: true },
+            boundary: Boundary::of_a_terminal(),
             base_images,
             policy: DeploymentPolicy::default(),
             cloud: named.cloud.clone(),

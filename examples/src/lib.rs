@@ -2,6 +2,7 @@
 //! examples stand beside it:
 //!
 //! - `apply`: deploys a Chalk project from a terminal, `cargo run --release --example apply -- PROJECT_DIR`.
+//! - `build_image`: the program of the build container on Argo Workflows, and of nothing else.
 //! - `embed`: a service in under a hundred lines, `cargo run --release --example embed`.
 //! - `inspect_archive`: shows and unpacks a source archive, `cargo run --release --example inspect_archive -- FILE`.
 //! - `validate_graph`: what is wrong with an export, `cargo run --release --example validate_graph -- EXPORT`.

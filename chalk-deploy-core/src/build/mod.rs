@@ -19,13 +19,24 @@
 //! asks about it. Nothing here uses a thread: long work gives others their turn every few hundred kilobytes, so that it
 //! can be driven in virtual time.
 
+#[cfg(feature = "kubernetes")]
+pub mod argo;
 pub(crate) mod base;
+pub mod container;
 pub(crate) mod contents;
+#[cfg(feature = "oci")]
+pub mod docker_config;
+#[cfg(any(feature = "kubernetes", feature = "oci"))]
+pub mod envelope;
 mod folder;
 pub(crate) mod image;
 mod layer;
 mod progress;
+mod redaction;
+pub mod report;
 mod requirements;
+#[cfg(test)]
+mod testing;
 mod work;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -148,6 +159,9 @@ impl Builder for InProcessBuilder {
             return Ok(());
         }
         check(request)?;
+        if request.settings.dockerfile.is_some() {
+            return Err(own_dockerfile(request, "only the in-process builder is set up, which runs none"));
+        }
         work::check_source(&*self.workshop.bucket, &request.source).await?;
         requirements::check(&self.workshop, request).await?;
         self.workshop.folder.begin(request)?;
@@ -205,11 +219,14 @@ fn check(request: &BuildRequest) -> Result<()> {
     if components.len() != request.base_images.len() {
         return invalid("a component has two base images", "");
     }
-    if request.settings.dockerfile.is_some() {
-        return invalid(
-            "the project brings its own Dockerfile, and the in-process builder runs none",
-            "remove `dockerfile` from chalk.yaml, or use a builder that runs in the data plane's cluster",
-        );
-    }
     Ok(())
+}
+
+/// A project that brings its own Dockerfile is for the Argo builder; here is why it is not built.
+fn own_dockerfile(request: &BuildRequest, why: &str) -> Error {
+    let file = request.settings.dockerfile.as_deref().unwrap_or_default();
+    let message = format!("the project brings its own Dockerfile, `{}`, and {why}", crate::text::line(file, 100));
+    Error::new(ErrorCode::RequestInvalid, message).on(format!("build of {}", request.deployment)).with_hint(
+        "remove `dockerfile` from chalk.yaml, or set up the Argo builder with an image that runs Dockerfiles",
+    )
 }

@@ -29,6 +29,8 @@ pub(crate) const ENDPOINT_SLICE: Kind = kind("discovery.k8s.io", "v1", "Endpoint
 pub(crate) const DISRUPTION_BUDGET: Kind = kind("policy", "v1", "PodDisruptionBudget", "poddisruptionbudgets");
 pub(crate) const SCALED_OBJECT: Kind = kind("keda.sh", "v1alpha1", "ScaledObject", "scaledobjects");
 pub(crate) const HTTP_ROUTE: Kind = kind("gateway.networking.k8s.io", "v1", "HTTPRoute", "httproutes");
+/// Argo Workflows' own.
+pub(crate) const WORKFLOW: Kind = kind("argoproj.io", "v1alpha1", "Workflow", "workflows");
 pub(crate) const ACCESS_REVIEW: Kind =
     kind("authorization.k8s.io", "v1", "SelfSubjectAccessReview", "selfsubjectaccessreviews");
 

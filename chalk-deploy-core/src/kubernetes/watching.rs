@@ -62,7 +62,7 @@ impl Versions {
 
 /// What became of a watch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum News {
+pub(crate) enum News {
     /// Something has changed.
     Changed,
     /// It ended, or the version is no longer remembered: only a new look can tell.
@@ -116,8 +116,15 @@ pub(super) async fn changed(
     Ok(())
 }
 
+impl News {
+    /// Whether something has changed.
+    pub(crate) fn is_change(self) -> bool {
+        self == Self::Changed
+    }
+}
+
 /// Follows one kind until something changes.
-async fn follow(
+pub(crate) async fn follow(
     connection: &Connection,
     kind: Kind,
     namespace: &Namespace,

@@ -7,6 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
+use super::boundary::{Boundary, Identities};
 use super::digest::Digest;
 use super::name::{ClusterName, Component, EnvironmentId, Namespace, Repository};
 use crate::cloud::{Cloud, RetentionMode};
@@ -101,55 +102,6 @@ pub struct Buckets {
     pub source: String,
 }
 
-/// Which identity does what, so that it can be shown and checked which one holds which credential.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct Identities {
-    /// The role that the metadata side assumes.
-    pub deployer: String,
-    /// The identity of a build.
-    pub builder: String,
-    /// The service account of the workloads, by which nodes pull images (seed 000: IRSA, Workload Identity, Managed
-    /// Identity).
-    pub workload: String,
-}
-
-/// Where a build runs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum BuildPlace {
-    /// In the customer's cluster.
-    DataPlane,
-    /// In the metadata plane's cluster.
-    MetadataPlane,
-    /// In the process that runs the `Deployer`.
-    ThisProcess,
-}
-
-/// What may leave the customer's cloud (seed 002).
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Boundary {
-    /// Whether the metadata side itself runs inside the customer's cloud.
-    pub metadata_inside: bool,
-}
-
-impl Boundary {
-    /// Refuses a build whose place would take source and image bytes out of the customer's cloud.
-    ///
-    /// # Errors
-    /// [`ErrorCode::BoundaryViolation`] for any place but the data plane, when the metadata side is outside.
-    pub fn permits(&self, place: BuildPlace) -> Result<()> {
-        if self.metadata_inside || place == BuildPlace::DataPlane {
-            return Ok(());
-        }
-        Err(Error::new(
-            ErrorCode::BoundaryViolation,
-            "this builder would take source and image bytes out of the customer's cloud",
-        )
-        .on(format!("build place {place:?}"))
-        .with_hint("use a builder that runs in the data plane's cluster"))
-    }
-}
-
 /// How long a deployment may take, and how often a step is tried.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DeploymentPolicy {
@@ -194,20 +146,5 @@ impl Default for DeploymentPolicy {
             backoff_most: Duration::from_secs(30),
             retention: None,
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_build_outside_the_customers_cloud_is_refused_when_the_boundary_says_so() {
-        let outside = Boundary { metadata_inside: false };
-        assert!(outside.permits(BuildPlace::DataPlane).is_ok());
-        for place in [BuildPlace::MetadataPlane, BuildPlace::ThisProcess] {
-            assert_eq!(outside.permits(place).expect_err("outside").code(), ErrorCode::BoundaryViolation);
-        }
-        assert!(Boundary { metadata_inside: true }.permits(BuildPlace::ThisProcess).is_ok());
     }
 }

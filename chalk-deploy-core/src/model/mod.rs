@@ -5,6 +5,7 @@
 
 pub mod artifact;
 pub mod digest;
+mod boundary;
 pub mod environment;
 pub mod name;
 pub mod object;
@@ -17,10 +18,10 @@ pub use artifact::{
     ArchiveReference, BuiltImage, BuiltRelease, Descriptor, ImageLocation, ImageReference, PushedImages,
     RetainedArchive, Revision, SourceFingerprint,
 };
+pub use boundary::{Boundary, BuildCredential, BuildPlace, Identities, Identity, ProcessPlace};
 pub use digest::{Digest, DigestHasher};
 pub use environment::{
-    ArchiveRetention, BaseImage, Boundary, Buckets, BuildPlace, DataPlane, DeploymentPolicy, Environments, Identities,
-    SingleEnvironment,
+    ArchiveRetention, BaseImage, Buckets, DataPlane, DeploymentPolicy, Environments, SingleEnvironment,
 };
 pub use name::{
     ClusterName, Component, DeploymentId, DeploymentTag, EnvironmentId, IdempotencyKey, ImageTag, Namespace, ObjectKey,

@@ -7,6 +7,7 @@
 //! [`World`](crate::World) and outlives the process.
 //!
 //! - [`base_image`]: an image to build on, made in code.
+//! - [`builder_image`]: what the container of a build on Argo Workflows does.
 //! - [`registry`]: the OCI distribution specification.
 //! - [`bucket`]: the part of S3 that object_store speaks.
 //! - [`kubernetes`]: API server, controllers and kubelet.
@@ -16,6 +17,7 @@
 
 pub mod base_image;
 pub mod bucket;
+pub mod builder_image;
 pub mod checkpointed;
 pub mod fault;
 pub mod gateway;

@@ -80,6 +80,34 @@ pub struct ContainerLog {
     pub previous: bool,
 }
 
+/// The programs of the steps of workflows. Whoever tests what a workflow does hands in what its images would run.
+#[async_trait]
+pub trait StepProgram: fmt::Debug + Send + Sync + 'static {
+    /// Runs the main container of a step. Lines go to `say` as they come. The future is dropped when the container is
+    /// killed.
+    async fn run(&self, invocation: StepInvocation, say: &(dyn Fn(String) + Send + Sync)) -> StepEnd;
+}
+
+/// What a container is started with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StepInvocation {
+    /// The image.
+    pub image: String,
+    /// The arguments, the variables of the workflow in them replaced.
+    pub arguments: Vec<String>,
+    /// The environment, as far as it stands in the container.
+    pub environment: std::collections::BTreeMap<String, String>,
+}
+
+/// How a container has ended.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct StepEnd {
+    /// The exit code.
+    pub code: u8,
+    /// What it has left as its termination message.
+    pub message: String,
+}
+
 /// A line that a container wrote.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LogLine {

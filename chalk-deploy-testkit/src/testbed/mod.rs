@@ -111,6 +111,21 @@ impl Testbed {
         Ok(said.lines().filter_map(pair).collect())
     }
 
+    /// Makes the image of the build container around the program `build_image` (an example of this workspace, built for
+    /// this machine), and puts it into the registry. What is made lies in this folder. The reference, by digest.
+    ///
+    /// **Idempotency.** What is made of the same program is there already, and is not sent again.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start).
+    pub async fn load_builder(&self, program: &Path, folder: &Path) -> Result<String> {
+        let (program, out) = (program.display().to_string(), folder.display().to_string());
+        // `--binaries` is for the images of the cluster, which are not made here.
+        self.run("images/build", &["--binaries", &out, "--builder", &program, "--out", &out, "builder"]).await?;
+        let mut images = self.load_images(folder).await?;
+        images.remove("builder").ok_or_else(|| Error::new(ErrorCode::Internal, "the image was made, and not pushed"))
+    }
+
     async fn run(&self, command: &str, arguments: &[&str]) -> Result<String> {
         command::run(&self.commands, command, arguments).await
     }

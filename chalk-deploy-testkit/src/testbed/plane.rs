@@ -147,7 +147,7 @@ impl Testbed {
             registry: Repository::new(format!("{}/chalk", self.registry_host()?))?,
             buckets: Buckets { source: "chalk".to_owned() },
             identities: Identities { workload: "default".to_owned(), ..Identities::default() },
-            boundary: Boundary { metadata_inside: true },
+            boundary: Boundary::of_a_terminal(),
             base_images: vec![BaseImage {
                 component: Component::Engine,
                 repository: Repository::new(repository)?,

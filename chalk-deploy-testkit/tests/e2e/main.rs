@@ -1,5 +1,6 @@
 //! The pipeline against the real servers of the folder `testbed/`, which must be at hand: `testbed/e2e` runs this.
 
+mod argo;
 mod conformance;
 mod cutover;
 #[path = "../common/engine.rs"]

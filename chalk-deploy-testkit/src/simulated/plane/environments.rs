@@ -77,7 +77,7 @@ impl Environments for SimulatedEnvironments {
                 builder: "embedded-builder".to_owned(),
                 workload: "default".to_owned(),
             },
-            boundary: Boundary { metadata_inside: true },
+            boundary: Boundary::default().allowing_this_process(),
             base_images: vec![BaseImage { component: Component::Engine, repository: base_repository()?, digest }],
             policy: self.policy.clone(),
             cloud: self.cloud.clone(),

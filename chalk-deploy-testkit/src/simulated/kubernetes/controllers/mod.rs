@@ -46,7 +46,9 @@ pub use self::workflow::TemplateBehaviour;
 use super::kubelet::{self, Behaviours, Kubelet, PodBehaviour, Processes};
 use super::objects::Objects;
 use crate::fake::PodScope;
-use crate::simulated::seam::{ConnectionRefused, ContainerLog, ImageSource, LogLine, PodLogs, PodNetwork};
+use crate::simulated::kubernetes::objects::Key;
+use crate::simulated::kubernetes::resource::POD;
+use crate::simulated::seam::{ConnectionRefused, ContainerLog, ImageSource, LogLine, PodLogs, PodNetwork, StepProgram};
 
 /// A running cluster: controllers, scheduler and kubelets at work on stored objects. Clones are the same cluster; it
 /// stops with the last of them. What is stored stays, and a cluster that is started on it later goes on.
@@ -65,7 +67,7 @@ struct Running {
 #[derive(Debug, Default)]
 struct Chosen {
     behaviours: Mutex<Behaviours>,
-    templates: Mutex<BTreeMap<String, TemplateBehaviour>>,
+    steps: Arc<workflow::Steps>,
     news: Notify,
 }
 
@@ -87,7 +89,7 @@ impl Cluster {
             kubelet: Kubelet::new(images, processes.clone()),
             scheduler: scheduler::Scheduler::default(),
             endpoint_slices: endpoint_slice::EndpointSlices::default(),
-            workflows: workflow::Workflows::default(),
+            workflows: workflow::Workflows::new(chosen.steps.clone()),
         };
         let task = tokio::spawn(controllers.run()).abort_handle();
         Self(Arc::new(Running { objects, chosen, processes, task }))
@@ -106,8 +108,25 @@ impl Cluster {
 
     /// Chooses how the steps of a workflow's template come out from now on. Not kept in the world.
     pub fn set_template_behaviour(&self, template: impl Into<String>, behaviour: TemplateBehaviour) {
-        let mut templates = self.0.chosen.templates.lock().unwrap_or_else(PoisonError::into_inner);
-        templates.insert(template.into(), behaviour);
+        self.0.chosen.steps.choose(template.into(), behaviour);
+        self.0.chosen.news.notify_waiters();
+    }
+
+    /// Chooses what the steps of a workflow's template write, and what they leave as their termination message. Not kept
+    /// in the world.
+    pub fn set_template_words(
+        &self,
+        template: impl Into<String>,
+        lines: impl IntoIterator<Item = String>,
+        message: impl Into<String>,
+    ) {
+        self.0.chosen.steps.set_words(template.into(), lines.into_iter().collect(), message.into());
+    }
+
+    /// Runs this in the steps of workflows whose template has no behaviour chosen. A run is not kept in the world: after
+    /// a restart it begins anew, as a kubelet restarts nothing that it still sees running, and this one sees none.
+    pub fn set_step_program(&self, program: Arc<dyn StepProgram>) {
+        self.0.chosen.steps.set_program(program);
         self.0.chosen.news.notify_waiters();
     }
 
@@ -132,7 +151,11 @@ impl PodNetwork for Cluster {
 
 impl PodLogs for Cluster {
     fn lines(&self, log: &ContainerLog) -> Result<Vec<LogLine>, String> {
-        kubelet::logs::lines(&self.0.objects, log)
+        let key = Key::new(POD, log.namespace.as_str(), log.pod.as_str());
+        match self.0.objects.get(&key).filter(|stored| view::uid(stored) == log.uid && pod::is_played(stored)) {
+            Some(stored) => self.0.chosen.steps.lines(&stored, log),
+            None => kubelet::logs::lines(&self.0.objects, log),
+        }
     }
 }
 
@@ -165,6 +188,7 @@ impl Controllers {
                 biased;
                 () = changed => {}
                 () = news => {}
+                () = chosen.steps.news() => {}
                 () = self.kubelet.pulled() => {}
                 () = timer => {}
             }
@@ -180,7 +204,6 @@ impl Controllers {
     fn look(&mut self) -> Option<std::time::Duration> {
         let pass = Pass::new(&self.objects, &self.settings);
         let behaviours = self.chosen.behaviours.lock().unwrap_or_else(PoisonError::into_inner);
-        let templates = self.chosen.templates.lock().unwrap_or_else(PoisonError::into_inner);
         node::reconcile(&pass);
         namespace::reconcile(&pass);
         service::reconcile(&pass);
@@ -188,7 +211,7 @@ impl Controllers {
         deployment::reconcile(&pass);
         replica_set::reconcile(&pass);
         job::reconcile(&pass);
-        self.workflows.reconcile(&pass, &templates);
+        self.workflows.reconcile(&pass);
         self.scheduler.reconcile(&pass, &behaviours);
         self.kubelet.reconcile(&pass, &behaviours);
         self.endpoint_slices.reconcile(&pass);

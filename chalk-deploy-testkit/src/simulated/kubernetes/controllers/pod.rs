@@ -12,6 +12,14 @@ pub(crate) fn has_ended(pod: &Value) -> bool {
     matches!(view::text(pod, "/status/phase"), "Succeeded" | "Failed")
 }
 
+/// Marks a pod whose containers somebody else than the kubelets plays: that of a workflow's step.
+pub(crate) const PLAYED: &str = "simulated.chalk.ai/played";
+
+/// Whether somebody else than the kubelets plays its containers.
+pub(crate) fn is_played(pod: &Value) -> bool {
+    !view::annotation(pod, PLAYED).is_empty()
+}
+
 /// Whether it counts: it neither has ended nor is going away.
 pub(crate) fn is_active(pod: &Value) -> bool {
     !has_ended(pod) && !view::is_deleting(pod)

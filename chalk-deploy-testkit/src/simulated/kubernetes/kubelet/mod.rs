@@ -67,7 +67,7 @@ impl Kubelet {
             }
             if view::is_deleting(pod) {
                 self.end(pass, behaviours, pod);
-            } else if !pod::has_ended(pod) {
+            } else if !pod::has_ended(pod) && !pod::is_played(pod) {
                 self.sync(pass, behaviours, pod, &pods);
             }
         }

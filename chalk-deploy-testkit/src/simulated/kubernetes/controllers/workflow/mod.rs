@@ -1,23 +1,28 @@
-//! Workflows as Argo runs them (documentation: *Argo Workflows, Field Reference*), without pods: the nodes of a workflow
-//! advance over time and come out as tests have chosen by the name of their template.
+//! Workflows as Argo runs them (documentation: *Argo Workflows, Field Reference*): the nodes of a workflow advance over
+//! time and come out as tests have chosen by the name of their template, or as a program of theirs does. Each step has
+//! its pod, which holds the container that Argo would make, and which is played here.
 //!
 //! Templates are containers, scripts, steps, graphs of tasks and suspensions; `retryStrategy.limit`, `onExit`,
 //! `spec.suspend`, `spec.shutdown`, deadlines and the time to live are observed. Loops, references to templates of other
 //! objects and expressions are an error of the node that has them.
 
 mod node;
+mod step_pod;
+mod steps;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use chalk_deploy_core::model::Timestamp;
 use serde_json::{Map, Value, json};
 
 use self::node::{Outcome, Tree};
+pub(super) use self::steps::Steps;
 use super::pass::Pass;
 use super::view;
 use super::write::{Propagation, Writer};
-use crate::simulated::kubernetes::resource::WORKFLOW;
+use crate::simulated::kubernetes::resource::{POD, WORKFLOW};
 
 const WRITER: Writer = Writer::Argo;
 
@@ -52,15 +57,22 @@ impl Default for TemplateBehaviour {
 }
 
 /// Moves workflows on. Remembers when nodes began, to the millisecond.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Workflows {
+    steps: Arc<Steps>,
     began: BTreeMap<(String, String), Timestamp>,
 }
 
 impl Workflows {
+    pub(super) fn new(steps: Arc<Steps>) -> Self {
+        Self { steps, began: BTreeMap::new() }
+    }
+
     /// Looks at every workflow.
-    pub(super) fn reconcile(&mut self, pass: &Pass<'_>, behaviours: &BTreeMap<String, TemplateBehaviour>) {
+    pub(super) fn reconcile(&mut self, pass: &Pass<'_>) {
         let workflows = pass.list(WORKFLOW, None);
+        let pods = pass.list(POD, None);
+        self.steps.keep(|uid| pods.iter().any(|pod| view::uid(pod) == uid && !view::is_deleting(pod)));
         self.began.retain(|(uid, _), _| workflows.iter().any(|workflow| view::uid(workflow) == uid));
         for workflow in &workflows {
             if view::is_deleting(workflow) {
@@ -69,12 +81,12 @@ impl Workflows {
             if is_over(view::text(workflow, "/status/phase")) {
                 clear_away(pass, workflow);
             } else {
-                self.advance(pass, behaviours, workflow);
+                self.advance(pass, workflow);
             }
         }
     }
 
-    fn advance(&mut self, pass: &Pass<'_>, behaviours: &BTreeMap<String, TemplateBehaviour>, workflow: &Value) {
+    fn advance(&mut self, pass: &Pass<'_>, workflow: &Value) {
         let mut status = match &workflow["status"] {
             Value::Object(status) => status.clone(),
             _ => Map::new(),
@@ -85,7 +97,7 @@ impl Workflows {
         };
         let stopped = stopped(pass, workflow, &started);
         let nodes = status.get("nodes").and_then(Value::as_object).cloned().unwrap_or_default();
-        let mut tree = Tree::new(pass, behaviours, &mut self.began, workflow, nodes);
+        let mut tree = Tree::new(pass, &self.steps, &mut self.began, workflow, nodes);
         let name = view::name(workflow);
         tree.stop(stopped.as_deref());
         let main = tree.visit(name, name, view::text(workflow, "/spec/entrypoint"), None, 0);

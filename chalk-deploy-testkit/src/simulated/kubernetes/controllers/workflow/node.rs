@@ -1,15 +1,17 @@
 //! The nodes of a workflow: a tree that is walked from its entry at every pass.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use chalk_deploy_core::model::Timestamp;
 use serde_json::{Map, Value, json};
 
-use super::TemplateBehaviour;
+use super::{Steps, TemplateBehaviour, step_pod};
 use crate::simulated::kubernetes::controllers::identifier::word;
 use crate::simulated::kubernetes::controllers::pass::Pass;
 use crate::simulated::kubernetes::controllers::{time, view};
+use crate::simulated::seam::StepEnd;
 
 /// Templates may call each other, and themselves; Argo has the same limit.
 const DEEPEST: u32 = 100;
@@ -68,7 +70,7 @@ impl Outcome {
 #[derive(Debug)]
 pub(super) struct Tree<'pass> {
     pass: &'pass Pass<'pass>,
-    behaviours: &'pass BTreeMap<String, TemplateBehaviour>,
+    steps: &'pass Arc<Steps>,
     began: &'pass mut BTreeMap<(String, String), Timestamp>,
     workflow: &'pass Value,
     nodes: Map<String, Value>,
@@ -78,12 +80,12 @@ pub(super) struct Tree<'pass> {
 impl<'pass> Tree<'pass> {
     pub(super) const fn new(
         pass: &'pass Pass<'pass>,
-        behaviours: &'pass BTreeMap<String, TemplateBehaviour>,
+        steps: &'pass Arc<Steps>,
         began: &'pass mut BTreeMap<(String, String), Timestamp>,
         workflow: &'pass Value,
         nodes: Map<String, Value>,
     ) -> Self {
-        Self { pass, behaviours, began, workflow, nodes, stopped: None }
+        Self { pass, steps, began, workflow, nodes, stopped: None }
     }
 
     /// Everything that runs is to end for this reason; nothing new begins.
@@ -228,7 +230,7 @@ impl<'pass> Tree<'pass> {
             .any(|kind| template.get(kind).is_some())
         {
             self.node(name, display, "Pod", of, boundary);
-            return self.work(&id, of, attempt);
+            return self.work(&id, name, template, attempt);
         }
         self.node(name, display, "Skipped", of, boundary);
         self.set(&id, Outcome::Error, Some(&format!("template '{of}' has no known kind")))
@@ -361,42 +363,84 @@ impl<'pass> Tree<'pass> {
         }
     }
 
-    /// A step that does something: it waits for its pod, runs, and comes out as it was chosen.
-    fn work(&mut self, id: &str, template: &str, attempt: u32) -> Outcome {
+    /// A step that does something: it waits for its pod, runs, and comes out as it was chosen, or as its program does.
+    fn work(&mut self, id: &str, name: &str, template: &'pass Value, attempt: u32) -> Outcome {
+        let of = view::text(template, "/name");
+        let (pass, steps) = (self.pass, self.steps);
+        let pod_name = step_pod::name(view::name(self.workflow), name, of);
+        let pod = step_pod::find(pass, self.workflow, &pod_name).filter(|pod| !view::is_deleting(pod));
+        let killed = StepEnd { code: 143, message: String::new() };
         if let Some(why) = self.stopped.clone() {
+            if let Some(pod) = pod {
+                steps.kill(view::uid(&pod));
+                step_pod::finish(pass, &pod, &killed);
+            }
             return self.set(id, Outcome::Failed, Some(&why));
         }
-        let settings = self.pass.settings;
+        let Some(pod) = pod else {
+            if self.stored(id) == Some(Outcome::Running) {
+                return self.set(id, Outcome::Error, Some("pod deleted"));
+            }
+            return match step_pod::create(pass, self.workflow, (id, name), template) {
+                Ok(_) => {
+                    pass.look_again(pass.settings.schedule);
+                    self.set(id, Outcome::Pending, None)
+                }
+                Err(message) => self.set(id, Outcome::Error, Some(&message)),
+            };
+        };
+        let settings = pass.settings;
         if !self.has_passed(id, settings.schedule) {
             return self.set(id, Outcome::Pending, None);
         }
-        let behaviours = self.behaviours;
-        let chosen = behaviours.get(template).cloned().unwrap_or_default();
-        let (after, failure, outputs) = match chosen {
-            TemplateBehaviour::Succeed { after, outputs } => (after, None, outputs),
-            TemplateBehaviour::Fail { after, message, times } if times.is_none_or(|times| attempt < times) => {
+        step_pod::run(pass, &pod);
+        let (after, failure, outputs) = match steps.behaviour(of) {
+            None => {
+                let end = steps.end(view::uid(&pod), pass.objects.runtime(), || step_pod::invocation(&pod));
+                let Some(end) = end else { return self.set(id, Outcome::Running, None) };
+                return self.finish(id, &pod, &end, BTreeMap::new(), None);
+            }
+            Some(TemplateBehaviour::Succeed { after, outputs }) => (after, None, outputs),
+            Some(TemplateBehaviour::Fail { after, message, times }) if times.is_none_or(|times| attempt < times) => {
                 (after, Some(message), BTreeMap::new())
             }
-            TemplateBehaviour::Fail { after, .. } => (after, None, BTreeMap::new()),
-            TemplateBehaviour::Hang => return self.set(id, Outcome::Running, None),
+            Some(TemplateBehaviour::Fail { after, .. }) => (after, None, BTreeMap::new()),
+            Some(TemplateBehaviour::Hang) => return self.set(id, Outcome::Running, None),
         };
         if !self.has_passed(id, settings.schedule + after.unwrap_or(settings.work)) {
             return self.set(id, Outcome::Running, None);
         }
-        let code = if failure.is_some() { "1" } else { "0" };
+        let end = StepEnd { code: u8::from(failure.is_some()), message: steps.message(of) };
+        self.finish(id, &pod, &end, outputs, failure)
+    }
+
+    /// Ends a step with its pod.
+    fn finish(
+        &mut self,
+        id: &str,
+        pod: &Value,
+        end: &StepEnd,
+        outputs: BTreeMap<String, String>,
+        message: Option<String>,
+    ) -> Outcome {
+        // What was written a moment ago is newer than what was found.
+        if let Some(pod) = step_pod::find(self.pass, self.workflow, view::name(pod)) {
+            step_pod::finish(self.pass, &pod, end);
+        }
         if let Some(node) = self.nodes.get_mut(id) {
-            node["progress"] = if failure.is_some() { "0/1" } else { "1/1" }.into();
-            node["outputs"] = json!({"exitCode": code});
+            node["progress"] = if end.code == 0 { "1/1" } else { "0/1" }.into();
+            node["outputs"] = json!({"exitCode": end.code.to_string()});
             let parameters: Vec<_> =
                 outputs.into_iter().map(|(name, value)| json!({"name": name, "value": value})).collect();
             if !parameters.is_empty() {
                 node["outputs"]["parameters"] = parameters.into();
             }
         }
-        match failure {
-            Some(message) => self.set(id, Outcome::Failed, Some(&message)),
-            None => self.set(id, Outcome::Succeeded, None),
+        if end.code == 0 {
+            return self.set(id, Outcome::Succeeded, None);
         }
+        let message = message.unwrap_or_else(|| step_pod::message(end));
+        self.set(id, Outcome::Failed, Some(&message))
     }
 
     /// Whether so much time has passed since a node began.

@@ -1,0 +1,12 @@
+//! The builder on Argo Workflows, against a simulated API server with a simulated controller, in virtual time. The
+//! build container runs the very build that our builder's image does.
+
+#![cfg(feature = "simulated")]
+
+mod cancel;
+mod contract;
+mod crash;
+mod hostile;
+mod pipeline;
+mod troubles;
+mod yard;
