@@ -10,7 +10,7 @@ use chalk_deploy_core::checkpoint::{Checkpoints, NoCheckpoints};
 use chalk_deploy_core::cloud::{Cloud, RouteReference};
 use chalk_deploy_core::model::{
     BaseImage, Boundary, Buckets, ClusterName, Component, DataPlane, DeploymentPolicy, Digest, EnvironmentId,
-    Environments, Identities, Namespace, Repository,
+    Environments, Identities, Namespace, Platform, Repository,
 };
 use chalk_deploy_core::{Error, ErrorCode, Result};
 
@@ -95,6 +95,7 @@ impl EmbeddedWorld {
             },
             boundary: Boundary::default().allowing_this_process(),
             base_images: vec![base],
+            platforms: vec![Platform::linux_amd64()],
             policy: DeploymentPolicy {
                 drain: Duration::ZERO,
                 stable_for: Duration::ZERO,

@@ -206,6 +206,7 @@ fn build() -> BuildRequest {
         requirements: Vec::new(),
         settings: ProjectSettings::default(),
         platform: "linux/amd64".to_owned(),
+        more_platforms: Vec::new(),
     }
 }
 

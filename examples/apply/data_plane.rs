@@ -14,7 +14,7 @@ use chalk_deploy_core::kubernetes::{
 };
 use chalk_deploy_core::model::{
     BaseImage, Boundary, Buckets, ClusterName, DataPlane, DeploymentPolicy, EnvironmentId, Environments, Identities,
-    Namespace,
+    Namespace, Platform,
 };
 use chalk_deploy_core::oci::{Credential, OciRegistry, OciSettings, Secret, StaticCredentials};
 use chalk_deploy_core::runtime::Runtime;
@@ -241,6 +241,7 @@ impl Environments for NamedEnvironments {
             // Whoever runs this script with their own credentials is inside.
             boundary: Boundary::of_a_terminal(),
             base_images,
+            platforms: vec![Platform::linux_amd64()],
             policy: DeploymentPolicy::default(),
             cloud: named.cloud.clone(),
         }))

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use chalk_deploy_core::image::{Compression, ImageName};
+use chalk_deploy_core::model::Platform;
 use chalk_deploy_core::{Error, ErrorCode};
 use clap::Parser;
 
@@ -12,6 +13,8 @@ Examples:
   push_image --base 127.0.0.1:5000/python:3.11 --layer src=/app --target 127.0.0.1:5000/app:1
   push_image --base r.example/python@sha256:… --layer deps=/opt/deps --layer src=/app --target r.example/app:1 \\
              --cache ~/.cache/push_image --login r.example=robot:password.txt --json
+  push_image --base r.example/python:3.11 --layer src=/app --target r.example/app:1 \\
+             --platform linux/amd64 --platform linux/arm64
 
 Plain http is spoken to this machine only, unless a host is named with --plain-http.
 
@@ -44,9 +47,9 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "KIND", default_value = "zstd")]
     pub(crate) compression: Compression,
 
-    /// The platform to take from a base image that has several
-    #[arg(long, value_name = "OS/ARCH", default_value = "linux/amd64")]
-    pub(crate) platform: String,
+    /// The platform of the image; given again, the image is an index with one image for each, and so must the base be
+    #[arg(long = "platform", value_name = "OS/ARCH[/VARIANT]", default_value = "linux/amd64")]
+    pub(crate) platforms: Vec<Platform>,
 
     /// Log in to a registry with the password in a file; may be given again
     #[arg(long = "login", value_name = "HOST=USER:FILE")]

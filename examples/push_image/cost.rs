@@ -3,12 +3,13 @@
 use std::io::Write as _;
 use std::time::Duration;
 
-use chalk_deploy_core::image::{Image, ImageName};
-use chalk_deploy_core::oci::PushOutcome;
+use chalk_deploy_core::image::Delivered;
 use chalk_deploy_core::transport::meter::Reading;
 use chalk_deploy_core::{Error, ErrorCode, Result, text};
 use rustix::time::{ClockId, clock_gettime};
 use serde_json::json;
+
+use super::arguments::Arguments;
 
 /// Where the meters stood when it began.
 pub(crate) struct Cost {
@@ -40,16 +41,19 @@ impl Cost {
 }
 
 impl Spent {
-    pub(crate) fn print(&self, target: &ImageName, image: &Image, outcome: PushOutcome, as_json: bool) -> Result<()> {
+    pub(crate) fn print(&self, arguments: &Arguments, delivered: &Delivered) -> Result<()> {
+        let Arguments { target, platforms, .. } = arguments;
+        let outcome = delivered.outcome;
         let Reading { requests, round_trips, bytes_sent } = self.reading;
         let cpu = self.cpu.as_secs_f64();
-        let out = if as_json {
+        let out = if arguments.json {
             json!({
                 "image": format!("{}@{}", target.repository, outcome.digest),
                 "target": target.to_string(),
                 "digest": outcome.digest,
                 "unchanged": outcome.was_there,
-                "layers": image.blobs.len() - 1,
+                "platforms": platforms,
+                "layers": delivered.layers,
                 "requests": requests,
                 "round_trips": round_trips,
                 "bytes_sent": bytes_sent,

@@ -1,4 +1,4 @@
-//! `push_image --base REF --layer DIR=/path --target REF [--cache DIR] [--json]`: layers folders on a base image and
+//! `push_image --base REF --layer DIR=/path --target REF [--platform OS/ARCH]… [--cache DIR] [--json]`: layers folders on a base image and
 //! pushes the result, and says what that cost.
 //!
 //! ```text
@@ -16,22 +16,21 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use chalk_deploy_core::cloud::Registry;
-use chalk_deploy_core::image::{BaseImage, Image, ImageCache, Layer, Pointer};
-use chalk_deploy_core::oci::{
-    Credential, OciRegistry, OciSettings, PushOutcome, Secret, StaticCredentials, UploadMode,
-};
+use chalk_deploy_core::image::{BaseImage, Delivered, Delivery, ImageCache, PackingLayer, Pointer};
+use chalk_deploy_core::oci::{Credential, OciRegistry, OciSettings, Secret, StaticCredentials, UploadMode};
 use chalk_deploy_core::runtime::SystemRuntime;
-use chalk_deploy_core::transport::meter::Meter;
+use chalk_deploy_core::transport::meter::{Meter, branch};
 use chalk_deploy_core::transport::{NetworkTransport, Transport};
 use chalk_deploy_core::{Error, ErrorCode, Result};
 use clap::Parser as _;
+use futures::join;
 
 use arguments::{Arguments, Place};
 use cost::Cost;
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    // One thread: what is computed is computed in one pass, and what waits, waits for the registry.
+    // One thread for what waits for the registry; what is computed has threads of its own.
     let executor = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(executor) => executor,
         Err(error) => return failed(&Error::new(ErrorCode::Internal, "no threads can be started").caused_by(error)),
@@ -59,20 +58,16 @@ async fn run(arguments: &Arguments) -> Result<()> {
         registry.remember(cache.memory());
     }
     let remembered = registry.memory();
-    let (image, outcome) = meter.watch(push(arguments, &registry, cache.as_ref())).await?;
+    let delivered = meter.watch(push(arguments, &registry, cache.as_ref())).await?;
     if let Some(cache) = &cache
         && registry.memory() != remembered
     {
         cache.keep_memory(&registry.memory())?;
     }
-    began.end(meter.reading()).print(&arguments.target, &image, outcome, arguments.json)
+    began.end(meter.reading()).print(arguments, &delivered)
 }
 
-async fn push(
-    arguments: &Arguments,
-    registry: &Arc<OciRegistry>,
-    cache: Option<&ImageCache>,
-) -> Result<(Image, PushOutcome)> {
+async fn push(arguments: &Arguments, registry: &Arc<OciRegistry>, cache: Option<&ImageCache>) -> Result<Delivered> {
     let Pointer::Tag(tag) = &arguments.target.pointer else {
         return Err(Error::new(
             ErrorCode::ValueInvalid,
@@ -82,24 +77,24 @@ async fn push(
         .with_hint("name the target by a tag"));
     };
     let spill = cache.map_or_else(std::env::temp_dir, |cache| cache.folder().to_owned());
-    let layers = pack(arguments, &spill).await?;
     let source: Arc<dyn Registry> = registry.clone();
-    let base = BaseImage::read(&source, &arguments.base, &arguments.platform, cache).await?;
-    let named: Vec<_> = layers.iter().map(|(path, layer)| (path.clone(), layer)).collect();
-    let image = Image::new(&base, &source, &named);
-    let repository = &arguments.target.repository;
-    let outcome = registry.push_image(repository, &image.manifest, &image.blobs, Some(tag)).await?;
-    Ok((image, outcome))
+    let (layers, bases) = join!(
+        read(arguments, &spill),
+        branch(BaseImage::read_all(&source, &arguments.base, &arguments.platforms, cache))
+    );
+    let (repository, tag) = (arguments.target.repository.clone(), Some(tag.clone()));
+    Delivery { registry: registry.clone(), repository, tag }.run(&bases?, layers?).await
 }
 
-/// Packs the folders. On a thread of its own, so that a signal can still end the process as it should.
-async fn pack(arguments: &Arguments, spill: &Path) -> Result<Vec<(String, Layer)>> {
+/// Reads the folders. On a thread of its own, so that a signal can still end the process as it should.
+async fn read(arguments: &Arguments, spill: &Path) -> Result<Vec<(String, PackingLayer)>> {
     let (places, compression, spill) = (arguments.layers.clone(), arguments.compression, spill.to_owned());
-    let pack = move |place: Place| -> Result<(String, Layer)> {
-        Ok((place.path.clone(), Layer::of_folder(&place.folder, &place.path, compression, &spill)?))
+    let read = move |place: Place| -> Result<(String, PackingLayer)> {
+        let layer = PackingLayer::of_folder(&place.folder, &place.path, compression, &spill)?;
+        Ok((place.path, layer))
     };
-    let packed = tokio::task::spawn_blocking(move || places.into_iter().map(pack).collect());
-    packed.await.map_err(|error| Error::new(ErrorCode::Internal, "the layers were not packed").caused_by(error))?
+    let read = tokio::task::spawn_blocking(move || places.into_iter().map(read).collect());
+    read.await.map_err(|error| Error::new(ErrorCode::Internal, "the layers were not read").caused_by(error))?
 }
 
 fn transport(arguments: &Arguments) -> Result<Transport> {

@@ -9,13 +9,15 @@ use serde_json::Value;
 
 use super::contents::RegistryBlob;
 use crate::cloud::{ManifestLocator, Payload, Registry};
-use crate::model::{Descriptor, Digest, Repository};
+use crate::model::{Descriptor, Digest, Platform, Repository};
 use crate::{Error, ErrorCode, Result, text};
 
 /// No config is larger.
 const CONFIG_MOST: u64 = 4 << 20;
 /// What container runtimes can stack, less one for ours.
 const LAYERS_MOST: usize = 126;
+/// Platforms that an error names.
+const LISTED: usize = 12;
 
 /// Where the documents of a base image are read.
 #[async_trait]
@@ -47,6 +49,8 @@ pub(crate) struct Base {
     pub(crate) repository: Repository,
     /// What it was named by: an index, perhaps.
     pub(crate) digest: Digest,
+    /// What it runs on, as its index or its config says.
+    pub(crate) platform: Platform,
     pub(crate) layers: Vec<Descriptor>,
     pub(crate) config: Value,
 }
@@ -54,6 +58,7 @@ pub(crate) struct Base {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Document {
+    media_type: Option<String>,
     config: Option<Entry>,
     layers: Option<Vec<Entry>>,
     manifests: Option<Vec<Entry>>,
@@ -67,12 +72,15 @@ struct Entry {
     size: u64,
     #[serde(default)]
     urls: Vec<String>,
-    platform: Option<Platform>,
+    platform: Option<Written>,
 }
 
+/// A platform as a document has it.
 #[derive(Deserialize)]
-struct Platform {
+struct Written {
+    #[serde(default)]
     os: String,
+    #[serde(default)]
     architecture: String,
     variant: Option<String>,
 }
@@ -85,6 +93,7 @@ impl Base {
         digest: Digest,
         platform: &str,
     ) -> Result<Self> {
+        let platform: Platform = platform.parse()?;
         let refused = |message: &str| {
             Error::new(ErrorCode::BuildFailed, message)
                 .on(subject(repository, &digest))
@@ -95,15 +104,20 @@ impl Base {
         let bytes = manifest(documents, repository, digest).await?;
         let mut document: Document = serde_json::from_slice(&bytes).map_err(unreadable)?;
         document.check().map_err(refused)?;
+        let mut of_index = None;
         if let Some(manifests) = document.manifests.take() {
-            let fitting = manifests.into_iter().find(|entry| entry.platform.as_ref().is_some_and(|of| of.is(platform)));
-            let entry = fitting.ok_or_else(|| refused(&format!("the base image has no image for {platform}")))?;
+            let (entry, found) = choose(manifests, &platform).map_err(|message| refused(&message))?;
             let bytes = manifest(documents, repository, entry.digest).await?;
             if bytes.len() as u64 != entry.size {
                 return Err(refused("the base image's index gives another length than its manifest has"));
             }
             document = serde_json::from_slice(&bytes).map_err(unreadable)?;
             document.check().map_err(refused)?;
+            // Read under two names, it is two things (CVE-2021-41190).
+            if document.media_type.as_ref().is_some_and(|own| *own != entry.media_type) {
+                return Err(refused("the base image's index gives another media type than its manifest has"));
+            }
+            of_index = Some(found);
         }
         let (Some(config), Some(layers)) = (document.config, document.layers) else {
             return Err(refused("the base image's manifest names no config or no layers"));
@@ -123,34 +137,30 @@ impl Base {
         let config = documents.config(repository, &config.digest, config.size).await?;
         let config: Value = serde_json::from_slice(&config)
             .map_err(|error| refused("the base image's config does not parse").caused_by(error))?;
-        let base = Self { repository: repository.clone(), digest, layers, config };
-        base.check(platform).map_err(|message| refused(&message))?;
+        let own = platform_of(&config).filter(|own| own.fits(&platform).is_some()).ok_or_else(|| {
+            let member = |name: &str| text::line(config[name].as_str().unwrap_or("nothing"), 20);
+            refused(&format!(
+                "the base image is for {}/{} and not for {platform}",
+                member("os"),
+                member("architecture")
+            ))
+        })?;
+        let platform = of_index.unwrap_or(own);
+        let base = Self { repository: repository.clone(), digest, platform, layers, config };
+        base.check().map_err(refused)?;
         Ok(base)
     }
 
-    fn check(&self, platform: &str) -> Result<(), String> {
+    fn check(&self) -> Result<(), &'static str> {
         let diffs = self.config["rootfs"]["diff_ids"].as_array();
         let parse = |diff: &Value| diff.as_str().is_some_and(|text| text.parse::<Digest>().is_ok());
         if !diffs.is_some_and(|diffs| diffs.len() == self.layers.len() && diffs.iter().all(parse)) {
-            return Err("the base image's config does not list its layers".to_owned());
-        }
-        let member = |name: &str| self.config[name].as_str().map(str::to_owned);
-        let of = Platform {
-            os: member("os").unwrap_or_else(|| "linux".to_owned()),
-            architecture: member("architecture").unwrap_or_default(),
-            variant: member("variant"),
-        };
-        if !of.is(platform) {
-            return Err(format!(
-                "the base image is for {}/{} and not for {platform}",
-                text::line(&of.os, 20),
-                text::line(&of.architecture, 20)
-            ));
+            return Err("the base image's config does not list its layers");
         }
         let directory = self.config["config"]["WorkingDir"].as_str().unwrap_or_default();
         // A working directory there leads out of the container (CVE-2024-21626).
         if ["/proc", "/sys", "/dev"].iter().any(|tree| directory.starts_with(tree)) {
-            return Err("the base image works in a directory of the kernel's".to_owned());
+            return Err("the base image works in a directory of the kernel's");
         }
         Ok(())
     }
@@ -202,13 +212,38 @@ impl Entry {
     }
 }
 
-impl Platform {
-    /// `os/architecture[/variant]`; a variant counts only where both have one.
-    fn is(&self, platform: &str) -> bool {
-        let mut parts = platform.split('/');
-        let same = parts.next() == Some(&self.os) && parts.next() == Some(&self.architecture);
-        same && parts.next().zip(self.variant.as_deref()).is_none_or(|(asked, of)| asked == of)
+impl Written {
+    fn platform(&self) -> Option<Platform> {
+        Platform::new(&self.os, &self.architecture, self.variant.as_deref()).ok()
     }
+}
+
+/// The image of an index that suits a platform best; the first of those that suit it equally.
+fn choose(entries: Vec<Entry>, asked: &Platform) -> Result<(Entry, Platform), String> {
+    let mut found: Vec<(Entry, Platform)> = Vec::new();
+    for entry in entries {
+        if let Some(platform) = entry.platform.as_ref().and_then(Written::platform) {
+            found.push((entry, platform));
+        }
+    }
+    let suits = |(at, (_, platform)): (usize, &(Entry, Platform))| Some((platform.fits(asked)?, at));
+    let Some((_, at)) = found.iter().enumerate().filter_map(suits).min() else {
+        // Attestations stand beside images as those of an unknown platform.
+        let mut others: Vec<_> = found.iter().map(|(_, platform)| platform).filter(|of| of.os() != "unknown").collect();
+        others.sort();
+        others.dedup();
+        let others: Vec<_> = others.iter().take(LISTED).map(ToString::to_string).collect();
+        let has = if others.is_empty() { "for no platform at all".to_owned() } else { others.join(", ") };
+        return Err(format!("the base image has no image for {asked}; it has {has}"));
+    };
+    Ok(found.swap_remove(at))
+}
+
+/// What a config says that its image runs on. Without an operating system it is Linux.
+fn platform_of(config: &Value) -> Option<Platform> {
+    let os = config["os"].as_str().filter(|os| !os.is_empty()).unwrap_or("linux");
+    let variant = config["variant"].as_str().filter(|variant| !variant.is_empty());
+    Platform::new(os, config["architecture"].as_str()?, variant).ok()
 }
 
 #[cfg(test)]

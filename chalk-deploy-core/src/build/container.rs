@@ -91,12 +91,15 @@ async fn push(
             sent += blob.size;
         }
     }
-    let bytes = contents.manifest(&image.manifest).await?;
-    let manifest = ImageManifest { media_type: image.manifest.media_type.clone(), bytes };
-    let stored = registry.put_manifest(repository, &manifest, None).await?;
-    if stored == image.manifest.digest {
-        return Ok(sent);
+    // Children before the index that names them.
+    for described in image.platforms.iter().map(|child| &child.manifest).chain([&image.manifest]) {
+        let bytes = contents.manifest(described).await?;
+        let manifest = ImageManifest { media_type: described.media_type.clone(), bytes };
+        let stored = registry.put_manifest(repository, &manifest, None).await?;
+        if stored != described.digest {
+            let message = format!("the registry stored {stored}, not {}", described.digest);
+            return Err(Error::new(ErrorCode::ImageMismatch, message).on(repository));
+        }
     }
-    Err(Error::new(ErrorCode::ImageMismatch, format!("the registry stored {stored}, not {}", image.manifest.digest))
-        .on(repository))
+    Ok(sent)
 }

@@ -30,6 +30,7 @@ pub mod docker_config;
 pub mod envelope;
 mod folder;
 pub(crate) mod image;
+pub(crate) mod index;
 mod layer;
 mod progress;
 mod redaction;

@@ -27,5 +27,6 @@ pub(super) fn request() -> BuildRequest {
         requirements: Vec::new(),
         settings: ProjectSettings::default(),
         platform: "linux/amd64".to_owned(),
+        more_platforms: Vec::new(),
     }
 }

@@ -113,7 +113,13 @@ fn assemble(
     let base_layers = base.layers.len();
     let blobs = [described].into_iter().chain(base.layers).chain([layer.descriptor.clone()]).collect();
     built.made.push(Made {
-        image: BuiltImage { component, manifest: manifest_described, blobs, location: ImageLocation::Builder },
+        image: BuiltImage {
+            component,
+            manifest: manifest_described,
+            blobs,
+            platforms: Vec::new(),
+            location: ImageLocation::Builder,
+        },
         base: base.repository,
         base_layers,
     });

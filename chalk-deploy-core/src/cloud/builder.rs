@@ -11,7 +11,7 @@ use super::payload::Payload;
 use crate::error::RecordedError;
 use crate::model::environment::BaseImage;
 use crate::model::{
-    ArchiveReference, BuildPlace, BuiltImage, DeploymentId, Descriptor, Digest, ProjectSettings, Repository,
+    ArchiveReference, BuildPlace, BuiltImage, DeploymentId, Descriptor, Digest, Platform, ProjectSettings, Repository,
     RequirementsFile,
 };
 use crate::{Error, ErrorCode, Result};
@@ -87,17 +87,45 @@ pub struct BuildRequest {
     pub settings: ProjectSettings,
     /// The platform of the images, such as `linux/amd64`.
     pub platform: String,
+    /// Further platforms. With any of them, each image is an index of one image a platform.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub more_platforms: Vec<Platform>,
 }
 
 impl BuildRequest {
     /// The digest of everything that decides the images' content: archive, requirements, base images and platform;
     /// not the deployment, its keys or its repositories.
     pub fn content_digest(&self) -> Digest {
-        let Self { deployment: _, repositories: _, source, base_images, requirements, settings, platform } = self;
+        let Self { deployment: _, repositories: _, source, base_images, requirements, settings, platform, more_platforms } =
+            self;
         let bases: Vec<_> = base_images.iter().map(|base| (base.component, base.digest)).collect();
         let content = (source.sha256, bases, requirements, settings, platform);
-        // Plain data with string keys: serialising it cannot fail.
-        Digest::of(serde_json::to_vec(&content).unwrap_or_default())
+        // Plain data with string keys: serialising it cannot fail. One platform gives the digest that it always gave.
+        let written = if more_platforms.is_empty() {
+            serde_json::to_vec(&content)
+        } else {
+            serde_json::to_vec(&(content, more_platforms))
+        };
+        Digest::of(written.unwrap_or_default())
+    }
+
+    /// All platforms, in the order of their names.
+    ///
+    /// # Errors
+    /// [`ErrorCode::RequestInvalid`] for one that is none, and for one that is named twice.
+    pub fn platforms(&self) -> Result<Vec<Platform>> {
+        let invalid = |message: String| {
+            Error::new(ErrorCode::RequestInvalid, message).on(format!("build of {}", self.deployment))
+        };
+        let first = self.platform.parse::<Platform>().map_err(|error| invalid(error.sentence()))?;
+        let mut platforms: Vec<_> = [first].into_iter().chain(self.more_platforms.iter().cloned()).collect();
+        platforms.sort();
+        for (at, platform) in platforms.iter().enumerate() {
+            if let Some(other) = platforms[..at].iter().find(|other| other.is_same(platform)) {
+                return Err(invalid(format!("the platforms {other} and {platform} are one")));
+            }
+        }
+        Ok(platforms)
     }
 }
 

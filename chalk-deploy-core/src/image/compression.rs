@@ -1,6 +1,6 @@
 //! How layers are packed.
 
-use std::io::{self, Write};
+use std::io::Write;
 use std::str::FromStr;
 
 use flate2::write::GzEncoder;
@@ -14,7 +14,7 @@ const UNKNOWN_SYSTEM: u8 = 255;
 /// figures are in `benches/README.md`.
 const GZIP_LEVEL: u32 = 1;
 #[cfg(feature = "zstd")]
-const ZSTD_LEVEL: i32 = 1;
+pub(super) const ZSTD_LEVEL: i32 = 1;
 
 /// How a layer is packed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,18 +36,11 @@ impl Compression {
             Self::Zstd => "application/vnd.oci.image.layer.v1.tar+zstd",
         }
     }
+}
 
-    /// Packs what is written to it. The same bytes give the same packed bytes, whoever writes them and when.
-    pub(super) fn encoder<W: Write>(self, sink: W) -> io::Result<Encoder<W>> {
-        Ok(match self {
-            Self::Gzip => {
-                let builder = GzBuilder::new().mtime(0).operating_system(UNKNOWN_SYSTEM);
-                Encoder::Gzip(builder.write(sink, Level::new(GZIP_LEVEL)))
-            }
-            #[cfg(feature = "zstd")]
-            Self::Zstd => Encoder::Zstd(zstd::stream::write::Encoder::new(sink, ZSTD_LEVEL)?),
-        })
-    }
+/// Packs what is written to it. The same bytes give the same packed bytes, whoever writes them and when.
+pub(super) fn gzip<W: Write>(sink: W) -> GzEncoder<W> {
+    GzBuilder::new().mtime(0).operating_system(UNKNOWN_SYSTEM).write(sink, Level::new(GZIP_LEVEL))
 }
 
 impl FromStr for Compression {
@@ -60,40 +53,6 @@ impl FromStr for Compression {
             "zstd" => Ok(Self::Zstd),
             other => Err(Error::new(ErrorCode::ValueInvalid, "layers are packed with `gzip` or `zstd`")
                 .on(format!("compression `{}`", crate::text::line(other, 40)))),
-        }
-    }
-}
-
-pub(super) enum Encoder<W: Write> {
-    Gzip(GzEncoder<W>),
-    #[cfg(feature = "zstd")]
-    Zstd(zstd::stream::write::Encoder<'static, W>),
-}
-
-impl<W: Write> Encoder<W> {
-    pub(super) fn finish(self) -> io::Result<W> {
-        match self {
-            Self::Gzip(encoder) => encoder.finish(),
-            #[cfg(feature = "zstd")]
-            Self::Zstd(encoder) => encoder.finish(),
-        }
-    }
-}
-
-impl<W: Write> Write for Encoder<W> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        match self {
-            Self::Gzip(encoder) => encoder.write(bytes),
-            #[cfg(feature = "zstd")]
-            Self::Zstd(encoder) => encoder.write(bytes),
-        }
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        match self {
-            Self::Gzip(encoder) => encoder.flush(),
-            #[cfg(feature = "zstd")]
-            Self::Zstd(encoder) => encoder.flush(),
         }
     }
 }

@@ -6,10 +6,10 @@ use super::layer::Layer;
 use crate::build::base::Base;
 use crate::build::image::{CONFIG, CREATED, MANIFEST, bytes, list, object};
 use crate::cloud::{ImageManifest, Payload};
-use crate::model::Descriptor;
+use crate::model::{Descriptor, Digest};
 
-/// A pure function of the base image's config and of the layers.
-pub(super) fn config(base: &Base, layers: &[(String, &Layer)]) -> Payload {
+/// A pure function of the base image's config and of the layers, by their paths and the digests of their unpacked bytes.
+pub(super) fn config(base: &Base, layers: &[(&str, Digest)]) -> Payload {
     let mut document = base.config.clone();
     let root = object(&mut document);
     root.insert("created".to_owned(), CREATED.into());
@@ -24,15 +24,15 @@ pub(super) fn config(base: &Base, layers: &[(String, &Layer)]) -> Payload {
     let rootfs = object(root.entry("rootfs").or_insert(Value::Null));
     rootfs.insert("type".to_owned(), "layers".into());
     let diffs = list(rootfs.entry("diff_ids").or_insert(Value::Null));
-    diffs.extend(layers.iter().map(|(_, layer)| Value::from(layer.diff().to_string())));
+    diffs.extend(layers.iter().map(|(_, diff)| Value::from(diff.to_string())));
     Payload::from_bytes(bytes(&document))
 }
 
 /// The base image's layers by their descriptors, and ours on top.
-pub(super) fn manifest(base: &Base, config: &Payload, layers: &[(String, &Layer)]) -> ImageManifest {
+pub(super) fn manifest(base: &Base, config: &Payload, layers: &[&Layer]) -> ImageManifest {
     let described = |descriptor: &Descriptor| json!({"mediaType": descriptor.media_type, "digest": descriptor.digest, "size": descriptor.size});
     let config = Descriptor { media_type: CONFIG.to_owned(), digest: config.sha256(), size: config.size() };
-    let own = layers.iter().map(|(_, layer)| layer.descriptor());
+    let own = layers.iter().map(|layer| layer.descriptor());
     let document = json!({
         "schemaVersion": 2,
         "mediaType": MANIFEST,

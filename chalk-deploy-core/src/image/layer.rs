@@ -1,7 +1,7 @@
 //! A layer from a folder: the same bytes for the same files, whoever packs them, when and under which umask.
 //!
 //! One pass: each file is read once, and its bytes go through the digest of the unpacked layer, the packer and the digest
-//! of the packed one into the spool. Entries come in the order of the bytes of their names, directories before what is
+//! of the packed one into the spool, on two threads ([`packer`](super::packer)). Entries come in the order of the bytes of their names, directories before what is
 //! in them, owned by nobody, without a time, with one of two modes.
 //!
 //! The folder is walked and read through open directories, never through a link, so that a directory that is swapped
@@ -10,21 +10,20 @@
 use std::ffi::{CStr, CString};
 use std::fmt;
 use std::fs::File;
-use std::io::{self, Read as _, Write};
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags};
 
-use super::compression::{Compression, Encoder};
-use super::spool::Spool;
+use super::compression::Compression;
+use super::packer::{Packer, Packing};
 use crate::cloud::{Payload, PayloadSource};
-use crate::model::{Descriptor, Digest, DigestHasher};
+use crate::model::{Descriptor, Digest};
 use crate::source::{BLOCK, headers, padding};
 use crate::{Error, ErrorCode, Result, text};
 
-const PIECE: usize = 128 << 10;
 const EXECUTABLE: u32 = 0o755;
 const PLAIN: u32 = 0o644;
 /// Each level holds a directory open.
@@ -51,39 +50,7 @@ impl Layer {
     /// [`ErrorCode::SourceChanged`]; [`ErrorCode::ArchiveEntryName`], [`ErrorCode::ArchiveEntryType`] and
     /// [`ErrorCode::ArchiveLinkEscape`] for what has no place in a layer.
     pub fn of_folder(folder: &Path, path: &str, compression: Compression, spill: &Path) -> Result<Self> {
-        let prefix = prefix(path)?;
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let root = rustix::fs::open(folder, flags, Mode::empty()).map_err(|error| {
-            Error::new(ErrorCode::SourceUnreadable, "the folder of the layer cannot be read")
-                .on(text::line(&folder.to_string_lossy(), 200))
-                .with_hint("name a folder that exists and is readable")
-                .caused_by(io::Error::from(error))
-        })?;
-        let sink = Hashing { spool: Spool::new(spill), hasher: DigestHasher::new(), size: 0 };
-        let encoder = compression.encoder(sink).map_err(packing)?;
-        let mut writer = Writer {
-            encoder,
-            diff: DigestHasher::new(),
-            pending: Vec::with_capacity(2 * PIECE),
-            unpacked: 0,
-            entries: 0,
-        };
-        if !prefix.is_empty() {
-            writer.header(tar::EntryType::Directory, &format!("{prefix}/"), None, 0, EXECUTABLE)?;
-        }
-        let place = if prefix.is_empty() { String::new() } else { format!("{prefix}/") };
-        writer.directory(&root, &place, place.len(), 0)?;
-        writer.put(&[0; 2 * BLOCK])?;
-        writer.turn()?;
-        let Writer { encoder, diff, unpacked, entries, .. } = writer;
-        let sink = encoder.finish().map_err(packing)?;
-        let descriptor = Descriptor {
-            media_type: compression.media_type().to_owned(),
-            digest: sink.hasher.finish(),
-            size: sink.size,
-        };
-        let source = sink.spool.finish().map_err(packing)?;
-        Ok(Self { descriptor, diff: diff.finish(), unpacked, entries, source })
+        PackingLayer::of_folder(folder, path, compression, spill)?.finish()
     }
 
     /// Its type, digest and length.
@@ -109,6 +76,67 @@ impl Layer {
     /// Its bytes.
     pub fn payload(&self) -> Payload {
         Payload::new(self.descriptor.digest, self.descriptor.size, self.source.clone())
+    }
+}
+
+/// A layer that was read and is still being packed: what is in it is known, and how long it will be is not.
+pub struct PackingLayer {
+    packing: Packing,
+    media_type: &'static str,
+    entries: u64,
+}
+
+impl PackingLayer {
+    /// Reads all that is in a folder, as [`Layer::of_folder`] does, and does not wait until it is packed.
+    ///
+    /// # Errors
+    /// Those of [`Layer::of_folder`].
+    pub fn of_folder(folder: &Path, path: &str, compression: Compression, spill: &Path) -> Result<Self> {
+        let prefix = prefix(path)?;
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let root = rustix::fs::open(folder, flags, Mode::empty()).map_err(|error| {
+            Error::new(ErrorCode::SourceUnreadable, "the folder of the layer cannot be read")
+                .on(text::line(&folder.to_string_lossy(), 200))
+                .with_hint("name a folder that exists and is readable")
+                .caused_by(io::Error::from(error))
+        })?;
+        let mut writer = Writer { packer: Packer::start(compression, spill).map_err(unpackable)?, entries: 0 };
+        if !prefix.is_empty() {
+            writer.header(tar::EntryType::Directory, &format!("{prefix}/"), None, 0, EXECUTABLE)?;
+        }
+        let place = if prefix.is_empty() { String::new() } else { format!("{prefix}/") };
+        writer.directory(&root, &place, place.len(), 0)?;
+        writer.put(&[0; 2 * BLOCK])?;
+        let packing = writer.packer.end().map_err(unpackable)?;
+        Ok(Self { packing, media_type: compression.media_type(), entries: writer.entries })
+    }
+
+    /// The digest of the unpacked layer, as an image's config lists it.
+    pub const fn diff(&self) -> Digest {
+        self.packing.diff
+    }
+
+    /// The length of the unpacked layer.
+    pub const fn unpacked(&self) -> u64 {
+        self.packing.unpacked
+    }
+
+    /// Waits until it is packed.
+    ///
+    /// # Errors
+    /// [`ErrorCode::SourceUnreadable`] when the packed bytes cannot be kept.
+    pub fn finish(self) -> Result<Layer> {
+        let Packing { diff, unpacked, .. } = self.packing;
+        let packed = self.packing.finish().map_err(unpackable)?;
+        let descriptor =
+            Descriptor { media_type: self.media_type.to_owned(), digest: packed.digest, size: packed.size };
+        Ok(Layer { descriptor, diff, unpacked, entries: self.entries, source: packed.source })
+    }
+}
+
+impl fmt::Debug for PackingLayer {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("PackingLayer").field("diff", &self.diff()).finish_non_exhaustive()
     }
 }
 
@@ -143,11 +171,7 @@ fn prefix(path: &str) -> Result<String> {
 const WHITEOUT: &str = ".wh.";
 
 struct Writer {
-    encoder: Encoder<Hashing>,
-    diff: DigestHasher,
-    /// Gathered, so that a thousand small files do not cost a thousand turns of the packer.
-    pending: Vec<u8>,
-    unpacked: u64,
+    packer: Packer,
     entries: u64,
 }
 
@@ -207,21 +231,15 @@ impl Writer {
         let mut file = File::from(file);
         let mut left = size;
         loop {
-            // Read where it is hashed and packed from. One byte more than is left, to notice a file that has grown.
-            let start = self.pending.len();
-            let room = usize::try_from(left.saturating_add(1)).unwrap_or(PIECE).min(PIECE);
-            self.pending.resize(start + room, 0);
-            let read = file.read(&mut self.pending[start..]);
-            self.pending.truncate(start + *read.as_ref().unwrap_or(&0));
-            match read {
+            // One byte more than is left, to notice a file that has grown.
+            let room = usize::try_from(left.saturating_add(1)).unwrap_or(usize::MAX);
+            match self.packer.read(&mut file, room) {
                 Ok(0) => break,
                 Ok(read) => left = left.checked_sub(read as u64).ok_or_else(|| changed(path))?,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(unreadable(path, error)),
             }
-            if self.pending.len() >= PIECE {
-                self.turn()?;
-            }
+            self.packer.turn_if_full().map_err(unpackable)?;
         }
         if left > 0 {
             return Err(changed(path));
@@ -235,17 +253,7 @@ impl Writer {
     }
 
     fn put(&mut self, bytes: &[u8]) -> Result<()> {
-        self.pending.extend_from_slice(bytes);
-        if self.pending.len() >= PIECE { self.turn() } else { Ok(()) }
-    }
-
-    /// Hashes and packs what was gathered.
-    fn turn(&mut self) -> Result<()> {
-        self.diff.update(&self.pending);
-        self.unpacked += self.pending.len() as u64;
-        self.encoder.write_all(&self.pending).map_err(packing)?;
-        self.pending.clear();
-        Ok(())
+        self.packer.put(bytes).map_err(unpackable)
     }
 }
 
@@ -330,31 +338,11 @@ fn changed(path: &str) -> Error {
     Error::new(ErrorCode::SourceChanged, "it changed while it was being read").on(shown(path))
 }
 
-fn packing(error: io::Error) -> Error {
+fn unpackable(error: io::Error) -> Error {
     Error::new(ErrorCode::SourceUnreadable, "the packed layer cannot be kept")
         .on("folder for temporary files")
         .with_hint("make room in the folder for temporary files")
         .caused_by(error)
-}
-
-/// Where the packed bytes go.
-struct Hashing {
-    spool: Spool,
-    hasher: DigestHasher,
-    size: u64,
-}
-
-impl Write for Hashing {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let written = self.spool.write(bytes)?;
-        self.hasher.update(&bytes[..written]);
-        self.size += written as u64;
-        Ok(written)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.spool.flush()
-    }
 }
 
 #[cfg(test)]

@@ -1,9 +1,11 @@
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::Read as _;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 
 use proptest::prelude::*;
 
+use super::super::packer::PIECE;
 use super::*;
 
 fn folder() -> tempfile::TempDir {

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use super::digest::Digest;
 use super::name::{Component, DeploymentId, ImageTag, ObjectKey, Repository};
 use super::object::{Manifest, ObjectIdentity};
+use super::platform::Platform;
 
 /// What identifies a source archive before it is uploaded. Two trees with the same files have the same fingerprint.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -80,12 +81,26 @@ pub enum ImageLocation {
 pub struct BuiltImage {
     /// The component that it runs.
     pub component: Component,
-    /// Its manifest; the digest is the image's identity from here to the pods.
+    /// Its manifest; the digest is the image's identity from here to the pods. Of an image for several platforms, the
+    /// index.
     pub manifest: Descriptor,
-    /// Config and layers, in the order in which they are pushed: all of them before the manifest.
+    /// Config and layers, in the order in which they are pushed: all of them before the manifest. Of an image for several
+    /// platforms, those of all of them.
     pub blobs: Vec<Descriptor>,
+    /// The images that an index names, each pushed before it. None for an image for one platform.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub platforms: Vec<PlatformImage>,
     /// Where it is now.
     pub location: ImageLocation,
+}
+
+/// An image for one platform, in an index of several.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlatformImage {
+    /// What it runs on.
+    pub platform: Platform,
+    /// Its manifest.
+    pub manifest: Descriptor,
 }
 
 /// What stage 2 made: the images, and the objects that will run them.

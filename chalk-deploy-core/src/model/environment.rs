@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::boundary::{Boundary, Identities};
 use super::digest::Digest;
 use super::name::{ClusterName, Component, EnvironmentId, Namespace, Repository};
+use super::platform::Platform;
 use crate::cloud::{Cloud, RetentionMode};
 use crate::{Error, ErrorCode, Result};
 
@@ -68,6 +69,8 @@ pub struct DataPlane {
     pub boundary: Boundary,
     /// The platform image under each component that is deployed, by digest.
     pub base_images: Vec<BaseImage>,
+    /// What the images run on: `linux/amd64` where nothing else is known. With several, each image is an index.
+    pub platforms: Vec<Platform>,
     /// How long things may take.
     pub policy: DeploymentPolicy,
     /// The five implementations.

@@ -10,12 +10,13 @@ pub mod environment;
 pub mod name;
 pub mod object;
 pub mod plan;
+pub mod platform;
 pub mod status;
 pub mod time;
 pub mod traffic;
 
 pub use artifact::{
-    ArchiveReference, BuiltImage, BuiltRelease, Descriptor, ImageLocation, ImageReference, PushedImages,
+    ArchiveReference, BuiltImage, BuiltRelease, Descriptor, ImageLocation, ImageReference, PlatformImage, PushedImages,
     RetainedArchive, Revision, SourceFingerprint,
 };
 pub use boundary::{Boundary, BuildCredential, BuildPlace, Identities, Identity, ProcessPlace};
@@ -29,6 +30,7 @@ pub use name::{
 };
 pub use object::{Manifest, ObjectIdentity, ObjectReference};
 pub use plan::{DeploymentPlan, GitMetadata, ProjectSettings, Promotion, RequirementsFile, Sizing, Strategy};
+pub use platform::Platform;
 pub use status::DeploymentStatus;
 pub use time::Timestamp;
 pub use traffic::{Backend, TrafficSplit, Weight};

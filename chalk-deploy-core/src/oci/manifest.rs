@@ -10,7 +10,8 @@
 //! as it is and `PERMISSION_DENIED` says so. Stopped anywhere in between, the tag points to the image or to the
 //! tombstone; repeating the call goes on from there.
 
-use http::header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE};
+use bytes::Bytes;
+use http::header::{ACCEPT, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use oci_distribution::manifest::{
     IMAGE_MANIFEST_LIST_MEDIA_TYPE, IMAGE_MANIFEST_MEDIA_TYPE, OCI_IMAGE_INDEX_MEDIA_TYPE, OCI_IMAGE_MEDIA_TYPE,
@@ -46,9 +47,14 @@ pub(super) async fn get(
         StatusCode::NOT_FOUND => return Ok(None),
         _ => return Err(answer.error(client, "hand out a manifest", subject).await),
     }
+    if let Some(coding) = answer.headers.get(CONTENT_ENCODING).filter(|coding| *coding != "identity") {
+        // Nobody asked for it, and the digest is that of the bytes before.
+        let coding = crate::text::line(&String::from_utf8_lossy(coding.as_bytes()), 40);
+        let message = format!("the registry sent a manifest in the coding `{coding}`, which was not asked for");
+        return Err(Error::new(ErrorCode::CloudAnswerInvalid, message).on(subject));
+    }
     let bytes = answer.bytes(client, LARGEST).await?;
-    let media_type = media_type(&answer.headers, &bytes);
-    let manifest = ImageManifest { media_type, bytes };
+    let manifest = identified(&answer.headers, bytes).map_err(|error| error.on(&subject))?;
     let digest = manifest.digest();
     match locator {
         ManifestLocator::Digest(asked) if *asked != digest => {
@@ -186,7 +192,7 @@ async fn bury(client: &Client, endpoint: &Endpoint, repository: &Repository, tag
             .with_hint("remove the tag with the provider's own tools, or let a lifecycle rule do it")
     };
     let empty = Payload::from_bytes("{}");
-    upload::push(client, repository, &empty, true).await?;
+    upload::push(client, repository, &empty, true, None).await?;
     let tombstone = tombstone(repository, tag, &empty);
     put(client, repository, &tombstone, None).await?;
     let answer = delete(client, endpoint, &tombstone.digest().to_string()).await?;
@@ -285,16 +291,32 @@ fn address(endpoint: &Endpoint, reference: &str) -> Result<url::Url> {
     endpoint.at(&format!("manifests/{reference}"))
 }
 
-/// The media type as the registry says it; where that says nothing, the document's own.
-fn media_type(headers: &HeaderMap, bytes: &[u8]) -> String {
+/// A manifest under the one name that it has. The media type is what the registry says; where that says nothing, what
+/// the document says. A document that is an image and an index at once, or that calls itself another thing than the
+/// registry does, is read by some as the one and by others as the other (CVE-2021-41190), and refused.
+fn identified(headers: &HeaderMap, bytes: Bytes) -> Result<ImageManifest> {
+    let ambiguous = |message: String| {
+        Error::new(ErrorCode::ImageMismatch, message).with_hint("push the image again, with a client that names it once")
+    };
     let said = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).map(bare).unwrap_or_default();
-    if !matches!(said, "" | "application/json" | "application/octet-stream" | "text/plain") {
-        return said.to_owned();
+    let says_nothing = matches!(said, "" | "application/json" | "application/octet-stream" | "text/plain");
+    let document: Value = serde_json::from_slice(&bytes).unwrap_or_default();
+    let own = document.get("mediaType").and_then(Value::as_str);
+    if let Some(own) = own.filter(|own| !says_nothing && *own != said) {
+        let (own, said) = (crate::text::line(own, 100), crate::text::line(said, 100));
+        return Err(ambiguous(format!("the manifest says that it is `{own}`, and the registry that it is `{said}`")));
     }
-    let document: Value = serde_json::from_slice(bytes).unwrap_or_default();
-    let own = document.get("mediaType").and_then(Value::as_str).map(|own| crate::text::line(own, 200));
-    own.or_else(|| document.get("manifests").map(|_| OCI_IMAGE_INDEX_MEDIA_TYPE.to_owned()))
-        .unwrap_or_else(|| OCI_IMAGE_MEDIA_TYPE.to_owned())
+    let is_index = document.get("manifests").is_some();
+    if is_index && (document.get("config").is_some() || document.get("layers").is_some()) {
+        return Err(ambiguous("the manifest is an image and an index at once".to_owned()));
+    }
+    let media_type = match (says_nothing, own) {
+        (false, _) => said.to_owned(),
+        (true, Some(own)) => crate::text::line(own, 200),
+        (true, None) if is_index => OCI_IMAGE_INDEX_MEDIA_TYPE.to_owned(),
+        (true, None) => OCI_IMAGE_MEDIA_TYPE.to_owned(),
+    };
+    Ok(ImageManifest { media_type, bytes })
 }
 
 fn bare(media_type: &str) -> &str {

@@ -22,6 +22,7 @@
 //! | `put_manifest` | 1 (HEAD by digest, or by tag if one is given) | 2 (HEAD, PUT) |
 //! | `manifest` | 1 (GET) | |
 //! | `push_image` | 1 (HEAD by tag) where it is remembered | one mount a layer of the base, 2 a new blob (1 where one request is taken), 1 for the manifest |
+//! | `push_index` | the same | the same, and 1 for each image's manifest |
 //! | `remove_tag` | 2 (DELETE, HEAD) | 1 (DELETE) |
 //!
 //! The first request to a host that wants a token costs two more (the 401 and the token), the first that needs a
@@ -72,6 +73,8 @@ pub use push::PushOutcome;
 pub use settings::{OciSettings, UploadMode};
 
 use client::Client;
+use push::Pushed;
+use upload::Session;
 
 /// Every registry that speaks the OCI distribution protocol. A repository names its own host, so one value serves them
 /// all. Cheap to clone; clones share the tokens.
@@ -101,7 +104,80 @@ impl OciRegistry {
         blobs: &[Payload],
         tag: Option<&ImageTag>,
     ) -> Result<PushOutcome> {
-        push::push(&self.0, repository, manifest, blobs, tag).await
+        push::push(&self.0, repository, Pushed { manifest, children: &[], blobs, tag }).await
+    }
+
+    /// Pushes an image for several platforms as [`push_image`](Self::push_image) does one for one: the blobs of all, then
+    /// the manifests of the images, then the index that names them.
+    ///
+    /// **Idempotency.** By digest; an index that is there under the tag costs one request if this value, or one whose
+    /// [`memory`](Self::memory) it was given, has pushed it.
+    ///
+    /// **After a crash.** Blobs are whole or absent; the index and the tag are there only with all of the images.
+    ///
+    /// **Errors.** Those of [`push_image`](Self::push_image).
+    pub async fn push_index(
+        &self,
+        repository: &Repository,
+        index: &ImageManifest,
+        images: &[ImageManifest],
+        blobs: &[Payload],
+        tag: Option<&ImageTag>,
+    ) -> Result<PushOutcome> {
+        push::push(&self.0, repository, Pushed { manifest: index, children: images, blobs, tag }).await
+    }
+
+    /// Opens an upload before its bytes are known, so that the session is there when they are. `None` where none is
+    /// needed, because the registry takes uploads in one request or may turn out to.
+    ///
+    /// **Idempotency.** Each call opens another one.
+    ///
+    /// **After a crash.** A session without an end is the registry's to forget.
+    ///
+    /// **Errors.** Those of [`push_blob`](Registry::push_blob).
+    pub async fn open_upload(&self, repository: &Repository) -> Result<Option<OpenedUpload>> {
+        let session = upload::open(&self.0, repository).await?;
+        Ok(session.map(|session| OpenedUpload { repository: repository.clone(), session }))
+    }
+
+    /// Pushes a blob without asking whether it is there, into an upload that was opened for it if there is one. One that
+    /// the repository is remembered to hold is not sent, and its upload is cancelled.
+    ///
+    /// **Idempotency**, **After a crash**, **Errors.** As with [`push_blob`](Registry::push_blob).
+    pub async fn push_opened(
+        &self,
+        repository: &Repository,
+        payload: &Payload,
+        opened: Option<OpenedUpload>,
+    ) -> Result<()> {
+        let session = opened.filter(|opened| opened.repository == *repository).map(|opened| opened.session);
+        push::push_blob(&self.0, repository, payload, session).await
+    }
+
+    /// Pushes blobs of an image whose other blobs are yet to come. What the repository is remembered to hold is not sent.
+    pub(crate) async fn begin_push(&self, repository: &Repository, blobs: &[Payload]) -> Result<()> {
+        push::begin(&self.0, repository, blobs).await
+    }
+
+    /// Cancels an upload that was opened in vain. Best effort: what is left is the registry's to forget.
+    pub async fn cancel_upload(&self, opened: OpenedUpload) {
+        if let Ok(endpoint) = self.0.endpoint(&opened.repository) {
+            upload::give_up(&self.0, &endpoint, &opened.session).await;
+        }
+    }
+
+    /// Whether a repository is remembered to hold this content. Costs no request.
+    pub fn remembers(&self, repository: &Repository, digest: &Digest) -> bool {
+        let Ok(endpoint) = self.0.endpoint(repository) else { return false };
+        let now = self.0.runtime().now();
+        self.0.memory().holds(&endpoint.registry(), endpoint.path(), digest, now)
+    }
+
+    /// Remembers that a repository holds a layer whose unpacked bytes have this digest.
+    pub(crate) fn saw_unpacked(&self, repository: &Repository, diff: Digest) {
+        if let Ok(endpoint) = self.0.endpoint(repository) {
+            self.0.saw(&endpoint, diff);
+        }
     }
 
     /// What was learned of registries so far.
@@ -113,6 +189,20 @@ impl OciRegistry {
     pub fn remember(&self, memory: RegistryMemory) {
         let now = self.0.runtime().now();
         self.0.memory().merge(memory, now);
+    }
+}
+
+/// An upload that a registry has opened and that is yet to get its bytes.
+#[must_use = "a session that is not used is the registry's to clean up"]
+pub struct OpenedUpload {
+    repository: Repository,
+    session: Session,
+}
+
+impl fmt::Debug for OpenedUpload {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Whoever has the session's address may write to it.
+        formatter.debug_struct("OpenedUpload").field("repository", &self.repository).finish_non_exhaustive()
     }
 }
 
@@ -129,7 +219,7 @@ impl Registry for OciRegistry {
     }
 
     async fn push_blob(&self, repository: &Repository, payload: &Payload) -> Result<()> {
-        upload::push(&self.0, repository, payload, true).await
+        upload::push(&self.0, repository, payload, true, None).await
     }
 
     async fn pull_blob(&self, repository: &Repository, digest: &Digest) -> Result<ByteStream> {

@@ -16,9 +16,6 @@ use crate::{Error, ErrorCode, Result, text};
 /// Between two questions, when the builder had no news.
 const POLL: Duration = Duration::from_millis(200);
 
-/// The platform of the images. One for now: the clusters of seed 001 run amd64 nodes.
-const PLATFORM: &str = "linux/amd64";
-
 /// Submits the build, or finds it again, and follows it to its end.
 pub(super) async fn build_images(context: &StepContext) -> Result<StepOutput> {
     let builder = &context.plane.cloud.builder;
@@ -50,6 +47,10 @@ pub(super) async fn stop_build(context: &StepContext) -> Result<StepOutput> {
 fn request(context: &StepContext) -> Result<BuildRequest> {
     let (plane, plan) = (&context.plane, context.plan());
     let repositories: Result<Vec<_>> = plane.base_images.iter().map(|base| plane.repository(base.component)).collect();
+    let (platform, more) = plane.platforms.split_first().ok_or_else(|| {
+        Error::new(ErrorCode::RequestInvalid, "the environment names no platform to build for")
+            .on(format!("environment `{}`", plane.environment))
+    })?;
     Ok(BuildRequest {
         deployment: plan.id.clone(),
         source: context.archive()?.clone(),
@@ -57,7 +58,8 @@ fn request(context: &StepContext) -> Result<BuildRequest> {
         repositories: repositories?,
         requirements: plan.requirements.clone(),
         settings: plan.settings.clone(),
-        platform: PLATFORM.to_owned(),
+        platform: platform.to_string(),
+        more_platforms: more.to_vec(),
     })
 }
 

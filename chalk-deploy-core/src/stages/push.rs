@@ -61,7 +61,6 @@ pub(super) async fn remove_tags(context: &StepContext) -> Result<StepOutput> {
 }
 
 async fn push_image(context: &StepContext, repository: &Repository, image: &BuiltImage) -> Result<()> {
-    let registry = &context.plane.cloud.registry;
     let contents = context.plane.cloud.builder.contents().ok_or_else(|| {
         Error::new(ErrorCode::CloudAnswerInvalid, "the builder says that it holds the image, and hands nothing out")
             .on(format!("image of {}", image.component))
@@ -71,13 +70,26 @@ async fn push_image(context: &StepContext, repository: &Repository, image: &Buil
         pushes.push(push_blob(context, &*contents, repository, blob).boxed());
     }
     futures::stream::iter(pushes).buffer_unordered(AT_ONCE).try_collect::<()>().await?;
-    let bytes = contents.manifest(&image.manifest).await?;
-    let manifest = ImageManifest { media_type: image.manifest.media_type.clone(), bytes };
-    let digest = registry.put_manifest(repository, &manifest, None).await?;
-    if digest == image.manifest.digest {
+    // Children before the index that names them.
+    for child in &image.platforms {
+        put_manifest(context, &*contents, repository, &child.manifest).await?;
+    }
+    put_manifest(context, &*contents, repository, &image.manifest).await
+}
+
+async fn put_manifest(
+    context: &StepContext,
+    contents: &dyn ImageContents,
+    repository: &Repository,
+    described: &Descriptor,
+) -> Result<()> {
+    let bytes = contents.manifest(described).await?;
+    let manifest = ImageManifest { media_type: described.media_type.clone(), bytes };
+    let digest = context.plane.cloud.registry.put_manifest(repository, &manifest, None).await?;
+    if digest == described.digest {
         return Ok(());
     }
-    Err(Error::new(ErrorCode::ImageMismatch, format!("the registry stored {digest}, not {}", image.manifest.digest))
+    Err(Error::new(ErrorCode::ImageMismatch, format!("the registry stored {digest}, not {}", described.digest))
         .on(repository))
 }
 
@@ -99,8 +111,11 @@ async fn push_blob(
 }
 
 async fn read_back(context: &StepContext, repository: &Repository, image: &BuiltImage) -> Result<()> {
-    let reference = ImageReference { repository: repository.clone(), digest: image.manifest.digest };
-    stored_manifest(context, &reference).await.map(drop)
+    for manifest in image.platforms.iter().map(|child| &child.manifest).chain([&image.manifest]) {
+        let reference = ImageReference { repository: repository.clone(), digest: manifest.digest };
+        stored_manifest(context, &reference).await?;
+    }
+    Ok(())
 }
 
 async fn stored_manifest(context: &StepContext, image: &ImageReference) -> Result<ImageManifest> {

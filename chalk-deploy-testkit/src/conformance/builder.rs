@@ -195,6 +195,7 @@ async fn request(harness: &dyn BuilderHarness, fresh: &Fresh, name: &str, conten
         requirements: Vec::new(),
         settings: ProjectSettings::default(),
         platform: "linux/amd64".to_owned(),
+        more_platforms: Vec::new(),
     })
 }
 

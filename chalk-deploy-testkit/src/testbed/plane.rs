@@ -11,7 +11,7 @@ use chalk_deploy_core::kubernetes::{
 };
 use chalk_deploy_core::model::{
     BaseImage, Boundary, Buckets, ClusterName, Component, DataPlane, DeploymentPolicy, EnvironmentId, Identities,
-    Namespace, Repository,
+    Namespace, Platform, Repository,
 };
 use chalk_deploy_core::oci::{OciRegistry, OciSettings};
 use chalk_deploy_core::runtime::{Runtime, SystemRuntime};
@@ -153,6 +153,7 @@ impl Testbed {
                 repository: Repository::new(repository)?,
                 digest: digest.parse()?,
             }],
+            platforms: vec![Platform::linux_amd64()],
             policy: parts.policy,
             cloud,
         })

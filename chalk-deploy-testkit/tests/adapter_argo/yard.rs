@@ -146,6 +146,7 @@ impl Yard {
             requirements: Vec::new(),
             settings: ProjectSettings::default(),
             platform: "linux/amd64".to_owned(),
+            more_platforms: Vec::new(),
         }
     }
 

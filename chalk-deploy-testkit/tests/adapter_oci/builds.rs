@@ -75,6 +75,7 @@ impl Shop {
             requirements: Vec::new(),
             settings: ProjectSettings::default(),
             platform: "linux/amd64".to_owned(),
+            more_platforms: Vec::new(),
         }
     }
 
@@ -456,6 +457,14 @@ async fn base_images_that_cannot_be_built_on_are_refused() {
             }]}))
             .await,
         ),
+        (
+            "another media type than its manifest has",
+            push(json!({"schemaVersion": 2, "manifests": [{
+                "mediaType": "m", "digest": image.digest(), "size": image.manifest.bytes.len(),
+                "platform": {"os": "linux", "architecture": "amd64"},
+            }]}))
+            .await,
+        ),
     ];
     let mut letters = 'a'..='z';
     for (words, digest) in cases {
@@ -474,7 +483,10 @@ async fn base_images_that_cannot_be_built_on_are_refused() {
     let platform = |architecture: &str| json!({"os": "linux", "architecture": architecture});
     let index = push(json!({"schemaVersion": 2, "manifests": [
         {"mediaType": "m", "digest": arm, "size": 1, "platform": platform("arm64")},
-        {"mediaType": "m", "digest": image.digest(), "size": image.manifest.bytes.len(), "platform": platform("amd64")},
+        {
+            "mediaType": image.manifest.media_type, "digest": image.digest(), "size": image.manifest.bytes.len(),
+            "platform": platform("amd64"),
+        },
     ]}))
     .await;
     let mut request = shop.request(letters.next().expect("enough"), archive(&[("a.py", "x")])).await;

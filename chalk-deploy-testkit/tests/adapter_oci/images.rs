@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chalk_deploy_core::cloud::{ManifestLocator, Payload, Registry};
-use chalk_deploy_core::image::{BaseImage, Compression, Image, ImageCache, ImageName, Layer};
-use chalk_deploy_core::model::{Digest, Repository};
+use chalk_deploy_core::image::{BaseImage, Compression, Delivery, ImageCache, ImageName, PackingLayer};
+use chalk_deploy_core::model::{Digest, Platform, Repository};
 use chalk_deploy_core::oci::{OciRegistry, OciSettings, PushOutcome, UploadMode};
 use chalk_deploy_core::runtime::Runtime as _;
 use chalk_deploy_core::transport::meter::{Meter, Reading};
@@ -24,23 +24,23 @@ use super::{HOST, SECRET, credentials, repository, tag};
 const SECOND: ProtocolFault = ProtocolFault::Delay(Duration::from_secs(1));
 
 /// A registry with a base image in it, a folder for a source and one for the cache.
-struct House {
-    server: Arc<RegistryServer>,
-    runtime: Arc<VirtualRuntime>,
-    faults: Arc<ProtocolFaults>,
-    base: ImageName,
-    folder: tempfile::TempDir,
+pub(crate) struct House {
+    pub(crate) server: Arc<RegistryServer>,
+    pub(crate) runtime: Arc<VirtualRuntime>,
+    pub(crate) faults: Arc<ProtocolFaults>,
+    pub(crate) base: ImageName,
+    pub(crate) folder: tempfile::TempDir,
 }
 
 /// What a push cost, by the registry's own count and by ours.
 #[derive(Debug, PartialEq, Eq)]
-struct Cost {
-    requests: usize,
-    round_trips: u64,
+pub(crate) struct Cost {
+    pub(crate) requests: usize,
+    pub(crate) round_trips: u64,
 }
 
 impl House {
-    async fn new(settings: RegistrySettings) -> Self {
+    pub(crate) async fn new(settings: RegistrySettings) -> Self {
         let runtime = VirtualRuntime::new(1);
         let server = Arc::new(RegistryServer::new(&World::memory(), runtime.clone(), settings));
         let installer = OciRegistry::new(
@@ -58,27 +58,58 @@ impl House {
         house
     }
 
-    fn edit(&self, text: &str) {
+    pub(crate) fn edit(&self, text: &str) {
         std::fs::write(self.folder.path().join("src/package/module.py"), text).expect("written");
     }
 
-    fn cache(&self) -> ImageCache {
+    pub(crate) fn cache(&self) -> ImageCache {
         ImageCache::open(&self.folder.path().join("cache")).expect("a cache")
     }
 
     /// Pushes as a new process does that finds the cache of those before it.
     async fn push(&self, target: &str) -> (Result<PushOutcome>, Cost, Reading) {
+        self.push_for(target, &["linux/amd64"], &["src"]).await
+    }
+
+    /// The same, for these platforms, with a layer of each of these folders.
+    pub(crate) async fn push_for(
+        &self,
+        target: &str,
+        platforms: &[&str],
+        folders: &[&str],
+    ) -> (Result<PushOutcome>, Cost, Reading) {
         self.server.clear_request_log();
         let server = faulty(self.server.clone(), self.faults.clone(), self.runtime.clone());
         let meter = Meter::new();
         let settings = OciSettings::default().with_upload(UploadMode::Learned).with_credentials(credentials());
         let registry = Arc::new(OciRegistry::new(meter.around(in_process(server)), self.runtime.clone(), settings));
+        let platforms: Vec<Platform> = platforms.iter().map(|text| text.parse().expect("a platform")).collect();
         let began = self.runtime.monotonic();
-        let outcome = meter.watch(push(&registry, &self.base, &self.folder, &self.cache(), target)).await;
+        let outcome = meter.watch(self.deliver(&registry, target, &platforms, folders)).await;
         let took = (self.runtime.monotonic() - began).as_secs();
         self.cache().keep_memory(&registry.memory()).expect("kept");
         let cost = Cost { requests: self.server.request_log().total(), round_trips: took };
         (outcome, cost, meter.reading())
+    }
+
+    async fn deliver(
+        &self,
+        registry: &Arc<OciRegistry>,
+        target: &str,
+        platforms: &[Platform],
+        folders: &[&str],
+    ) -> Result<PushOutcome> {
+        registry.remember(self.cache().memory());
+        let mut layers = Vec::new();
+        for folder in folders {
+            let path = self.folder.path().join(folder);
+            let layer = PackingLayer::of_folder(&path, "/app", Compression::Gzip, self.folder.path())?;
+            layers.push(((*folder).to_owned(), layer));
+        }
+        let source: Arc<dyn Registry> = registry.clone();
+        let bases = BaseImage::read_all(&source, &self.base, platforms, Some(&self.cache())).await?;
+        let delivery = Delivery { registry: registry.clone(), repository: repository(target), tag: Some(tag("1")) };
+        Ok(delivery.run(&bases, layers).await?.outcome)
     }
 
     async fn pushed(&self, target: &str) -> (PushOutcome, Cost) {
@@ -109,23 +140,8 @@ impl House {
     }
 }
 
-async fn push(
-    registry: &Arc<OciRegistry>,
-    base: &ImageName,
-    folder: &tempfile::TempDir,
-    cache: &ImageCache,
-    target: &str,
-) -> Result<PushOutcome> {
-    registry.remember(cache.memory());
-    let layer = Layer::of_folder(&folder.path().join("src"), "/app", Compression::Gzip, folder.path())?;
-    let source: Arc<dyn Registry> = registry.clone();
-    let base = BaseImage::read(&source, base, "linux/amd64", Some(cache)).await?;
-    let image = Image::new(&base, &source, &[("/app".to_owned(), &layer)]);
-    registry.push_image(&repository(target), &image.manifest, &image.blobs, Some(&tag("1"))).await
-}
-
 /// As the distribution project's registry does it: a POST with the whole blob opens a session.
-fn distribution() -> RegistrySettings {
+pub(crate) fn distribution() -> RegistrySettings {
     let mut settings = RegistrySettings::plain();
     settings.uploads.single_post = false;
     settings
@@ -203,6 +219,38 @@ async fn what_a_registry_no_longer_holds_is_pushed_again_whatever_was_remembered
     let (again, _) = house.pushed("app").await;
     assert!(!again.was_there && again.digest == first.digest);
     house.assert_whole("app", first.digest).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_layer_that_is_known_by_what_is_in_it_opens_no_upload_beside_one_that_changed() {
+    let house = House::new(distribution()).await;
+    std::fs::create_dir(house.folder.path().join("dependencies")).expect("made");
+    std::fs::write(house.folder.path().join("dependencies/numpy.py"), "import this").expect("written");
+    let push = || house.push_for("app", &["linux/amd64"], &["dependencies", "src"]);
+    push().await.0.expect("pushed");
+    house.edit("second");
+    let (outcome, cost, _) = push().await;
+    outcome.expect("pushed");
+    assert_eq!(cost, Cost { requests: 5, round_trips: 3 });
+    assert!(house.server.uploads().expect("readable").is_empty(), "every session was ended");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_layer_that_is_there_though_the_memory_of_it_is_lost_leaves_no_session_behind() {
+    let house = House::new(distribution()).await;
+    house.pushed("app").await;
+    // The packed layer is remembered, what is in it is not; and the config is another one.
+    let file = house.cache().folder().join("registries.json");
+    let memory = std::fs::read_to_string(&file).expect("kept");
+    let mut memory: serde_json::Value = serde_json::from_str(&memory).expect("JSON");
+    let layer = house.folder.path().join("src");
+    let layer = PackingLayer::of_folder(&layer, "/app", Compression::Gzip, house.folder.path()).expect("read");
+    let holdings = &mut memory["registries"][format!("https://{HOST}")]["holdings"];
+    holdings.as_object_mut().expect("holdings").remove(&layer.diff().to_string()).expect("it was remembered");
+    std::fs::write(&file, memory.to_string()).expect("written");
+    let (outcome, _, _) = house.push_for("app", &["linux/amd64"], &["src", "src"]).await;
+    outcome.expect("pushed");
+    assert!(house.server.uploads().expect("readable").is_empty(), "what was opened in vain is cancelled");
 }
 
 #[tokio::test(start_paused = true)]

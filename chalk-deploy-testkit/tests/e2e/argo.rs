@@ -131,6 +131,7 @@ impl Site {
             requirements: Vec::new(),
             settings: ProjectSettings::default(),
             platform: "linux/amd64".to_owned(),
+            more_platforms: Vec::new(),
         }
     }
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 use http::header::CONTENT_LENGTH;
 use http::uri::Scheme;
 use http::{HeaderValue, Method, Request, Response, Uri};
-use reqwest::Url;
+use reqwest::{Client, Url};
 
 use super::body::{Upload, download};
 use super::{IdleTimeout, NetworkTransport, failure};
@@ -37,6 +37,7 @@ impl NetworkTransport {
         let (parts, body) = request.into_parts();
         let url = self.url(&parts.uri)?;
         let host = host_of(&parts.uri);
+        let client = self.client(&parts.uri)?.clone();
         let idle = parts.extensions.get::<IdleTimeout>().map_or(self.idle_timeout, |limit| limit.0);
         let turn = self.runtime.within(idle, self.connections.clone().acquire_owned()).await;
         let Some(Ok(turn)) = turn else {
@@ -61,7 +62,7 @@ impl NetworkTransport {
                 *outgoing.body_mut() = Some(reqwest::Body::wrap_stream(stream));
             }
         }
-        let answer = while_moving(&*self.runtime, idle, &upload, self.client.execute(outgoing)).await;
+        let answer = while_moving(&*self.runtime, idle, &upload, client.execute(outgoing)).await;
         // The payload's own reason comes first: what the connection says of it is only that it ended.
         if let Some(error) = upload.failure() {
             return Err(failure::of_payload(Delivery::MaybeSent, error));
@@ -79,6 +80,13 @@ impl NetworkTransport {
         *response.version_mut() = answer.version();
         *response.headers_mut() = std::mem::take(answer.headers_mut());
         Ok(response.map(|()| download(answer, host, idle, self.runtime, turn)))
+    }
+
+    fn client(&self, uri: &Uri) -> Result<&Client, TransportError> {
+        self.clients.of(uri.scheme().unwrap_or(&Scheme::HTTPS)).map_err(|error| {
+            let message = error.message().to_owned();
+            TransportError { delivery: Delivery::NotSent, message, source: Some(Box::new(error)) }
+        })
     }
 
     /// The address as reqwest wants it; refused where it is no address for this transport.

@@ -19,6 +19,7 @@ use super::*;
 use crate::cloud::{ByteStream, Payload, PayloadSource};
 use crate::model::{Digest, Timestamp};
 use crate::transport::{Delivery, RequestBody, TransportError};
+use crate::{Error, ErrorCode};
 
 /// A server on loopback that reads one request a connection, whole by its Content-Length, and answers with fixed bytes.
 struct FixedServer {

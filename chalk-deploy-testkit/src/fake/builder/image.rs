@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 
 use chalk_deploy_core::cloud::BuildRequest;
-use chalk_deploy_core::model::{BaseImage, BuiltImage, Descriptor, Digest, ImageLocation};
+use chalk_deploy_core::model::{BaseImage, BuiltImage, Descriptor, Digest, ImageLocation, Platform, PlatformImage};
 use chalk_deploy_core::{Error, ErrorCode, Result};
 use serde_json::{Value, json};
 
 const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
+const INDEX: &str = "application/vnd.oci.image.index.v1+json";
 const CONFIG: &str = "application/vnd.oci.image.config.v1+json";
 const LAYER: &str = "application/vnd.oci.image.layer.v1.tar";
 
@@ -18,8 +19,43 @@ pub(super) struct MadeImage {
     pub(super) contents: BTreeMap<Digest, Vec<u8>>,
 }
 
-/// The image of one component. A pure function of the request's content and the base image.
+/// The image of one component, or the index of its images. A pure function of the request's content and the base image.
 pub(super) fn make(request: &BuildRequest, base: &BaseImage) -> Result<MadeImage> {
+    let platforms = request.platforms()?;
+    if let [only] = &platforms[..] {
+        return make_for(request, base, only);
+    }
+    let mut whole = MadeImage {
+        image: BuiltImage {
+            component: base.component,
+            manifest: descriptor(INDEX, b""),
+            blobs: Vec::new(),
+            platforms: Vec::new(),
+            location: ImageLocation::Builder,
+        },
+        contents: BTreeMap::new(),
+    };
+    let mut entries = Vec::new();
+    for platform in platforms {
+        let made = make_for(request, base, &platform)?;
+        let Descriptor { media_type, digest, size } = &made.image.manifest;
+        let named = json!({"os": platform.os(), "architecture": platform.architecture(), "variant": platform.variant()});
+        entries.push(json!({"mediaType": media_type, "digest": digest, "size": size, "platform": named}));
+        for blob in made.image.blobs {
+            if !whole.image.blobs.contains(&blob) {
+                whole.image.blobs.push(blob);
+            }
+        }
+        whole.contents.extend(made.contents);
+        whole.image.platforms.push(PlatformImage { platform, manifest: made.image.manifest });
+    }
+    let index = bytes_of(&json!({"schemaVersion": 2, "mediaType": INDEX, "manifests": entries}));
+    whole.image.manifest = descriptor(INDEX, &index);
+    whole.contents.insert(Digest::of(&index), index);
+    Ok(whole)
+}
+
+fn make_for(request: &BuildRequest, base: &BaseImage, platform: &Platform) -> Result<MadeImage> {
     let content = request.content_digest();
     let mut files = vec![("app/content", content.to_string()), ("app/component", base.component.to_string())];
     if request.requirements.iter().any(|file| has_entries(&file.contents)) {
@@ -27,10 +63,9 @@ pub(super) fn make(request: &BuildRequest, base: &BaseImage) -> Result<MadeImage
         files.push(("app/requirements.txt", listed.join("\n")));
     }
     let layer = archive(&files)?;
-    let (os, architecture) = request.platform.split_once('/').unwrap_or(("linux", &request.platform));
     let config = bytes_of(&json!({
-        "architecture": architecture,
-        "os": os,
+        "architecture": platform.architecture(),
+        "os": platform.os(),
         "config": {"Cmd": ["chalk", base.component.as_str()], "User": "65532"},
         "rootfs": {"type": "layers", "diff_ids": [Digest::of(&layer)]},
     }));
@@ -53,6 +88,7 @@ pub(super) fn make(request: &BuildRequest, base: &BaseImage) -> Result<MadeImage
         component: base.component,
         manifest: descriptor(MANIFEST, &manifest),
         blobs: blobs.iter().map(|(descriptor, _)| descriptor.clone()).collect(),
+        platforms: Vec::new(),
         location: ImageLocation::Builder,
     };
     let bytes = blobs.into_iter().map(|(_, bytes)| bytes).chain([manifest]);

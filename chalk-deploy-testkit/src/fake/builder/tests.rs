@@ -26,6 +26,7 @@ fn request(letter: char) -> BuildRequest {
         requirements: Vec::new(),
         settings: ProjectSettings::default(),
         platform: "linux/arm64".to_owned(),
+        more_platforms: Vec::new(),
     }
 }
 

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use chalk_deploy_core::cloud::Cloud;
 use chalk_deploy_core::model::{
     BaseImage, Boundary, Buckets, ClusterName, Component, DataPlane, DeploymentPolicy, EnvironmentId, Environments,
-    Identities, Repository,
+    Identities, Platform, Repository,
 };
 use chalk_deploy_core::{Error, ErrorCode, Result};
 
@@ -79,6 +79,7 @@ impl Environments for SimulatedEnvironments {
             },
             boundary: Boundary::default().allowing_this_process(),
             base_images: vec![BaseImage { component: Component::Engine, repository: base_repository()?, digest }],
+            platforms: vec![Platform::linux_amd64()],
             policy: self.policy.clone(),
             cloud: self.cloud.clone(),
         }))

@@ -1,36 +1,38 @@
 //! Sends one call, with the credentials that it needs and to nobody else.
 
+mod authorization;
+
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use futures::StreamExt as _;
-use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderName, USER_AGENT};
+use http::header::{HeaderName, USER_AGENT};
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri};
 use oci_distribution::secrets::RegistryAuth;
 use url::Url;
 
-use super::challenge::Challenge;
-use super::credentials::{Asked, Credential};
 use super::endpoint::Endpoint;
 use super::flights::Flights;
 use super::memory::RegistryMemory;
 use super::refusal::Refusal;
 use super::settings::OciSettings;
-use super::token::{Access, Granted, Issuer, Scope, Tokens};
-use super::trust;
+use super::token::{Access, Scope, Tokens};
 use crate::cloud::ByteStream;
 use crate::model::{Digest, Repository};
 use crate::runtime::{Runtime, RuntimeExt as _};
-use crate::transport::{RequestBody, Transport, meter};
+use crate::transport::{RequestBody, Transport};
 use crate::{Error, ErrorCode, Result};
+
+use authorization::{Known, authorize};
 
 /// What a refusal or a realm's answer may be long.
 const LONGEST_WORDS: usize = 64 << 10;
+
+/// How many times the patience an answer of a few bytes may take in all.
+const WHOLE_ANSWER: u32 = 5;
 
 /// One request about a repository.
 #[derive(Debug, Clone)]
@@ -99,12 +101,14 @@ pub(super) struct Answer {
 }
 
 impl Answer {
-    /// The whole body, if it has at most `most` bytes.
+    /// The whole body, if it has at most `most` bytes and comes within a few times the patience, however small its pieces.
     pub(super) async fn bytes(&mut self, client: &Client, most: usize) -> Result<Bytes> {
         let broken = |message: String| Error::new(ErrorCode::CloudUnavailable, message).on(&self.host);
         let mut collected = Vec::new();
+        let (patience, began) = (client.settings.patience, client.runtime.monotonic());
         loop {
-            let piece = client.runtime.within(client.settings.patience, self.body.next()).await;
+            let left = patience.saturating_mul(WHOLE_ANSWER).saturating_sub(client.runtime.monotonic() - began);
+            let piece = client.runtime.within(patience.min(left), self.body.next()).await;
             match piece {
                 None => return Err(broken("the registry's answer stopped in the middle".to_owned())),
                 Some(None) => return Ok(collected.into()),
@@ -134,13 +138,6 @@ impl Answer {
     pub(super) async fn error(self, client: &Client, doing: &str, subject: impl std::fmt::Display) -> Error {
         self.refusal(client).await.into_error(doing, subject)
     }
-}
-
-/// What we know of a registry's way to be convinced.
-#[derive(Debug, Clone, Default)]
-struct Known {
-    challenge: Option<Challenge>,
-    credential: Option<Credential>,
 }
 
 /// Sends calls. Shared by all clones of the adapter.
@@ -234,143 +231,6 @@ impl Client {
         (answer, expired)
     }
 
-    /// What a call is sent with at first: what the registry is known to want.
-    async fn authorization(&self, call: &Call<'_>) -> Result<Option<RegistryAuth>> {
-        let known = self.known(call.endpoint);
-        match known.challenge {
-            None => Ok(None),
-            Some(Challenge::Basic) => Ok(known.credential.as_ref().and_then(basic)),
-            Some(Challenge::Bearer { realm, service }) => self.bearer(call, &realm, service).await,
-        }
-    }
-
-    /// What a call is sent with after it was refused; `None` when there is nothing better than what was sent.
-    async fn renewed(
-        &self,
-        call: &Call<'_>,
-        headers: &HeaderMap,
-        sent: Option<&RegistryAuth>,
-    ) -> Result<Option<RegistryAuth>> {
-        let known = self.known(call.endpoint);
-        let Some(challenge) = Challenge::choose(headers).or(known.challenge) else { return Ok(None) };
-        if let Challenge::Bearer { realm, .. } = &challenge {
-            // Before anyone is asked for a credential: nothing of it may even come near a realm that is not trusted.
-            trust::realm(call.endpoint, realm, &self.settings)?;
-        }
-        self.learn(call.endpoint, |known| known.challenge = Some(challenge.clone()));
-        let renewed = match challenge {
-            Challenge::Basic => {
-                let asked = if sent.is_some() { Asked::Refused } else { Asked::First };
-                basic(&self.credential(call.endpoint, asked).await?)
-            }
-            Challenge::Bearer { realm, service } => {
-                if let Some(RegistryAuth::Bearer(refused)) = sent {
-                    self.tokens().forget(refused);
-                    if let Some(Credential::Bearer(direct)) = &known.credential
-                        && direct.expose() == refused
-                    {
-                        self.credential(call.endpoint, Asked::Refused).await?;
-                    }
-                }
-                self.bearer(call, &realm, service).await?
-            }
-        };
-        Ok(renewed.filter(|renewed| sent != Some(renewed)))
-    }
-
-    /// A token for a call: one that is good, or a new one.
-    async fn bearer(&self, call: &Call<'_>, realm: &str, service: Option<String>) -> Result<Option<RegistryAuth>> {
-        // The registry is part of the key: two that name one realm and one service must not be sent each other's tokens.
-        let issuer = Issuer { registry: call.endpoint.registry(), realm: realm.to_owned(), service };
-        let cached = || {
-            let tokens = self.tokens();
-            let found = tokens.find(&issuer, &call.scopes, self.runtime.monotonic());
-            found.map(|secret| RegistryAuth::Bearer(secret.expose().to_owned()))
-        };
-        if let Some(token) = cached() {
-            return Ok(Some(token));
-        }
-        let mut fetched_at_depth = if let Ok(turn) = self.fetching.try_lock() {
-            turn
-        } else {
-            let turn = self.fetching.lock().await;
-            meter::has_waited_for(*turn);
-            turn
-        };
-        if let Some(token) = cached() {
-            return Ok(Some(token));
-        }
-        let realm = trust::realm(call.endpoint, realm, &self.settings)?;
-        let mut credential = self.credential(call.endpoint, Asked::First).await?;
-        if let Credential::Bearer(direct) = &credential {
-            return Ok(Some(RegistryAuth::Bearer(direct.expose().to_owned())));
-        }
-        let mut answer = self.ask(call, &realm, issuer.service.as_deref(), &credential).await?;
-        if is_refusal(answer.status) {
-            let renewed = self.credential(call.endpoint, Asked::Refused).await?;
-            if renewed != credential {
-                credential = renewed;
-                answer = self.ask(call, &realm, issuer.service.as_deref(), &credential).await?;
-            }
-        }
-        let shown = trust::shown(&realm);
-        if !answer.status.is_success() {
-            return Err(self.no_token(answer, &shown).await);
-        }
-        let granted = Granted::read(&answer.bytes(self, LONGEST_WORDS).await?, &shown)?;
-        let token = RegistryAuth::Bearer(granted.secret.expose().to_owned());
-        self.tokens().keep(issuer, call.scopes.clone(), &granted, self.runtime.monotonic());
-        *fetched_at_depth = meter::depth();
-        Ok(Some(token))
-    }
-
-    async fn no_token(&self, answer: Answer, realm: &str) -> Error {
-        let refusal = answer.refusal(self).await;
-        let status = refusal.status;
-        if refusal.is_temporary() || is_refusal(status) {
-            return refusal.into_error("give a token", format!("realm {realm}"));
-        }
-        // Not followed anywhere, whatever it says: the credentials would go along.
-        Error::new(
-            ErrorCode::CloudAnswerInvalid,
-            format!("the realm was asked for a token and answered with {}", status.as_u16()),
-        )
-        .on(format!("realm {realm}"))
-    }
-
-    /// Asks a realm for a token: by GET with a password or without, by POST with a refresh token.
-    async fn ask(&self, call: &Call<'_>, realm: &Url, service: Option<&str>, with: &Credential) -> Result<Answer> {
-        let mut url = realm.clone();
-        let mut request = Request::builder().method(Method::GET);
-        let mut body = RequestBody::Empty;
-        let mut authorization = None;
-        if let Credential::Identity(refresh) = with {
-            let mut form = url::form_urlencoded::Serializer::new(String::new());
-            form.append_pair("grant_type", "refresh_token").append_pair("client_id", "chalk-deploy");
-            form.append_pair("refresh_token", refresh.expose());
-            parameters(call, service, |name, value| {
-                form.append_pair(name, value);
-            });
-            body = RequestBody::Bytes(form.finish().into());
-            request = Request::builder()
-                .method(Method::POST)
-                .header(CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"));
-        } else {
-            let mut query = url.query_pairs_mut();
-            parameters(call, service, |name, value| {
-                query.append_pair(name, value);
-            });
-            drop(query);
-            authorization = basic(with);
-        }
-        let mut request = request.uri(uri(&url)?).body(body).map_err(unwritable)?;
-        let mut secrets = authorize(&mut request, authorization.as_ref())?;
-        if let Credential::Identity(refresh) = with {
-            secrets.push(refresh.expose().to_owned());
-        }
-        self.exchange(request, true, None, secrets, &url, true).await
-    }
-
     /// Sends a call as it is, once or with the one bounded retry of the transport.
     pub(super) async fn transmit(&self, call: &Call<'_>, auth: Option<&RegistryAuth>) -> Result<Answer> {
         let mut request = Request::builder()
@@ -428,82 +288,6 @@ impl Client {
         let (parts, body) = response.into_parts();
         Ok(Answer { status: parts.status, headers: parts.headers, body, secrets, host, is_registrys })
     }
-
-    /// The credential for a registry, as it was given or asked for anew.
-    async fn credential(&self, endpoint: &Endpoint, asked: Asked) -> Result<Credential> {
-        if asked == Asked::First
-            && let Some(credential) = self.known(endpoint).credential
-        {
-            return Ok(credential);
-        }
-        let credential = self.settings.credentials.credential(endpoint.written(), asked).await?;
-        self.learn(endpoint, |known| known.credential = Some(credential.clone()));
-        Ok(credential)
-    }
-
-    fn known(&self, endpoint: &Endpoint) -> Known {
-        self.knowledge().get(&origin(endpoint)).cloned().unwrap_or_default()
-    }
-
-    fn learn(&self, endpoint: &Endpoint, change: impl FnOnce(&mut Known)) {
-        change(self.knowledge().entry(origin(endpoint)).or_default());
-    }
-
-    fn knowledge(&self) -> MutexGuard<'_, BTreeMap<String, Known>> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn tokens(&self) -> MutexGuard<'_, Tokens> {
-        self.tokens.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-fn origin(endpoint: &Endpoint) -> String {
-    // What is written counts too: `docker.io` and `index.docker.io` are one origin, and have their own credentials.
-    format!("{} {}", endpoint.base().origin().ascii_serialization(), endpoint.written())
-}
-
-fn basic(credential: &Credential) -> Option<RegistryAuth> {
-    match credential {
-        Credential::Basic { username, secret } => {
-            Some(RegistryAuth::Basic(username.clone(), secret.expose().to_owned()))
-        }
-        _ => None,
-    }
-}
-
-fn is_refusal(status: StatusCode) -> bool {
-    matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN)
-}
-
-/// The scopes are our own, never those that the registry names: it cannot make us fetch a token for something else.
-fn parameters(call: &Call<'_>, service: Option<&str>, mut append: impl FnMut(&str, &str)) {
-    if let Some(service) = service {
-        append("service", service);
-    }
-    for scope in &call.scopes {
-        append("scope", &scope.text());
-    }
-}
-
-/// Sets the header, and gives the texts that must not be shown.
-fn authorize(request: &mut Request<RequestBody>, auth: Option<&RegistryAuth>) -> Result<Vec<String>> {
-    let (value, mut secrets) = match auth {
-        None | Some(RegistryAuth::Anonymous) => return Ok(Vec::new()),
-        Some(RegistryAuth::Bearer(token)) => (format!("Bearer {token}"), vec![token.clone()]),
-        Some(RegistryAuth::Basic(username, secret)) => {
-            let encoded = STANDARD.encode(format!("{username}:{secret}"));
-            (format!("Basic {encoded}"), vec![secret.clone(), encoded])
-        }
-    };
-    let mut value = HeaderValue::from_str(&value).map_err(|_| {
-        Error::new(ErrorCode::ValueInvalid, "the registry's credential holds what no header can carry")
-            .with_hint("check where the credential comes from; a line break may have got into it")
-    })?;
-    value.set_sensitive(true);
-    request.headers_mut().insert(AUTHORIZATION, value);
-    secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
-    Ok(secrets)
 }
 
 fn uri(url: &Url) -> Result<Uri> {

@@ -14,15 +14,16 @@
 //! the rest follows in pieces; a registry that cannot say is sent all of it in a new session. What was answered with an
 //! error is left to the caller to repeat.
 
+mod pieces;
+
 use std::time::Duration;
 
-use http::header::{CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, LOCATION, RANGE, RETRY_AFTER};
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, LOCATION};
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use url::Url;
 
 use super::blob::{is_there, same_digest};
 use super::checked::Checked;
-use super::chunks::Chunks;
 use super::client::{Answer, Call, Client};
 use super::endpoint::Endpoint;
 use super::settings::UploadMode;
@@ -34,18 +35,24 @@ use crate::model::{Digest, Repository};
 use crate::transport::RequestBody;
 use crate::{Error, ErrorCode, Result};
 
+use pieces::{CHUNK_MOST, retry_after};
+
 const OCTETS: HeaderValue = HeaderValue::from_static("application/octet-stream");
 /// In which a registry says how short the pieces of an upload may be (OCI distribution specification 1.1).
 const SHORTEST_CHUNK: &str = "oci-chunk-min-length";
-const CHUNK_LEAST: u64 = 64 << 10;
-const CHUNK_MOST: u64 = 64 << 20;
 /// The rest of an upload that was cut: pieces that ECR takes, which wants 5 MiB and more.
 const PIECE_AFTER_A_CUT: u64 = 8 << 20;
 /// What is sent at once to a registry of which it is not known whether it takes that.
 const SENT_TO_LEARN: u64 = 64 << 10;
 
-/// Pushes a blob. `ask`: whether it is looked for first.
-pub(super) async fn push(client: &Client, repository: &Repository, payload: &Payload, ask: bool) -> Result<()> {
+/// Pushes a blob. `ask`: whether it is looked for first. `opened`: a session that was opened for it before.
+pub(super) async fn push(
+    client: &Client,
+    repository: &Repository,
+    payload: &Payload,
+    ask: bool,
+    opened: Option<Session>,
+) -> Result<()> {
     let endpoint = client.endpoint(repository)?;
     let upload = Upload { client, endpoint: &endpoint, repository, payload, digest: payload.sha256() };
     if ask && upload.is_there().await? {
@@ -53,11 +60,52 @@ pub(super) async fn push(client: &Client, repository: &Repository, payload: &Pay
         return Ok(());
     }
     // Bytes of another registry come here once, for however many repositories they are.
-    let _turn =
-        if upload.is_foreign()? { Some(client.flights().turn(endpoint.registry(), upload.digest).await) } else { None };
-    upload.send().await?;
+    let _turn = if upload.is_foreign()? {
+        let (registry, path) = (endpoint.registry(), endpoint.path());
+        let holds = || client.memory().holds(&registry, path, &upload.digest, client.runtime().now());
+        let held = holds();
+        let turn = client.flights().turn(registry.clone(), upload.digest).await;
+        // Someone else has brought it, into this same repository.
+        if !held && holds() {
+            return Ok(());
+        }
+        Some(turn)
+    } else {
+        None
+    };
+    upload.send(opened).await?;
     client.saw(&endpoint, upload.digest);
     Ok(())
+}
+
+/// Opens a session for bytes that are yet to come. `None` where the registry takes uploads in one request, which needs
+/// none.
+pub(super) async fn open(client: &Client, repository: &Repository) -> Result<Option<Session>> {
+    let endpoint = client.endpoint(repository)?;
+    let in_one = match client.settings().upload {
+        UploadMode::OneRequest => true,
+        UploadMode::Learned => client.memory().takes_one_request(&endpoint.registry()) != Some(false),
+        UploadMode::TwoRequests | UploadMode::Chunked { .. } => false,
+    };
+    if in_one {
+        return Ok(None);
+    }
+    let url = endpoint.at("blobs/uploads/")?;
+    let call = Call::new(&endpoint, Method::POST, url.clone(), Access::Push)
+        .header(CONTENT_LENGTH, HeaderValue::from_static("0"));
+    let answer = client.send(&call).await?;
+    match answer.status {
+        StatusCode::ACCEPTED => Session::read(client, &endpoint, &url, &answer.headers).map(Some),
+        _ => Err(answer.error(client, Upload::DOING, repository).await),
+    }
+}
+
+/// Lets the registry forget a session. Its own clean-up does the same, later.
+pub(super) async fn give_up(client: &Client, endpoint: &Endpoint, session: &Session) {
+    let call = Call::new(endpoint, Method::DELETE, session.url.clone(), Access::Push).trusted(session.to_registry);
+    if let Err(error) = client.send(&call).await {
+        tracing::debug!(error = %error, "an upload that was given up could not be cancelled");
+    }
 }
 
 struct Upload<'a> {
@@ -69,10 +117,18 @@ struct Upload<'a> {
 }
 
 /// An upload that a registry has opened.
-struct Session {
+pub(super) struct Session {
     url: Url,
     to_registry: bool,
     shortest_chunk: u64,
+}
+
+impl Session {
+    fn read(client: &Client, endpoint: &Endpoint, from: &Url, headers: &HeaderMap) -> Result<Self> {
+        let (url, to_registry) = trust::upload(endpoint, from, headers.get(LOCATION), client.settings())?;
+        let shortest = headers.get(SHORTEST_CHUNK).and_then(|value| value.to_str().ok()?.trim().parse().ok());
+        Ok(Self { url, to_registry, shortest_chunk: shortest.unwrap_or(0) })
+    }
 }
 
 impl Upload<'_> {
@@ -90,10 +146,16 @@ impl Upload<'_> {
     }
 
     /// Gets the blob there, in the way that is set.
-    async fn send(&self) -> Result<()> {
+    async fn send(&self, mut opened: Option<Session>) -> Result<()> {
         let mut sessions = 0;
         loop {
-            let Some(session) = self.open().await? else { return Ok(()) };
+            let session = match opened.take() {
+                Some(session) => session,
+                None => match self.open().await? {
+                    Some(session) => session,
+                    None => return Ok(()),
+                },
+            };
             let ended = match self.client.settings().upload {
                 UploadMode::Chunked { chunk } => {
                     let chunk = chunk.max(session.shortest_chunk);
@@ -136,10 +198,17 @@ impl Upload<'_> {
             }
         }
         let call = self.call(Method::POST, url.clone()).header(CONTENT_LENGTH, HeaderValue::from_static("0"));
-        let answer = self.client.send(&call).await?;
-        match answer.status {
-            StatusCode::ACCEPTED => self.session(&url, &answer.headers).map(Some),
-            _ => Err(self.refused(answer).await),
+        let mut attempts = 1;
+        loop {
+            let answer = self.client.send(&call).await?;
+            match (answer.status, busy(&answer)) {
+                (StatusCode::ACCEPTED, _) => return self.session(&url, &answer.headers).map(Some),
+                (_, Some(asked)) if attempts < self.client.settings().retry.attempts => {
+                    attempts += 1;
+                    self.pause(Some(asked)).await;
+                }
+                _ => return Err(self.refused(answer).await),
+            }
         }
     }
 
@@ -239,7 +308,13 @@ impl Upload<'_> {
             return Err(failure);
         }
         let was_cut = answer.is_err();
+        let asked = answer.as_ref().ok().and_then(busy);
         let Err(error) = self.finished(answer).await else { return Ok(Ended::Done) };
+        if let Some(asked) = asked {
+            // What the session has taken in of the body nobody knows: another one, after the wait that is asked for.
+            self.pause(Some(asked)).await;
+            return Ok(Ended::Cut(error));
+        }
         if error.retry() == Retry::Permanent || !was_cut || self.client.settings().resumptions == 0 {
             return Err(error);
         }
@@ -253,104 +328,6 @@ impl Upload<'_> {
             // It has nothing, or cannot say.
             _ => Ok(Ended::Cut(error)),
         }
-    }
-
-    /// Sends it in pieces, and goes on after an interruption with what the registry does not have yet.
-    async fn pieces(&self, mut session: Session, chunk: u64, from: u64) -> Result<()> {
-        let chunk = usize::try_from(chunk.clamp(CHUNK_LEAST, CHUNK_MOST)).unwrap_or(usize::MAX);
-        let mut chunks = Chunks::open(self.payload).await?;
-        if from > 0 {
-            chunks.go_back(from).await?;
-        }
-        let mut interruptions = 0;
-        loop {
-            let start = chunks.position();
-            let piece = match chunks.next(chunk).await {
-                Ok(piece) if piece.is_empty() => break,
-                Ok(piece) => piece,
-                Err(error) => {
-                    self.give_up(&session).await;
-                    return Err(error);
-                }
-            };
-            let end = chunks.position();
-            let interrupted = match self.piece(&session, start, piece).await {
-                Ok(answer) if answer.status.is_success() => {
-                    self.follow(&mut session, &answer.headers)?;
-                    match kept(&answer.headers, start) {
-                        // A registry that says nothing has taken all of it.
-                        None => None,
-                        Some(kept) if kept == end => None,
-                        Some(kept) => Some(Interruption::Behind(kept)),
-                    }
-                }
-                Ok(answer) if answer.status == StatusCode::RANGE_NOT_SATISFIABLE => Some(Interruption::Unclear),
-                Ok(answer) => {
-                    let asked = retry_after(&answer.headers);
-                    let error = self.refused(answer).await;
-                    if error.retry() == Retry::Permanent {
-                        self.give_up(&session).await;
-                        return Err(error);
-                    }
-                    Some(Interruption::Failed(error, asked))
-                }
-                Err(error) if error.retry() == Retry::Permanent => return Err(error),
-                Err(error) => Some(Interruption::Failed(error, None)),
-            };
-            let Some(interruption) = interrupted else { continue };
-            interruptions += 1;
-            if interruptions > self.client.settings().resumptions {
-                return Err(interruption.into_error(self));
-            }
-            let kept = match interruption {
-                Interruption::Behind(kept) => kept,
-                Interruption::Unclear => match self.status(&mut session).await? {
-                    // What was sent from the first byte on was not expected: `0-0` means one byte.
-                    0 if start == 0 => 1,
-                    kept => kept,
-                },
-                Interruption::Failed(_, asked) => {
-                    self.pause(asked).await;
-                    self.status(&mut session).await?
-                }
-            };
-            if kept > end {
-                return Err(self.nonsense(format!("the registry claims to have {kept} bytes of {end} that were sent")));
-            }
-            chunks.go_back(kept).await?;
-        }
-        let call = self
-            .call(Method::PUT, self.finishing(&session))
-            .header(CONTENT_LENGTH, HeaderValue::from_static("0"))
-            .trusted(session.to_registry);
-        self.finished(self.client.send(&call).await).await
-    }
-
-    async fn piece(&self, session: &Session, start: u64, piece: bytes::Bytes) -> Result<Answer> {
-        let end = start + piece.len() as u64 - 1;
-        let range = HeaderValue::from_str(&format!("{start}-{end}")).unwrap_or(OCTETS);
-        let call = self
-            .call(Method::PATCH, session.url.clone())
-            .header(CONTENT_TYPE, OCTETS)
-            .header(CONTENT_RANGE, range)
-            .header(CONTENT_LENGTH, HeaderValue::from(piece.len()))
-            .body(RequestBody::Bytes(piece))
-            .trusted(session.to_registry);
-        self.client.send(&call).await
-    }
-
-    /// How many bytes the registry has.
-    async fn status(&self, session: &mut Session) -> Result<u64> {
-        let call = self.call(Method::GET, session.url.clone()).trusted(session.to_registry);
-        let answer = self.client.send(&call).await?;
-        if !answer.status.is_success() {
-            let is_gone = matches!(answer.status, StatusCode::NOT_FOUND | StatusCode::GONE);
-            let error = answer.error(self.client, "say how far an upload is", self.subject()).await;
-            // The driver begins again with a new session.
-            return Err(if is_gone { error.with_retry(Retry::Temporary) } else { error });
-        }
-        self.follow(session, &answer.headers)?;
-        Ok(kept(&answer.headers, 0).unwrap_or(0))
     }
 
     /// Judges the answer to the last request.
@@ -374,12 +351,9 @@ impl Upload<'_> {
         Err(error)
     }
 
-    /// Lets the registry forget a session whose bytes are wrong. Its own clean-up does the same, later.
+    /// Lets the registry forget a session whose bytes are wrong.
     async fn give_up(&self, session: &Session) {
-        let call = self.call(Method::DELETE, session.url.clone()).trusted(session.to_registry);
-        if let Err(error) = self.client.send(&call).await {
-            tracing::debug!(error = %error, "an upload that was given up could not be cancelled");
-        }
+        give_up(self.client, self.endpoint, session).await;
     }
 
     async fn pause(&self, asked: Option<Duration>) {
@@ -406,9 +380,7 @@ impl Upload<'_> {
     }
 
     fn session(&self, from: &Url, headers: &HeaderMap) -> Result<Session> {
-        let (url, to_registry) = trust::upload(self.endpoint, from, headers.get(LOCATION), self.client.settings())?;
-        let shortest = headers.get(SHORTEST_CHUNK).and_then(|value| value.to_str().ok()?.trim().parse().ok());
-        Ok(Session { url, to_registry, shortest_chunk: shortest.unwrap_or(0) })
+        Session::read(self.client, self.endpoint, from, headers)
     }
 
     /// Each answer may say anew where the session goes on.
@@ -467,61 +439,9 @@ enum Mounted {
     Session(Session),
 }
 
-/// Why a piece was not taken as it was sent.
-enum Interruption {
-    /// The registry has this many bytes, and goes on from there.
-    Behind(u64),
-    /// It does not expect this piece.
-    Unclear,
-    /// No answer, or one that may be better later; and how long it asks us to wait.
-    Failed(Error, Option<Duration>),
-}
-
-impl Interruption {
-    fn into_error(self, upload: &Upload<'_>) -> Error {
-        match self {
-            Self::Failed(error, _) => error,
-            Self::Behind(_) | Self::Unclear => Error::new(
-                ErrorCode::CloudUnavailable,
-                "the registry takes the pieces of the upload in another order than they are sent",
-            )
-            .on(upload.subject())
-            .with_hint("upload to this registry in two requests instead of in pieces"),
-        }
-    }
-}
-
-/// The number of bytes that `Range: 0-<last>` speaks of. `0-0` is said for one byte and for none; which one, shows by
-/// what was sent before.
-fn kept(headers: &HeaderMap, sent_before: u64) -> Option<u64> {
-    let text = headers.get(RANGE)?.to_str().ok()?.trim();
-    let text = text.strip_prefix("bytes=").unwrap_or(text);
-    let (first, last) = text.split_once('-')?;
-    let last: u64 = last.parse().ok()?;
-    (first == "0").then(|| if last == 0 && sent_before != 1 { 0 } else { last.saturating_add(1) })
-}
-
-fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    headers.get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok().map(Duration::from_secs)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_a_registry_has_is_read_from_its_range() {
-        let kept = |text: &'static str| {
-            let mut headers = HeaderMap::new();
-            headers.insert(RANGE, HeaderValue::from_static(text));
-            kept(&headers, 0)
-        };
-        assert_eq!(kept("0-99"), Some(100));
-        assert_eq!(kept("bytes=0-99"), Some(100));
-        assert_eq!(kept("0-0"), Some(0));
-        assert_eq!(kept("0-18446744073709551615"), Some(u64::MAX));
-        for text in ["", "99", "5-99", "0--1", "0-x", "a-b", "0-18446744073709551616"] {
-            assert_eq!(kept(text), None, "{text}");
-        }
-    }
+/// How long a registry that has too much to do asks us to wait. What it asks for twice, two sessions or one, is all the
+/// same to it.
+fn busy(answer: &Answer) -> Option<Duration> {
+    let too_much = matches!(answer.status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE);
+    retry_after(&answer.headers).filter(|_| too_much)
 }
