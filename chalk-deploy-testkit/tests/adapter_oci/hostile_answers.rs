@@ -99,7 +99,7 @@ async fn an_answer_that_drips_is_given_up_in_all_and_not_only_between_two_drops(
     let locator = ManifestLocator::Tag(tag("t"));
     let error = registry.manifest(&repository("a"), &locator).await.expect_err("too slow");
     assert_eq!((error.code(), error.retry()), (ErrorCode::CloudUnavailable, Retry::Temporary));
-    assert_eq!(runtime.monotonic() - began, Duration::from_secs(5 * 30));
+    assert_eq!(runtime.monotonic().saturating_sub(began), Duration::from_secs(5 * 30));
     assert_eq!(taken.load(Ordering::Relaxed), 5);
 }
 

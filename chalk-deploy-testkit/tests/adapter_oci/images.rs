@@ -86,7 +86,7 @@ impl House {
         let platforms: Vec<Platform> = platforms.iter().map(|text| text.parse().expect("a platform")).collect();
         let began = self.runtime.monotonic();
         let outcome = meter.watch(self.deliver(&registry, target, &platforms, folders)).await;
-        let took = (self.runtime.monotonic() - began).as_secs();
+        let took = self.runtime.monotonic().saturating_sub(began).as_secs();
         self.cache().keep_memory(&registry.memory()).expect("kept");
         let cost = Cost { requests: self.server.request_log().total(), round_trips: took };
         (outcome, cost, meter.reading())
