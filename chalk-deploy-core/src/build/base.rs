@@ -21,7 +21,7 @@ const LISTED: usize = 12;
 
 /// Where the documents of a base image are read.
 #[async_trait]
-pub(crate) trait Documents: Sync {
+pub(crate) trait Documents: Send + Sync {
     /// A manifest or an index, whose digest may not have been compared. `None` where there is none.
     async fn manifest(&self, repository: &Repository, digest: &Digest) -> Result<Option<Bytes>>;
 

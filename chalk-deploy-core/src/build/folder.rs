@@ -20,7 +20,7 @@ use tempfile::{NamedTempFile, TempDir};
 
 use crate::cloud::{BuildEvent, BuildRequest};
 use crate::error::{RecordedError, Retry};
-use crate::model::{BuiltImage, DeploymentId, Descriptor, Digest, Repository};
+use crate::model::{BuiltImage, DeploymentId, Descriptor, Digest, Platform, Repository};
 use crate::{Error, ErrorCode, Result};
 
 /// How many builds are kept, unless it is set.
@@ -297,6 +297,12 @@ pub(super) struct Made {
     pub(super) base: Repository,
     /// How many of its blobs, after the config, are the base image's.
     pub(super) base_layers: usize,
+    /// What it runs on.
+    #[serde(default)]
+    pub(super) platform: Option<Platform>,
+    /// The index that it is in, when it was built for several platforms.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) index: Option<Descriptor>,
 }
 
 impl Made {
@@ -304,7 +310,7 @@ impl Made {
     fn own(&self) -> impl Iterator<Item = &Descriptor> {
         let blobs = self.image.blobs.iter().enumerate();
         let ours = blobs.filter(|(at, _)| *at == 0 || *at > self.base_layers).map(|(_, descriptor)| descriptor);
-        ours.chain([&self.image.manifest])
+        ours.chain([&self.image.manifest]).chain(&self.index)
     }
 
     /// The layers of the base image.

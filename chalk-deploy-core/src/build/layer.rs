@@ -1,19 +1,19 @@
 //! The layer with the project: the same bytes for the same archive, whoever makes them and when.
 //!
 //! The entries stand in the archive's order (ours are sorted by path) under [`SOURCE_DIRECTORY`], without owner and time
-//! and with one of two modes, packed as the source archive itself is.
+//! and with one of two modes, packed in the way that is set.
 
 use std::fs::File;
 use std::io::{self, Read as _, Seek as _, Write};
 
 use super::folder::failed;
+use super::packing::Encoder;
 use super::progress::breathe;
 use super::{SOURCE_DIRECTORY, Workshop};
 use crate::model::{Descriptor, Digest, DigestHasher};
-use crate::source::{ArchiveEntry, ArchiveReader, BLOCK, EntryKind, gzip, headers, padding};
+use crate::source::{ArchiveEntry, ArchiveReader, BLOCK, EntryKind, headers, padding};
 use crate::{Error, ErrorCode, Result, text};
 
-const MEDIA_TYPE: &str = "application/vnd.oci.image.layer.v1.tar+gzip";
 const PIECE: usize = 64 << 10;
 /// How much is packed before others get their turn.
 const TURN: usize = 256 << 10;
@@ -39,11 +39,11 @@ pub(super) async fn make(workshop: &Workshop, archive: &File, sha256: &Digest) -
     let path = file.path().to_owned();
     let writing = |error: io::Error| failed("write", &path)(error);
     let mut writer = Writer {
-        gzip: gzip(Hashing {
-            file: file.as_file().try_clone().map_err(writing)?,
-            hasher: DigestHasher::new(),
-            size: 0,
-        }),
+        encoder: Encoder::new(
+            workshop.compression,
+            Hashing { file: file.as_file().try_clone().map_err(writing)?, hasher: DigestHasher::new(), size: 0 },
+        )
+        .map_err(writing)?,
         diff: DigestHasher::new(),
         since_turn: 0,
     };
@@ -75,8 +75,12 @@ pub(super) async fn make(workshop: &Workshop, archive: &File, sha256: &Digest) -
         return Err(Error::new(ErrorCode::DigestMismatch, format!("the source archive is {}", found.sha256)).on(sha256));
     }
     let diff = writer.diff.finish();
-    let sink = writer.gzip.finish().map_err(writing)?;
-    let descriptor = Descriptor { media_type: MEDIA_TYPE.to_owned(), digest: sink.hasher.finish(), size: sink.size };
+    let sink = writer.encoder.finish().map_err(writing)?;
+    let descriptor = Descriptor {
+        media_type: workshop.compression.media_type().to_owned(),
+        digest: sink.hasher.finish(),
+        size: sink.size,
+    };
     Ok(Layer { descriptor, diff, entries: found.entries, unpacked: found.unpacked_size, file })
 }
 
@@ -113,7 +117,7 @@ fn reading(error: io::Error) -> Error {
 }
 
 struct Writer {
-    gzip: flate2::write::GzEncoder<Hashing>,
+    encoder: Encoder<Hashing>,
     diff: DigestHasher,
     since_turn: usize,
 }
@@ -122,7 +126,7 @@ impl Writer {
     fn put(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.diff.update(bytes);
         self.since_turn += bytes.len();
-        self.gzip.write_all(bytes)
+        self.encoder.write_all(bytes)
     }
 
     async fn turn(&mut self) {

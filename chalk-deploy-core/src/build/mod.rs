@@ -11,6 +11,8 @@
 //! repository they lie ([`Payload::origin`](crate::cloud::Payload::origin)), and only where that one is in another
 //! registry do their bytes stream through this process.
 //!
+//! For several platforms it does so once for each, on the images that an index of the base has, and makes an index.
+//!
 //! It installs nothing: a project whose requirements name more than its base image [declares](PROVIDES) is refused when
 //! it is submitted, and so is one with a Dockerfile of its own. It checks and compiles nothing either; its events tell
 //! of the steps above and of no others.
@@ -32,6 +34,8 @@ mod folder;
 pub(crate) mod image;
 pub(crate) mod index;
 mod layer;
+mod packing;
+mod platforms;
 mod progress;
 mod redaction;
 pub mod report;
@@ -49,6 +53,7 @@ use async_trait::async_trait;
 
 use crate::cloud::{BuildRequest, BuildState, Builder, ImageContents, ObjectStore, Registry};
 use crate::error::Retry;
+use crate::image::Compression;
 use crate::model::{BuildPlace, DeploymentId, Digest, Repository};
 use crate::runtime::{Runtime, RuntimeExt as _};
 use crate::source::ArchiveLimits;
@@ -57,6 +62,7 @@ use crate::{Error, ErrorCode, Result};
 pub use folder::BuildFolder;
 pub use requirements::PROVIDES;
 
+use base::Documents;
 use folder::{Outcome, Record};
 use progress::{Running, Table};
 
@@ -75,12 +81,16 @@ pub struct InProcessBuilder {
 }
 
 /// What a build works with.
+#[derive(Clone)]
 struct Workshop {
     bucket: Arc<dyn ObjectStore>,
     registry: Arc<dyn Registry>,
     folder: BuildFolder,
     runtime: Arc<dyn Runtime>,
     limits: ArchiveLimits,
+    /// Where the manifests and configs of base images are read.
+    documents: Arc<dyn Documents>,
+    compression: Compression,
 }
 
 impl InProcessBuilder {
@@ -92,16 +102,39 @@ impl InProcessBuilder {
         runtime: Arc<dyn Runtime>,
     ) -> Self {
         let limits = ArchiveLimits::default();
-        let workshop = Workshop { bucket: object_store, registry: base_registry, folder, runtime, limits };
+        let (documents, compression) = (Arc::new(base_registry.clone()), Compression::Gzip);
+        let bucket = object_store;
+        let workshop = Workshop { bucket, registry: base_registry, folder, runtime, limits, documents, compression };
         Self { workshop: Arc::new(workshop), table: Arc::default(), origins: Arc::default() }
     }
 
     /// What a source archive may be at most, where projects are collected with other limits than the default ones.
     #[must_use]
     pub fn with_limits(self, limits: ArchiveLimits) -> Self {
-        let Workshop { bucket, registry, folder, runtime, .. } = &*self.workshop;
-        let (bucket, registry, folder, runtime) = (bucket.clone(), registry.clone(), folder.clone(), runtime.clone());
-        let workshop = Workshop { bucket, registry, folder, runtime, limits };
+        self.with(|workshop| workshop.limits = limits)
+    }
+
+    /// Keeps the manifests and configs of base images in this cache, which other processes may share: a base image that
+    /// was read once costs no request from then on.
+    #[cfg(feature = "oci")]
+    #[must_use]
+    pub fn with_cache(self, cache: crate::image::ImageCache) -> Self {
+        self.with(|workshop| {
+            let documents = crate::image::CachedDocuments::new(workshop.registry.clone(), Some(cache));
+            workshop.documents = Arc::new(documents);
+        })
+    }
+
+    /// How the layer with the project is packed: gzip unless set, which every runtime reads. One source gives one digest
+    /// for each way of packing.
+    #[must_use]
+    pub fn with_compression(self, compression: Compression) -> Self {
+        self.with(|workshop| workshop.compression = compression)
+    }
+
+    fn with(self, change: impl FnOnce(&mut Workshop)) -> Self {
+        let mut workshop = Workshop::clone(&self.workshop);
+        change(&mut workshop);
         Self { workshop: Arc::new(workshop), ..self }
     }
 
@@ -112,7 +145,7 @@ impl InProcessBuilder {
         self.table.start(&deployment, |running| {
             // Without the table: a build ends with the last clone of its builder.
             tokio::spawn(async move {
-                let result = work::build(&workshop, &request, &running).await;
+                let result = platforms::build(&workshop, &request, &running).await;
                 running.end(result, |events, outcome| workshop.folder.finish(&request, events, outcome));
             })
         })
@@ -129,7 +162,7 @@ impl InProcessBuilder {
                 lost(&record.request.deployment).with_hint("resume; what it had made is gone, and is made again")
             );
         }
-        Ok(BuildState::Succeeded { events, images: record.images.into_iter().map(|made| made.image).collect() })
+        Ok(BuildState::Succeeded { events, images: platforms::images(&record.images) })
     }
 }
 
@@ -164,7 +197,9 @@ impl Builder for InProcessBuilder {
             return Err(own_dockerfile(request, "only the in-process builder is set up, which runs none"));
         }
         work::check_source(&*self.workshop.bucket, &request.source).await?;
-        requirements::check(&self.workshop, request).await?;
+        for request in request.for_each_platform()? {
+            requirements::check(&self.workshop, &request).await?;
+        }
         self.workshop.folder.begin(request)?;
         self.start(request);
         Ok(())
@@ -210,6 +245,7 @@ fn check(request: &BuildRequest) -> Result<()> {
         let error = Error::new(ErrorCode::RequestInvalid, message).on(format!("build of {}", request.deployment));
         Err(if hint.is_empty() { error } else { error.with_hint(hint) })
     };
+    request.platforms()?;
     if request.base_images.is_empty() {
         return invalid("there is no base image to build on", "name a base image for each component");
     }

@@ -7,6 +7,7 @@ use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 
 use super::folder::{Built, Made};
+use super::platforms;
 use crate::cloud::{BuildEvent, BuildState};
 use crate::error::{RecordedError, Retry};
 use crate::model::DeploymentId;
@@ -127,9 +128,7 @@ impl Running {
         let state = self.state_of();
         let events: Vec<_> = state.events.iter().filter(|event| event.number > after).cloned().collect();
         match &state.outcome {
-            Some(Ok(made)) => {
-                Some(BuildState::Succeeded { events, images: made.iter().map(|made| made.image.clone()).collect() })
-            }
+            Some(Ok(made)) => Some(BuildState::Succeeded { events, images: platforms::images(made) }),
             Some(Err(error)) => Some(BuildState::Failed { events, error: error.clone() }),
             None if state.task.as_ref().is_some_and(AbortHandle::is_finished) => {
                 let error = Error::new(ErrorCode::Internal, "the build panicked, or its runtime has ended").record();

@@ -23,7 +23,7 @@ pub(super) async fn check(workshop: &Workshop, request: &BuildRequest) -> Result
         return Ok(());
     }
     for image in &request.base_images {
-        let base = Base::read(&workshop.registry, &image.repository, image.digest, &request.platform).await?;
+        let base = Base::read(&*workshop.documents, &image.repository, image.digest, &request.platform).await?;
         let provided: BTreeSet<_> = base.label(PROVIDES).unwrap_or_default().split(',').map(normal).collect();
         let missing: Vec<_> = asked.difference(&provided).take(10).map(|name| format!("`{name}`")).collect();
         if !missing.is_empty() {

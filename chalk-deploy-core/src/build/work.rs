@@ -35,7 +35,7 @@ pub(super) async fn build(workshop: &Workshop, request: &BuildRequest, running: 
     );
     let mut built = Built::default();
     for image in &request.base_images {
-        let base = Base::read(&workshop.registry, &image.repository, image.digest, &request.platform).await?;
+        let base = Base::read(&*workshop.documents, &image.repository, image.digest, &request.platform).await?;
         let (component, layers) = (image.component, base.layers.len());
         running.say("base", format!("{component} is built on {}, layers: {layers}", base.digest));
         let digest = assemble(&workshop.folder, component, base, &layer, request, &mut built)?;
@@ -122,6 +122,8 @@ fn assemble(
         },
         base: base.repository,
         base_layers,
+        platform: Some(base.platform),
+        index: None,
     });
     Ok(digest)
 }

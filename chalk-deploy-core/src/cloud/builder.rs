@@ -109,6 +109,20 @@ impl BuildRequest {
         Digest::of(written.unwrap_or_default())
     }
 
+    /// The same request for each of its platforms alone, in the order of their names. What is built from one of them is
+    /// what is built where only that platform is asked for.
+    ///
+    /// # Errors
+    /// Those of [`platforms`](Self::platforms).
+    pub fn for_each_platform(&self) -> Result<Vec<Self>> {
+        let alone = |platform: Platform| Self {
+            platform: platform.to_string(),
+            more_platforms: Vec::new(),
+            ..self.clone()
+        };
+        Ok(self.platforms()?.into_iter().map(alone).collect())
+    }
+
     /// All platforms, in the order of their names.
     ///
     /// # Errors

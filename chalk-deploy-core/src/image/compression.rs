@@ -14,7 +14,7 @@ const UNKNOWN_SYSTEM: u8 = 255;
 /// figures are in `benches/README.md`.
 const GZIP_LEVEL: u32 = 1;
 #[cfg(feature = "zstd")]
-pub(super) const ZSTD_LEVEL: i32 = 1;
+pub(crate) const ZSTD_LEVEL: i32 = 1;
 
 /// How a layer is packed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

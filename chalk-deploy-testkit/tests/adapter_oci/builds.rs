@@ -36,10 +36,10 @@ use super::{adapter, repository};
 #[derive(Debug)]
 pub(crate) struct Shop {
     bucket: FakeObjectStore,
-    registry: Arc<dyn Registry>,
+    pub(crate) registry: Arc<dyn Registry>,
     pub(crate) builder: InProcessBuilder,
-    bases: Vec<BaseImage>,
-    plan: Arc<FaultPlan>,
+    pub(crate) bases: Vec<BaseImage>,
+    pub(crate) plan: Arc<FaultPlan>,
 }
 
 impl Shop {

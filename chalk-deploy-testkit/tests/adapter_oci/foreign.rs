@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
 
-use chalk_deploy_core::cloud::{Builder as _, ImageManifest, Registry as _};
+use chalk_deploy_core::cloud::{Builder as _, ImageManifest, Registry};
 use chalk_deploy_core::image::{BaseImage, Compression, Delivery, PackingLayer};
 use chalk_deploy_core::model::Repository;
 use chalk_deploy_core::oci::{OciRegistry, OciSettings, UploadMode};
@@ -106,51 +106,63 @@ async fn crane_and_skopeo_read_each_platform_of_an_index_that_we_pushed() {
     let home = tempfile::tempdir().expect("a temporary folder");
     let source = home.path().join("source");
     std::fs::create_dir(&source).expect("made");
-    std::fs::write(source.join("module.py"), "x = 1\n".repeat(10_000)).expect("written");
-    let layer = PackingLayer::of_folder(&source, "/app", Compression::Zstd, home.path()).expect("read");
+    std::fs::write(source.join("module.py"), "x = 1\n".repeat(300_000)).expect("written");
     let platforms = ["linux/amd64", "linux/arm64"].map(|text| text.parse().expect("a platform"));
     let base = format!("{host}/base@{digest}").parse().expect("a name");
     let readable: Arc<dyn Registry> = registry.clone();
     let bases = BaseImage::read_all(&readable, &base, &platforms, None).await.expect("read");
-    let delivery = Delivery { registry, repository: named("app"), tag: Some(super::tag("t")) };
-    let delivered = delivery.run(&bases, vec![("/app".to_owned(), layer)]).await.expect("pushed");
-    let index: serde_json::Value = serde_json::from_slice(&delivered.manifest.bytes).expect("JSON");
-    let child = |at: usize| index["manifests"][at]["digest"].as_str().expect("a digest").to_owned();
-
-    let app = format!("{host}/app:t");
-    if crane {
-        for (at, platform) in platforms.iter().enumerate() {
-            let platform = format!("--platform={platform}");
-            let arguments = vec!["digest".to_owned(), platform.clone(), app.clone()];
+    for (compression, name) in [(Compression::Gzip, "gzip"), (Compression::Zstd, "zstd")] {
+        let layer = PackingLayer::of_folder(&source, "/app", compression, home.path()).expect("read");
+        let diff = layer.diff();
+        let (registry, tag) = (registry.clone(), Some(super::tag(name)));
+        let delivery = Delivery { registry, repository: named("app"), tag };
+        let delivered = delivery.run(&bases, vec![("/app".to_owned(), layer)]).await.expect("pushed");
+        let index: serde_json::Value = serde_json::from_slice(&delivered.manifest.bytes).expect("JSON");
+        let child = |at: usize| index["manifests"][at]["digest"].as_str().expect("a digest").to_owned();
+        let app = format!("{host}/app:{name}");
+        if crane {
+            for (at, platform) in platforms.iter().enumerate() {
+                let platform = format!("--platform={platform}");
+                let arguments = vec!["digest".to_owned(), platform.clone(), app.clone()];
+                let (good, said) = run("crane", arguments, home.path()).await;
+                assert!(good && said.trim() == child(at), "{platform}: {said}");
+                // It unpacks every layer and compares it with the config.
+                let image = format!("{host}/app@{}", child(at));
+                let arguments = vec!["validate".to_owned(), "--remote".to_owned(), image];
+                let (good, said) = run("crane", arguments, home.path()).await;
+                // It knows layers of gzip alone.
+                assert!(compression != Compression::Gzip || good && said.contains("PASS"), "{platform}: {said}");
+                let (good, said) = run("crane", vec!["manifest".to_owned(), platform, app.clone()], home.path()).await;
+                assert!(good && said.contains("application/vnd.oci.image.manifest.v1+json"), "{said}");
+            }
+            let (good, said) = run("crane", vec!["digest".to_owned(), app.clone()], home.path()).await;
+            assert!(good && said.trim() == delivered.outcome.digest.to_string(), "{said}");
+            let arguments = vec!["validate".to_owned(), "--remote".to_owned(), app.clone()];
             let (good, said) = run("crane", arguments, home.path()).await;
-            assert!(good && said.trim() == child(at), "{platform}: {said}");
-            // It unpacks every layer and compares it with the config.
-            let image = format!("{host}/app@{}", child(at));
-            let arguments = vec!["validate".to_owned(), "--remote".to_owned(), image];
-            let (good, said) = run("crane", arguments, home.path()).await;
-            assert!(good && said.contains("PASS"), "{platform}: {said}");
-            let (good, said) = run("crane", vec!["manifest".to_owned(), platform, app.clone()], home.path()).await;
-            assert!(good && said.contains("application/vnd.oci.image.manifest.v1+json"), "{said}");
+            assert!(compression != Compression::Gzip || good && said.contains("PASS"), "{said}");
+            let arguments = ["digest", "--platform=linux/s390x", &app].map(str::to_owned).into();
+            assert!(!run("crane", arguments, home.path()).await.0, "there is no such platform");
         }
-        let (good, said) = run("crane", vec!["digest".to_owned(), app.clone()], home.path()).await;
-        assert!(good && said.trim() == delivered.outcome.digest.to_string(), "{said}");
-        let arguments = vec!["validate".to_owned(), "--remote".to_owned(), app.clone()];
-        let (good, said) = run("crane", arguments, home.path()).await;
-        assert!(good && said.contains("PASS"), "{said}");
-        let arguments = ["digest", "--platform=linux/s390x", &app].map(str::to_owned).into();
-        assert!(!run("crane", arguments, home.path()).await.0, "there is no such platform");
-    }
-    if skopeo {
-        let address = format!("docker://{app}");
-        let arguments = ["inspect", "--tls-verify=false", "--raw", &address].map(str::to_owned).into();
-        let (good, said) = run("skopeo", arguments, home.path()).await;
-        assert!(good && said.as_bytes() == &delivered.manifest.bytes[..], "{said}");
-        let arguments = ["--override-arch=arm64", "inspect", "--tls-verify=false", &address].map(str::to_owned).into();
-        let (good, said) = run("skopeo", arguments, home.path()).await;
-        assert!(good && said.contains(r#""Architecture": "arm64""#), "{said}");
-        let all = format!("dir:{}", home.path().join("all").display());
-        let arguments = ["--insecure-policy", "copy", "--all", "--src-tls-verify=false", &address, &all];
-        let (good, said) = run("skopeo", arguments.map(str::to_owned).into(), home.path()).await;
-        assert!(good, "{said}");
+        if skopeo {
+            let address = format!("docker://{app}");
+            let arguments = ["inspect", "--tls-verify=false", "--raw", &address].map(str::to_owned).into();
+            let (good, said) = run("skopeo", arguments, home.path()).await;
+            assert!(good && said.as_bytes() == &delivered.manifest.bytes[..], "{said}");
+            let arguments = ["--override-arch=arm64", "inspect", "--tls-verify=false", &address].map(str::to_owned).into();
+            let (good, said) = run("skopeo", arguments, home.path()).await;
+            assert!(good && said.contains(r#""Architecture": "arm64""#), "{said}");
+            // It unpacks the layers, in as many frames as there are.
+            let one = home.path().join(format!("one-{name}"));
+            let (flags, to) = (["--src-tls-verify=false", "--dest-decompress"], format!("dir:{}", one.display()));
+            let arguments = ["--insecure-policy", "copy", flags[0], flags[1], &address, &to];
+            let (good, said) = run("skopeo", arguments.map(str::to_owned).into(), home.path()).await;
+            assert!(good, "{said}");
+            let unpacked = std::fs::read(one.join(diff.hex())).expect("a layer by its unpacked digest");
+            assert_eq!(chalk_deploy_core::model::Digest::of(unpacked), diff);
+            let all = format!("dir:{}", home.path().join(format!("all-{name}")).display());
+            let arguments = ["--insecure-policy", "copy", "--all", "--src-tls-verify=false", &address, &all];
+            let (good, said) = run("skopeo", arguments.map(str::to_owned).into(), home.path()).await;
+            assert!(good, "{said}");
+        }
     }
 }

@@ -4,6 +4,7 @@
 #![cfg(feature = "simulated")]
 
 mod builds;
+mod built_platforms;
 mod contract;
 mod downloads;
 mod foreign;

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use chalk_deploy_core::build::InProcessBuilder;
 use chalk_deploy_core::cloud::{Cloud, Registry};
 use chalk_deploy_core::model::{
-    BaseImage, Component, DataPlane, DeploymentStatus, EnvironmentId, Environments, Repository,
+    BaseImage, Component, DataPlane, DeploymentStatus, EnvironmentId, Environments, Platform, Repository,
 };
 use chalk_deploy_core::oci::OciSettings;
 use chalk_deploy_core::store::MemoryStore;
@@ -26,6 +26,7 @@ struct Plane {
     world: EmbeddedWorld,
     cloud: Cloud,
     base: BaseImage,
+    platforms: Vec<Platform>,
 }
 
 #[async_trait]
@@ -33,7 +34,8 @@ impl Environments for Plane {
     async fn resolve(&self, environment: &EnvironmentId) -> Result<Arc<DataPlane>> {
         let plane = self.world.data_plane(environment)?;
         let registry = Repository::new("registry.example/chalk")?;
-        Ok(Arc::new(DataPlane { cloud: self.cloud.clone(), base_images: vec![self.base.clone()], registry, ..plane }))
+        let (cloud, base_images, platforms) = (self.cloud.clone(), vec![self.base.clone()], self.platforms.clone());
+        Ok(Arc::new(DataPlane { cloud, base_images, platforms, registry, ..plane }))
     }
 }
 
@@ -50,7 +52,8 @@ async fn deployer(server: &SmallRegistry, faults: &Arc<ProtocolFaults>) -> Deplo
     // The fake cluster pulls from the fake registry, which is empty.
     world.cluster().set_behaviour(PodScope::All, PodBehaviour::Ready { after: 1 });
     let cloud = Cloud { registry, builder, ..world.cloud() };
-    Deployer::builder(Arc::new(Plane { world, cloud, base }), MemoryStore::new())
+    let platforms = vec![Platform::linux_amd64()];
+    Deployer::builder(Arc::new(Plane { world, cloud, base, platforms }), MemoryStore::new())
         .with_runtime(runtime)
         .build()
         .expect("a deployer")
@@ -107,5 +110,55 @@ async fn a_deployment_over_a_registry_with_any_fault_at_any_request_ends_in_the_
         assert_eq!(outcome.status, DeploymentStatus::Success, "{fault:?} at {nth}: {:?}", outcome.error);
         assert_eq!(*expected.get_or_insert_with(|| outcome.images.clone()), outcome.images, "{fault:?} at {nth}");
         assert!(faults.unmet().is_empty(), "request {nth} was made");
+    }
+}
+
+/// A deployer whose builder makes an image for each of two platforms, as the fake one does.
+fn deployer_for_two(server: &SmallRegistry, faults: &Arc<ProtocolFaults>) -> Deployer {
+    let (world, runtime) = (EmbeddedWorld::memory(), VirtualRuntime::new(1));
+    let registry: Arc<dyn Registry> = Arc::new(faulty_adapter(server, faults, OciSettings::default()));
+    world.cluster().set_behaviour(PodScope::All, PodBehaviour::Ready { after: 1 });
+    let repository = Repository::new("registry.example/chalk/engine-base").expect("a valid repository");
+    let digest = base_image::SimulatedBaseImage::new().digest();
+    let base = BaseImage { component: Component::Engine, repository, digest };
+    let platforms = ["linux/arm64/v8", "linux/amd64"].map(|text| text.parse().expect("a platform")).to_vec();
+    let cloud = Cloud { registry, ..world.cloud() };
+    Deployer::builder(Arc::new(Plane { world, cloud, base, platforms }), MemoryStore::new())
+        .with_runtime(runtime)
+        .build()
+        .expect("a deployer")
+}
+
+#[tokio::test(start_paused = true)]
+async fn images_for_several_platforms_are_pushed_before_the_index_that_the_pods_run() {
+    let source = || archive(&[("chalk.yaml", "project: fraud\n"), ("a.py", "x = 1\n")]);
+    let mut expected = None;
+    for nth in 0..=14 {
+        let (server, faults) = (SmallRegistry::new(Options::default()), Arc::new(ProtocolFaults::new()));
+        if nth > 0 {
+            faults.nth(Requests::any(), nth, ProtocolFault::SeverAfter);
+        }
+        let deployer = deployer_for_two(&server, &faults);
+        let outcome = apply(&deployer, source()).await;
+        assert_eq!(outcome.status, DeploymentStatus::Success, "at {nth}: {:?}", outcome.error);
+        assert_eq!(*expected.get_or_insert_with(|| outcome.images.clone()), outcome.images, "at {nth}");
+        let image = &outcome.images[&Component::Engine];
+        let digest = image.rsplit_once('@').expect("a digest").1.to_owned();
+        let state = server.state();
+        let (media_type, index) = &state.manifests[&("chalk/engine-default".to_owned(), digest.clone())];
+        assert_eq!(media_type, "application/vnd.oci.image.index.v1+json");
+        let index: serde_json::Value = serde_json::from_slice(index).expect("JSON");
+        let children = index["manifests"].as_array().expect("images");
+        assert_eq!(children[0]["platform"]["architecture"], "amd64");
+        assert_eq!(children[1]["platform"]["variant"], "v8");
+        assert!(state.tags.values().all(|tagged| *tagged == digest));
+        let put = |digest: &str| {
+            let line = format!("/manifests/{digest}");
+            let sent = state.seen.iter().position(|seen| seen.method == "PUT" && seen.target.ends_with(&line));
+            sent.expect("it was put")
+        };
+        for child in children {
+            assert!(put(child["digest"].as_str().expect("a digest")) < put(&digest), "at {nth}");
+        }
     }
 }

@@ -2,19 +2,16 @@
 
 use serde::Deserialize;
 
+use super::platforms;
 use crate::build::report::ReportedImage;
 use crate::cloud::{BuildRequest, ImageManifest, ManifestLocator, Registry};
-use crate::model::{
-    BuiltImage, Component, Descriptor, Digest, ImageLocation, Platform, PlatformImage, Repository,
-};
+use crate::model::{BuiltImage, Descriptor, Digest, ImageLocation, Repository};
 use crate::{Error, ErrorCode, Result};
 
-/// An image, or an index of images; what is both is neither.
 #[derive(Deserialize)]
 struct Document {
-    config: Option<Entry>,
-    layers: Option<Vec<Entry>>,
-    manifests: Option<Vec<Entry>>,
+    config: Entry,
+    layers: Vec<Entry>,
 }
 
 #[derive(Deserialize)]
@@ -23,14 +20,6 @@ struct Entry {
     media_type: String,
     digest: Digest,
     size: u64,
-    platform: Option<Written>,
-}
-
-#[derive(Deserialize)]
-struct Written {
-    os: String,
-    architecture: String,
-    variant: Option<String>,
 }
 
 /// The images of a report, each read by its digest from the repository that the request names for it. What was not asked
@@ -40,6 +29,9 @@ pub(super) async fn read_back(
     request: &BuildRequest,
     reported: &[ReportedImage],
 ) -> Result<Vec<BuiltImage>> {
+    if request.platforms()?.len() > 1 {
+        return platforms::read_back(registry, request, reported).await;
+    }
     let refused =
         |message: String| Error::new(ErrorCode::ImageMismatch, message).on(format!("build of {}", request.deployment));
     let mut images = Vec::new();
@@ -49,8 +41,14 @@ pub(super) async fn read_back(
         let (Some(image), None) = (of_component.next(), of_component.next()) else {
             return Err(refused(format!("it does not report one image of {component}")));
         };
-        let built = image_of(registry, request, component, repository, image.digest).await?;
-        images.push(built.ok_or_else(|| refused(format!("{repository}@{} is no such image", image.digest)))?);
+        let locator = ManifestLocator::Digest(image.digest);
+        let manifest = registry.manifest(repository, &locator).await?.ok_or_else(|| {
+            refused(format!("it reports {repository}@{}, and the registry does not have it", image.digest))
+        })?;
+        images.push(
+            described(&manifest, component, repository, image.digest)
+                .ok_or_else(|| refused(format!("{repository}@{} is no image", image.digest)))?,
+        );
     }
     if reported.len() != images.len() {
         return Err(refused("it reports images that nobody has asked for".to_owned()));
@@ -59,70 +57,22 @@ pub(super) async fn read_back(
     Ok(images)
 }
 
-/// An image as its registry has it; `None` for what is no image, or one for other platforms than were asked for.
-async fn image_of(
-    registry: &dyn Registry,
-    request: &BuildRequest,
-    component: Component,
+fn described(
+    manifest: &ImageManifest,
+    component: crate::model::Component,
     repository: &Repository,
     digest: Digest,
-) -> Result<Option<BuiltImage>> {
-    let manifest = manifest(registry, request, repository, digest).await?;
-    let location = ImageLocation::Registry(repository.clone());
-    let described = Descriptor {
-        media_type: manifest.media_type.clone(),
-        digest: manifest.digest(),
-        size: manifest.bytes.len() as u64,
-    };
-    let built = |blobs, platforms| BuiltImage { component, manifest: described, blobs, platforms, location };
-    let asked = request.platforms()?;
-    if asked.len() == 1 {
-        return Ok(blobs_of(&manifest).map(|blobs| built(blobs, Vec::new())));
-    }
-    let document = serde_json::from_slice(&manifest.bytes);
-    let Ok(Document { config: None, layers: None, manifests: Some(entries) }) = document else { return Ok(None) };
-    if entries.len() != asked.len() {
-        return Ok(None);
-    }
-    let (mut blobs, mut platforms) = (Vec::new(), Vec::new());
-    for entry in entries {
-        let of = entry.platform.as_ref();
-        let of = of.and_then(|of| Platform::new(&of.os, &of.architecture, of.variant.as_deref()).ok());
-        let Some(platform) = of.filter(|of| asked.iter().any(|asked| of.fits(asked).is_some())) else {
-            return Ok(None);
-        };
-        let child = self::manifest(registry, request, repository, entry.digest).await?;
-        let Some(found) = blobs_of(&child).filter(|_| child.bytes.len() as u64 == entry.size) else { return Ok(None) };
-        for blob in found {
-            if !blobs.contains(&blob) {
-                blobs.push(blob);
-            }
-        }
-        let manifest = Descriptor { media_type: entry.media_type, digest: entry.digest, size: entry.size };
-        platforms.push(PlatformImage { platform, manifest });
-    }
-    Ok(Some(built(blobs, platforms)))
-}
-
-async fn manifest(
-    registry: &dyn Registry,
-    request: &BuildRequest,
-    repository: &Repository,
-    digest: Digest,
-) -> Result<ImageManifest> {
-    let found = registry.manifest(repository, &ManifestLocator::Digest(digest)).await?;
-    found.filter(|manifest| manifest.digest() == digest).ok_or_else(|| {
-        let message = format!("it reports {repository}@{digest}, and the registry does not have it");
-        Error::new(ErrorCode::ImageMismatch, message).on(format!("build of {}", request.deployment))
-    })
-}
-
-fn blobs_of(manifest: &ImageManifest) -> Option<Vec<Descriptor>> {
-    let Document { config: Some(config), layers: Some(layers), manifests: None } =
-        serde_json::from_slice(&manifest.bytes).ok()?
-    else {
+) -> Option<BuiltImage> {
+    if manifest.digest() != digest {
         return None;
-    };
+    }
+    let document: Document = serde_json::from_slice(&manifest.bytes).ok()?;
     let descriptor = |entry: Entry| Descriptor { media_type: entry.media_type, digest: entry.digest, size: entry.size };
-    Some([config].into_iter().chain(layers).map(descriptor).collect())
+    Some(BuiltImage {
+        component,
+        manifest: Descriptor { media_type: manifest.media_type.clone(), digest, size: manifest.bytes.len() as u64 },
+        blobs: [document.config].into_iter().chain(document.layers).map(descriptor).collect(),
+        platforms: Vec::new(),
+        location: ImageLocation::Registry(repository.clone()),
+    })
 }

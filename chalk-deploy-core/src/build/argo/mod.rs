@@ -23,6 +23,7 @@
 mod calls;
 mod document;
 mod images;
+mod platforms;
 mod secrets;
 mod settings;
 mod status;
