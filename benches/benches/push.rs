@@ -304,7 +304,8 @@ impl Figures {
             middle(self.crane.iter().zip(&self.ours).map(|(crane, ours)| figure(ours) / figure(crane)).collect())
         };
         // It is counted in hundredths of a second, which add up to the truth.
-        let mean_cpu = |of: &[Finished]| of.iter().map(|of| of.cpu).sum::<f64>() / f64::from(u32::try_from(of.len()).unwrap_or(1));
+        let mean_cpu =
+            |of: &[Finished]| of.iter().map(|of| of.cpu).sum::<f64>() / f64::from(u32::try_from(of.len()).unwrap_or(1));
         let shortest = |of: &[Finished]| of.iter().map(|of| of.wall).fold(f64::INFINITY, f64::min);
         let last = self.ours.last().map_or("", |last| &last.stdout);
         format!(

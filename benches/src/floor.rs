@@ -68,9 +68,8 @@ impl Connection {
         let path = path.unwrap_or(&location);
         let separator = if path.contains('?') { '&' } else { '?' };
         let digest = Digest::of(bytes);
-        let head = format!(
-            "PUT {path}{separator}digest={digest} HTTP/1.1\r\nContent-Type: application/octet-stream\r\n"
-        );
+        let head =
+            format!("PUT {path}{separator}digest={digest} HTTP/1.1\r\nContent-Type: application/octet-stream\r\n");
         self.request(&head, bytes).map(drop)
     }
 

@@ -50,7 +50,10 @@ mod tests {
         let one = index(&[amd.clone(), arm.clone()], None);
         assert_eq!(one, index(&[arm, amd], None));
         let document: Value = serde_json::from_slice(&one).expect("JSON");
-        assert_eq!(document["manifests"][1]["platform"], json!({"os": "linux", "architecture": "arm64", "variant": "v8"}));
+        assert_eq!(
+            document["manifests"][1]["platform"],
+            json!({"os": "linux", "architecture": "arm64", "variant": "v8"})
+        );
         assert_eq!(document["manifests"][0]["platform"]["variant"], Value::Null);
         assert_eq!(document["mediaType"], INDEX);
     }

@@ -27,17 +27,16 @@ pub(super) async fn build(workshop: &Workshop, request: &BuildRequest, running: 
             }
         }
     }
-    whole.made.sort_by(|one, other| (one.image.component, &one.platform).cmp(&(other.image.component, &other.platform)));
+    whole
+        .made
+        .sort_by(|one, other| (one.image.component, &one.platform).cmp(&(other.image.component, &other.platform)));
     for base in &request.base_images {
         let mut of_component: Vec<_> =
             whole.made.iter_mut().filter(|made| made.image.component == base.component).collect();
         let images = of_component.iter().map(|made| platform_image(made)).collect::<Result<Vec<_>>>()?;
         let bytes = index::index(&images, Some(&base.digest));
-        let described = Descriptor {
-            media_type: index::INDEX.to_owned(),
-            digest: Digest::of(&bytes),
-            size: bytes.len() as u64,
-        };
+        let described =
+            Descriptor { media_type: index::INDEX.to_owned(), digest: Digest::of(&bytes), size: bytes.len() as u64 };
         for made in &mut of_component {
             made.index = Some(described.clone());
         }

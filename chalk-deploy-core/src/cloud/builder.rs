@@ -96,8 +96,16 @@ impl BuildRequest {
     /// The digest of everything that decides the images' content: archive, requirements, base images and platform;
     /// not the deployment, its keys or its repositories.
     pub fn content_digest(&self) -> Digest {
-        let Self { deployment: _, repositories: _, source, base_images, requirements, settings, platform, more_platforms } =
-            self;
+        let Self {
+            deployment: _,
+            repositories: _,
+            source,
+            base_images,
+            requirements,
+            settings,
+            platform,
+            more_platforms,
+        } = self;
         let bases: Vec<_> = base_images.iter().map(|base| (base.component, base.digest)).collect();
         let content = (source.sha256, bases, requirements, settings, platform);
         // Plain data with string keys: serialising it cannot fail. One platform gives the digest that it always gave.
@@ -115,11 +123,8 @@ impl BuildRequest {
     /// # Errors
     /// Those of [`platforms`](Self::platforms).
     pub fn for_each_platform(&self) -> Result<Vec<Self>> {
-        let alone = |platform: Platform| Self {
-            platform: platform.to_string(),
-            more_platforms: Vec::new(),
-            ..self.clone()
-        };
+        let alone =
+            |platform: Platform| Self { platform: platform.to_string(), more_platforms: Vec::new(), ..self.clone() };
         Ok(self.platforms()?.into_iter().map(alone).collect())
     }
 

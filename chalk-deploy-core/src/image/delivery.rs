@@ -70,10 +70,8 @@ impl Delivery {
             first = configs;
             first.extend(bases.iter().flat_map(|base| base.layers(&source)));
         }
-        let (layers, sent) = join!(
-            branch(self.layers(layers, early)),
-            branch(self.registry.begin_push(&self.repository, &first))
-        );
+        let (layers, sent) =
+            join!(branch(self.layers(layers, early)), branch(self.registry.begin_push(&self.repository, &first)));
         let layers = layers?;
         sent?;
         let named: Vec<_> = layers.iter().map(|(path, layer)| (path.clone(), layer)).collect();
@@ -81,8 +79,7 @@ impl Delivery {
         let delivered = match images.pop() {
             Some((_, image)) if images.is_empty() => {
                 let tag = self.tag.as_ref();
-                let outcome =
-                    self.registry.push_image(&self.repository, &image.manifest, &image.blobs, tag).await?;
+                let outcome = self.registry.push_image(&self.repository, &image.manifest, &image.blobs, tag).await?;
                 Delivered { manifest: image.manifest, layers: image.blobs.len() - 1, outcome }
             }
             Some(last) => {

@@ -142,7 +142,8 @@ mod tests {
             let json = serde_json::to_string(&platform(text)).expect("written");
             assert_eq!(serde_json::from_str::<Platform>(&json).expect("read"), platform(text));
         }
-        for text in ["", "linux", "linux/", "/amd64", "Linux/amd64", "linux/amd64/", "linux/arm/v7/x", "linux/a b", "a/\n"]
+        for text in
+            ["", "linux", "linux/", "/amd64", "Linux/amd64", "linux/amd64/", "linux/arm/v7/x", "linux/a b", "a/\n"]
         {
             let error = text.parse::<Platform>().expect_err(text);
             assert_eq!(error.code(), ErrorCode::ValueInvalid, "{text}");

@@ -296,7 +296,8 @@ fn address(endpoint: &Endpoint, reference: &str) -> Result<url::Url> {
 /// registry does, is read by some as the one and by others as the other (CVE-2021-41190), and refused.
 fn identified(headers: &HeaderMap, bytes: Bytes) -> Result<ImageManifest> {
     let ambiguous = |message: String| {
-        Error::new(ErrorCode::ImageMismatch, message).with_hint("push the image again, with a client that names it once")
+        Error::new(ErrorCode::ImageMismatch, message)
+            .with_hint("push the image again, with a client that names it once")
     };
     let said = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).map(bare).unwrap_or_default();
     let says_nothing = matches!(said, "" | "application/json" | "application/octet-stream" | "text/plain");

@@ -94,8 +94,7 @@ pub(super) async fn begin(client: &Client, repository: &Repository, blobs: &[Pay
     let endpoint = client.endpoint(repository)?;
     let push = Push { client, endpoint: &endpoint, repository };
     let mut seen = BTreeSet::new();
-    let new: Vec<_> =
-        blobs.iter().filter(|blob| seen.insert(blob.sha256()) && !push.holds(&blob.sha256())).collect();
+    let new: Vec<_> = blobs.iter().filter(|blob| seen.insert(blob.sha256()) && !push.holds(&blob.sha256())).collect();
     push.blobs(&new, false).await
 }
 

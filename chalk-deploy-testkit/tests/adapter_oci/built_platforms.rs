@@ -40,10 +40,10 @@ async fn a_build_for_two_platforms_is_an_index_of_the_two_images_that_builds_for
     let shop = Shop::on(open()).await;
     let both = request(&shop, 'a', &["linux/arm64", "linux/amd64"]).await;
     let images = shop.build(&both).await.1.expect("built");
-    assert_eq!(images.iter().map(|image| image.component).collect::<Vec<_>>(), [
-        Component::Engine,
-        Component::StreamWorker
-    ]);
+    assert_eq!(
+        images.iter().map(|image| image.component).collect::<Vec<_>>(),
+        [Component::Engine, Component::StreamWorker]
+    );
     let mut alone = Vec::new();
     for (letter, text) in [('b', "linux/amd64"), ('c', "linux/arm64")] {
         let one = request(&shop, letter, &[text]).await;
@@ -52,8 +52,12 @@ async fn a_build_for_two_platforms_is_an_index_of_the_two_images_that_builds_for
     for (at, image) in images.iter().enumerate() {
         let index = manifest(&shop, image).await;
         assert_eq!(index["mediaType"], "application/vnd.oci.image.index.v1+json");
-        assert_eq!(index["annotations"]["org.opencontainers.image.base.digest"], both.base_images[0].digest.to_string());
-        for (child, (name, alone)) in image.platforms.iter().zip([("linux/amd64", &alone[0]), ("linux/arm64/v8", &alone[1])])
+        assert_eq!(
+            index["annotations"]["org.opencontainers.image.base.digest"],
+            both.base_images[0].digest.to_string()
+        );
+        for (child, (name, alone)) in
+            image.platforms.iter().zip([("linux/amd64", &alone[0]), ("linux/arm64/v8", &alone[1])])
         {
             assert_eq!((child.platform.to_string().as_str(), &child.manifest), (name, &alone[at].manifest));
         }

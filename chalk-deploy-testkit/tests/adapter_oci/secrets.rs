@@ -87,7 +87,8 @@ async fn no_line_of_a_log_holds_a_password_a_token_or_a_signature() {
     assert!(written.contains("cut goes on"), "something was written down: {written}");
     told.push_str(&written);
     let encoded = basic("user", SECRET);
-    for secret in [SECRET, encoded.trim_start_matches("Basic "), "token-1", "token-2", "signature=secret", "session-1"] {
+    for secret in [SECRET, encoded.trim_start_matches("Basic "), "token-1", "token-2", "signature=secret", "session-1"]
+    {
         assert!(!told.contains(secret), "{secret} in: {told}");
     }
 }

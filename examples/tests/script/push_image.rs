@@ -91,7 +91,13 @@ fn what_is_wrong_is_said_in_one_sentence_and_the_exit_code_tells_whose_fault_it_
         ("base", "src=/app", &target, 2, "not named with its registry"),
         (&base, "src=/app", &base, 2, "cannot be pushed to a digest"),
         (&missing, "src=/app", &target, 1, "there is no such base image"),
-        (&base, "src=/app\n--platform\nlinux/amd64\n--platform\nlinux/arm64", &target, 1, "for linux/amd64 and not for linux/arm64"),
+        (
+            &base,
+            "src=/app\n--platform\nlinux/amd64\n--platform\nlinux/arm64",
+            &target,
+            1,
+            "for linux/amd64 and not for linux/arm64",
+        ),
         (&base, "src=/app\n--platform\nlinux", &target, 2, "write it as linux/amd64"),
         (&base, "src=/app", "127.0.0.1:1/app:1", 1, "127.0.0.1:1 refused the connection"),
     ] {

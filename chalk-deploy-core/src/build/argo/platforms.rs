@@ -4,9 +4,7 @@ use serde::Deserialize;
 
 use crate::build::report::ReportedImage;
 use crate::cloud::{BuildRequest, ImageManifest, ManifestLocator, Registry};
-use crate::model::{
-    BuiltImage, Component, Descriptor, Digest, ImageLocation, Platform, PlatformImage, Repository,
-};
+use crate::model::{BuiltImage, Component, Descriptor, Digest, ImageLocation, Platform, PlatformImage, Repository};
 use crate::{Error, ErrorCode, Result};
 
 /// An image, or an index of images; what is both is neither.
@@ -43,8 +41,10 @@ pub(super) async fn read_back(
     let refused =
         |message: String| Error::new(ErrorCode::ImageMismatch, message).on(format!("build of {}", request.deployment));
     if request.settings.dockerfile.is_some() {
-        return Err(refused("it ran a Dockerfile of the project's own, which makes an image for one platform".to_owned())
-            .with_hint("name one platform for the environment"));
+        return Err(refused(
+            "it ran a Dockerfile of the project's own, which makes an image for one platform".to_owned(),
+        )
+        .with_hint("name one platform for the environment"));
     }
     let mut images = Vec::new();
     for (base, repository) in request.base_images.iter().zip(&request.repositories) {

@@ -240,4 +240,3 @@ pub(super) fn authorize(request: &mut Request<RequestBody>, auth: Option<&Regist
     secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
     Ok(secrets)
 }
-

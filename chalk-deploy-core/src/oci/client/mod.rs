@@ -107,7 +107,8 @@ impl Answer {
         let mut collected = Vec::new();
         let (patience, began) = (client.settings.patience, client.runtime.monotonic());
         loop {
-            let left = patience.saturating_mul(WHOLE_ANSWER).saturating_sub(client.runtime.monotonic().saturating_sub(began));
+            let left =
+                patience.saturating_mul(WHOLE_ANSWER).saturating_sub(client.runtime.monotonic().saturating_sub(began));
             let piece = client.runtime.within(patience.min(left), self.body.next()).await;
             match piece {
                 None => return Err(broken("the registry's answer stopped in the middle".to_owned())),

@@ -39,7 +39,8 @@ pub(super) fn make(request: &BuildRequest, base: &BaseImage) -> Result<MadeImage
     for platform in platforms {
         let made = make_for(request, base, &platform)?;
         let Descriptor { media_type, digest, size } = &made.image.manifest;
-        let named = json!({"os": platform.os(), "architecture": platform.architecture(), "variant": platform.variant()});
+        let named =
+            json!({"os": platform.os(), "architecture": platform.architecture(), "variant": platform.variant()});
         entries.push(json!({"mediaType": media_type, "digest": digest, "size": size, "platform": named}));
         for blob in made.image.blobs {
             if !whole.image.blobs.contains(&blob) {
