@@ -27,6 +27,17 @@ pub(super) struct Known {
 }
 
 impl Client {
+    /// What of a registry's credential must not be shown, the longest text first.
+    pub(super) fn secrets(&self, endpoint: &Endpoint) -> Vec<String> {
+        match self.known(endpoint).credential {
+            Some(Credential::Basic { username, secret }) => {
+                vec![encoded(&username, secret.expose()), secret.expose().to_owned()]
+            }
+            Some(Credential::Bearer(secret) | Credential::Identity(secret)) => vec![secret.expose().to_owned()],
+            Some(Credential::Anonymous) | None => Vec::new(),
+        }
+    }
+
     /// What a call is sent with at first: what the registry is known to want.
     pub(super) async fn authorization(&self, call: &Call<'_>) -> Result<Option<RegistryAuth>> {
         let known = self.known(call.endpoint);
@@ -211,6 +222,10 @@ fn is_refusal(status: StatusCode) -> bool {
     matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN)
 }
 
+fn encoded(username: &str, secret: &str) -> String {
+    STANDARD.encode(format!("{username}:{secret}"))
+}
+
 /// The scopes are our own, never those that the registry names: it cannot make us fetch a token for something else.
 fn parameters(call: &Call<'_>, service: Option<&str>, mut append: impl FnMut(&str, &str)) {
     if let Some(service) = service {
@@ -227,7 +242,7 @@ pub(super) fn authorize(request: &mut Request<RequestBody>, auth: Option<&Regist
         None | Some(RegistryAuth::Anonymous) => return Ok(Vec::new()),
         Some(RegistryAuth::Bearer(token)) => (format!("Bearer {token}"), vec![token.clone()]),
         Some(RegistryAuth::Basic(username, secret)) => {
-            let encoded = STANDARD.encode(format!("{username}:{secret}"));
+            let encoded = encoded(username, secret);
             (format!("Basic {encoded}"), vec![secret.clone(), encoded])
         }
     };

@@ -240,7 +240,9 @@ impl Client {
             .body(call.body.clone())
             .map_err(unwritable)?;
         request.headers_mut().extend(call.headers.clone());
-        let secrets = authorize(&mut request, auth)?;
+        let mut secrets = authorize(&mut request, auth)?;
+        // Who has the token of a realm may know what it was given for.
+        secrets.extend(self.secrets(call.endpoint));
         let is_registrys = call.endpoint.is_origin_of(&call.url);
         self.exchange(request, call.repeatable, call.taken.as_deref(), secrets, &call.url, is_registrys).await
     }
