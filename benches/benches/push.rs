@@ -161,7 +161,7 @@ impl Bench {
                     }
                 }
                 // As long as ours is, packed.
-                let least = FloorImage::new(text(900_000, u64::try_from(round)? << 8 | u64::from(address.port())));
+                let least = FloorImage::new(text(900_000, (u64::try_from(round)? << 16) | u64::from(address.port())));
                 let least = timed(|| least.push(address))?;
                 // The first fills the cache.
                 if round > 0 {
