@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use chalk_deploy_core::checkpoint::{Checkpoints, NoCheckpoints};
 use chalk_deploy_core::cloud::{LiveObject, ObjectStore as _, TrafficShifter as _};
+use chalk_deploy_core::evidence::EvidencePolicy;
 use chalk_deploy_core::machine::{Outcome, RecordedEvent};
 use chalk_deploy_core::model::{DeploymentId, DeploymentPolicy, DeploymentStatus, Digest, EnvironmentId, TrafficSplit};
 use chalk_deploy_core::observe::{Metrics, NoMetrics};
@@ -34,6 +35,7 @@ pub(crate) struct Plan {
     pub(crate) faults: FaultPlan,
     pub(crate) lease_wait: Duration,
     pub(crate) metrics: Arc<dyn Metrics>,
+    pub(crate) evidence: EvidencePolicy,
 }
 
 impl Default for Plan {
@@ -47,6 +49,7 @@ impl Default for Plan {
             faults: FaultPlan::new(),
             lease_wait: Duration::ZERO,
             metrics: Arc::new(NoMetrics),
+            evidence: EvidencePolicy::none(),
         }
     }
 }
@@ -69,6 +72,7 @@ impl House {
             .with_checkpoints(plan.checkpoints)
             .with_lease_wait(plan.lease_wait)
             .with_metrics(plan.metrics)
+            .with_evidence(plan.evidence)
             .build()
             .expect("a deployer");
         Self { runtime, world, store: plan.store, faults, deployer }

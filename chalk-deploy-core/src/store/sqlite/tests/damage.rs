@@ -49,7 +49,7 @@ async fn an_event_of_an_unknown_format_is_refused_and_one_that_does_not_parse_is
     let (plan, token) = begun(&store).await;
     store.append(&lines(&plan, 1, token, "line")).await.expect("it fits");
     let cases = [
-        ("format = 2, body = '{\"event\":\"log\"}'", ErrorCode::JournalIncompatible),
+        ("format = 3, body = '{\"event\":\"log\"}'", ErrorCode::JournalIncompatible),
         ("format = 0", ErrorCode::JournalIncompatible),
         ("format = -1", ErrorCode::JournalCorrupt),
         ("format = 1, body = '{\"event\":\"log\"}'", ErrorCode::JournalCorrupt),
