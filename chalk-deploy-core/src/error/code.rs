@@ -160,9 +160,9 @@ codes! {
     ImageMismatch = "IMAGE_MISMATCH", Permanent, Failure, "check the registry; nothing was rolled out";
 
     /// Nothing signed says what is in an image, or where it came from.
-    EvidenceMissing = "EVIDENCE_MISSING", Permanent, Failure, "attach it by deploying with a signing key; nothing was rolled out";
+    EvidenceMissing = "EVIDENCE_MISSING", Permanent, Failure, "deploy it with a signing key; without evidence it is not taken for verified";
     /// What an image says of itself, or what is attached to it, is damaged, of somebody else, or about something else.
-    EvidenceInvalid = "EVIDENCE_INVALID", Permanent, Failure, "find out who pushed it; nothing was rolled out";
+    EvidenceInvalid = "EVIDENCE_INVALID", Permanent, Failure, "find out who pushed it, and with which key; it is not taken for verified";
 
     // --- rollout ---------------------------------------------------------------------------------------------------
     /// The API server refused an object: invalid, a quota, an admission webhook.

@@ -60,7 +60,8 @@ impl Bundle {
         let signatures: Vec<_> = self.signatures.iter().map(signature).collect();
         ordered_bytes(&json!({
             "mediaType": BUNDLE_TYPE,
-            "verificationMaterial": {"publicKey": {"hint": self.hint}},
+            // No entry in a transparency log, said in so many words: some readers ask for the list.
+            "verificationMaterial": {"publicKey": {"hint": self.hint}, "tlogEntries": []},
             "dsseEnvelope": {
                 "payload": STANDARD.encode(&self.payload),
                 "payloadType": STATEMENT_PAYLOAD,
@@ -76,7 +77,7 @@ impl Bundle {
         if document.get("mediaType").and_then(Value::as_str) != Some(BUNDLE_TYPE) {
             return Err("it is no Sigstore bundle of version 0.3");
         }
-        let envelope = document.get("dsseEnvelope").ok_or("it holds no DSSE envelope")?;
+        let envelope = document.get("dsseEnvelope").filter(|envelope| envelope.is_object()).ok_or("it holds no DSSE envelope")?;
         if envelope.get("payloadType").and_then(Value::as_str) != Some(STATEMENT_PAYLOAD) {
             return Err("its payload has another type than in-toto statements have");
         }

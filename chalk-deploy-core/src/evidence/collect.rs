@@ -125,7 +125,7 @@ async fn look(
 }
 
 /// The type and the predicate of a bundle's statement, if the key has signed it and it is about the image.
-fn trust(bytes: &[u8], image: &Digest, key: &dyn VerifyingKey) -> Result<(String, Value), &'static str> {
+pub(super) fn trust(bytes: &[u8], image: &Digest, key: &dyn VerifyingKey) -> Result<(String, Value), &'static str> {
     let bundle = Bundle::read(bytes)?;
     if !bundle.is_signed_by(key) {
         return Err(if bundle.hint == key.hint() {

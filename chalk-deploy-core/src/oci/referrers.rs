@@ -170,6 +170,8 @@ async fn add(
     let tag = tag(subject)?;
     for written in 0..ATTEMPTS {
         if written > 0 {
+            // Two that write at the same moments would else go on doing so.
+            client.runtime().sleep(SETTLE).await;
             client.pause(SETTLE).await;
         }
         let mut index = match index(client, repository, subject).await? {

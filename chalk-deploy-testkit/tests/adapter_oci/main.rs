@@ -6,10 +6,12 @@
 mod builds;
 mod contract;
 mod downloads;
+mod evidence;
 mod foreign;
 mod hostile;
 mod images;
 mod pipeline;
+mod referrers;
 mod requests;
 mod small_registry;
 mod tags;

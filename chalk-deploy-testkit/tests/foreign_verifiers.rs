@@ -1,0 +1,228 @@
+//! What strangers' libraries make of our evidence: sigstore's models, securesystemslib, in-toto's protocol buffers and
+//! CycloneDX's strict validator (testbed/verifiers), reading it themselves from a registry on loopback: the simulated one,
+//! with the referrers API and without, and the distribution project's where its binary is at hand.
+//!
+//! `testbed/e2e` gives the programs in `CHALK_FOREIGN_VERIFIER` and `CHALK_FOREIGN_REGISTRY`. Where they are not given, what
+//! the testbed's cache has is taken, and where that has nothing, the tests say that they were skipped.
+#![cfg(feature = "simulated")]
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+
+use chalk_deploy_core::ErrorCode;
+use chalk_deploy_core::cloud::{ManifestLocator, Payload, Registry as _};
+use chalk_deploy_core::evidence::{
+    BASE_DIGEST, Inventory, LocalSigner, Origin, PACKAGES, VerificationKey, attach, verify,
+};
+use chalk_deploy_core::model::{Component, Digest, ImageTag, Repository};
+use chalk_deploy_core::oci::{OciRegistry, OciSettings};
+use chalk_deploy_core::runtime::{Runtime as _, SystemRuntime};
+use chalk_deploy_core::transport::NetworkTransport;
+use chalk_deploy_testkit::World;
+use chalk_deploy_testkit::simulated::http::{Listening, serve};
+use chalk_deploy_testkit::simulated::registry::{RegistryServer, RegistrySettings};
+use serde_json::{Value, json};
+
+/// Made for this test with `openssl genpkey`; they sign nothing else.
+const KEYS: [(&str, &str); 2] = [
+    (
+        include_str!("../../chalk-deploy-core/src/evidence/tests/p256.pem"),
+        include_str!("../../chalk-deploy-core/src/evidence/tests/p256.pub"),
+    ),
+    (
+        include_str!("../../chalk-deploy-core/src/evidence/tests/ed25519.pem"),
+        include_str!("../../chalk-deploy-core/src/evidence/tests/ed25519.pub"),
+    ),
+];
+
+/// A program that is named in the environment, or that the testbed has built. Says so where it is not there, because the
+/// test then claims nothing.
+#[expect(clippy::print_stderr, reason = "a test that was skipped must not pass for one that was run")]
+fn program(variable: &str, product: &str, name: &str) -> Option<PathBuf> {
+    if let Some(named) = std::env::var_os(variable) {
+        assert!(Path::new(&named).is_file(), "{variable} names no file");
+        return Some(named.into());
+    }
+    let home = std::env::var_os("HOME").unwrap_or_default();
+    let cache = std::env::var_os("CHALK_TESTBED_CACHE")
+        .map_or_else(|| Path::new(&home).join(".cache/chalk-deploy-testbed"), PathBuf::from);
+    let versions = std::fs::read_dir(cache.join("products").join(product)).into_iter().flatten().flatten();
+    let mut built: Vec<_> =
+        versions.map(|version| version.path().join("bin").join(name)).filter(|path| path.is_file()).collect();
+    built.sort();
+    let found = built.pop();
+    if found.is_none() {
+        eprintln!("skipped: {product} is not at hand (`testbed/build {product}` fetches or builds it)");
+    }
+    found
+}
+
+/// A registry on loopback.
+enum Shop {
+    Simulated(Listening),
+    Distribution { child: Child, host: String, _home: tempfile::TempDir },
+}
+
+impl Shop {
+    async fn simulated(referrers: bool) -> Self {
+        let settings = RegistrySettings { referrers, ..RegistrySettings::plain() };
+        let server = Arc::new(RegistryServer::new(&World::memory(), SystemRuntime::new(), settings));
+        Self::Simulated(serve(server, 0).await.expect("it listens"))
+    }
+
+    /// The distribution project's registry, which has no referrers API.
+    async fn distribution(program: &Path) -> Self {
+        let home = tempfile::tempdir().expect("a temporary folder");
+        let host = {
+            let free = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+            free.local_addr().expect("an address").to_string()
+        };
+        let settings = format!(
+            "version: 0.1\nlog: {{level: error, accesslog: {{disabled: true}}}}\n\
+             storage: {{filesystem: {{rootdirectory: {}}}}}\nhttp: {{addr: '{host}'}}\n",
+            home.path().join("data").display()
+        );
+        std::fs::write(home.path().join("settings.yaml"), settings).expect("written");
+        let child = Command::new(program)
+            .arg("serve")
+            .arg(home.path().join("settings.yaml"))
+            .env("OTEL_TRACES_EXPORTER", "none")
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("it could be started");
+        let shop = Self::Distribution { child, host, _home: home };
+        let (registry, repository) = (shop.registry(), shop.repository());
+        for _ in 0..200 {
+            if registry.has_blob(&repository, &Digest::of("nothing")).await.is_ok() {
+                return shop;
+            }
+            SystemRuntime::new().sleep(Duration::from_millis(50)).await;
+        }
+        panic!("the registry does not answer");
+    }
+
+    fn host(&self) -> String {
+        match self {
+            Self::Simulated(listening) => listening.address().to_string(),
+            Self::Distribution { host, .. } => host.clone(),
+        }
+    }
+
+    fn repository(&self) -> Repository {
+        Repository::new(format!("{}/chalk/engine", self.host())).expect("a repository")
+    }
+
+    fn registry(&self) -> OciRegistry {
+        let transport = NetworkTransport::builder().build().expect("a transport");
+        OciRegistry::new(transport, SystemRuntime::new(), OciSettings::default())
+    }
+
+    /// An image with evidence of this key.
+    async fn attested(&self, pem: &str) -> Digest {
+        const TYPE: &str = "application/vnd.oci.image.manifest.v1+json";
+        let (registry, repository) = (self.registry(), self.repository());
+        let packages = json!([
+            {"name": "anyio", "version": "4.11.0"},
+            {"name": "Typing_Extensions", "version": "4.15.0", "sha256": Digest::of("wheel").hex()},
+            {"name": "torch", "version": "2.9.0+cu128", "sha256": Digest::of("torch").hex()},
+        ]);
+        let labels = json!({
+            BASE_DIGEST: Digest::of("base"), PACKAGES: packages.to_string(), "ai.chalk.provides": "chalkpy,pip",
+        });
+        let config = json!({"os": "linux", "architecture": "amd64", "config": {"Labels": labels}}).to_string();
+        let config = Payload::from_bytes(config);
+        registry.push_blob(&repository, &config).await.expect("pushed");
+        let described = json!({
+            "mediaType": "application/vnd.oci.image.config.v1+json", "digest": config.sha256(), "size": config.size(),
+        });
+        let document = json!({"schemaVersion": 2, "mediaType": TYPE, "config": described, "layers": []}).to_string();
+        let manifest =
+            chalk_deploy_core::cloud::ImageManifest { media_type: TYPE.to_owned(), bytes: document.into() };
+        let tag = ImageTag::new("v1").expect("a tag");
+        let image = registry.put_manifest(&repository, &manifest, Some(tag)).await.expect("stored");
+        let inventory = Inventory::read(&registry, &repository, &image).await.expect("read");
+        let base = Repository::new("r.example/chalk/engine-base").expect("a name");
+        let origin = Origin {
+            deployment: "caaaaaaaaaaaaaaaaaaaaaaaa".parse().expect("an id"),
+            project: "fraud".parse().expect("a project"),
+            component: Component::Engine,
+            archive: Digest::of("archive"),
+            graph: Digest::of("graph"),
+            git_commit: Some("0123456789abcdef0123456789abcdef01234567".to_owned()),
+            git_dirty: true,
+            base_repositories: [(Digest::of("base"), base)].into(),
+            builder: "https://builds.example/chalk".to_owned(),
+        };
+        let signer = LocalSigner::from_pem(pem).expect("a key");
+        let attached = attach(&registry, &repository, &inventory, &origin, &signer).await.expect("attached");
+        assert_eq!(attached.new, 3);
+        image
+    }
+}
+
+impl Drop for Shop {
+    fn drop(&mut self) {
+        if let Self::Distribution { child, .. } = self {
+            // It may have ended by itself.
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+/// Runs the verifier, away from this thread, which serves it. What it said, on which stream.
+async fn strangers(verifier: &Path, shop: &Shop, image: &Digest, public: &str, more: &[&str]) -> Result<Value, String> {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let key = folder.path().join("key.pub");
+    std::fs::write(&key, public).expect("written");
+    let mut command = Command::new(verifier);
+    command.args([shop.host(), "chalk/engine".to_owned(), image.to_string()]).arg(key).args(more);
+    let run = tokio::task::spawn_blocking(move || command.output());
+    let output = run.await.expect("it ran").expect("it could be started");
+    if output.status.success() {
+        return Ok(serde_json::from_slice(&output.stdout).expect("one JSON object"));
+    }
+    Err(String::from_utf8_lossy(&output.stderr).into_owned())
+}
+
+#[tokio::test]
+async fn strangers_verify_our_evidence_in_every_registry_and_refuse_a_changed_byte() {
+    let Some(verifier) = program("CHALK_FOREIGN_VERIFIER", "verifiers", "verify") else { return };
+    let mut shops = vec![Shop::simulated(true).await, Shop::simulated(false).await];
+    if let Some(program) = program("CHALK_FOREIGN_REGISTRY", "registry", "registry") {
+        shops.push(Shop::distribution(&program).await);
+    }
+    for (shop, (private, public)) in shops.iter().zip(KEYS.iter().cycle()) {
+        let image = shop.attested(private).await;
+        let told = strangers(&verifier, shop, &image, public, &[]).await.expect("verified");
+        assert_eq!(told, json!({"builder": "https://builds.example/chalk", "components": 4, "plain_bills": 1}));
+        let key = VerificationKey::from_pem(public).expect("a key");
+        verify(&shop.registry(), &shop.repository(), &image, &key).await.expect("and so do we");
+
+        let other = KEYS.iter().find(|(_, other)| other != public).expect("two keys").1;
+        let said = strangers(&verifier, shop, &image, other, &[]).await.expect_err("another key");
+        assert!(said.starts_with("refused: VerificationError"), "{said}");
+        let key = VerificationKey::from_pem(other).expect("a key");
+        let error = verify(&shop.registry(), &shop.repository(), &image, &key).await.expect_err("another key");
+        assert_eq!(error.code(), ErrorCode::EvidenceInvalid);
+    }
+    let (shop, (_, public)) = (&shops[0], KEYS[0]);
+    let tag = ManifestLocator::Tag(ImageTag::new("v1").expect("a tag"));
+    let pushed = shop.registry().manifest(&shop.repository(), &tag).await.expect("read");
+    let image = pushed.expect("the first key's image").digest();
+    for at in ["0", "57", "400", "100000"] {
+        let said = strangers(&verifier, shop, &image, public, &["--change-payload", at]).await;
+        let said = said.expect_err("a changed byte");
+        assert!(said.starts_with("refused: VerificationError"), "{said}");
+    }
+    for change in ["CycloneDX=CycloneDY", "1.6=1.a", "SHA-256=SHA-255", "bom-ref=bon-ref", "urn:uuid:=urn:uujd:"] {
+        let said = strangers(&verifier, shop, &image, public, &["--change-bill", change]).await;
+        let said = said.expect_err("a changed byte");
+        assert!(said.starts_with("refused: Refused: CycloneDX"), "{change}: {said}");
+    }
+    let said = strangers(&verifier, shop, &Digest::of("other"), public, &[]).await.expect_err("no such image");
+    assert!(said.starts_with("refused"), "{said}");
+}
