@@ -155,9 +155,7 @@ fn a_deployment_whose_steps_all_succeed_ends_in_success_and_ran_each_step_once()
 fn journal_of_format_1() -> Vec<RecordedEvent> {
     let mut walk = Walk::new(Promotion::Promote);
     walk.run(|_| Fate::Succeed);
-    let is_later = |event: &Event| {
-        matches!(event, Event::StepStarted { step, .. } | Event::StepSucceeded { step, .. } if *step == Step::AttestImages)
-    };
+    let is_later = |event: &Event| matches!(event, Event::StepStarted { step, .. } | Event::StepSucceeded { step, .. } if *step == Step::AttestImages);
     let old = walk.journal.into_iter().filter(|recorded| !is_later(&recorded.event));
     (1..).zip(old).map(|(sequence, recorded)| RecordedEvent { sequence, ..recorded }).collect()
 }
@@ -182,9 +180,8 @@ fn a_journal_of_the_older_table_is_resumed_from_wherever_it_stood() {
     }
     assert!(with_evidence > 0 && with_evidence < old.len() - 1);
     // One that is given up is undone as it always was.
-    let cut = old.iter().position(
-        |recorded| matches!(recorded.event, Event::StepStarted { step: Step::AwaitReady, .. }),
-    );
+    let cut =
+        old.iter().position(|recorded| matches!(recorded.event, Event::StepStarted { step: Step::AwaitReady, .. }));
     let journal = old[..=cut.expect("it is there")].to_vec();
     let (state, now) = (fold(&journal).expect("legal"), journal.last().expect("events").at);
     let mut walk = Walk { state, journal, now };
@@ -197,9 +194,7 @@ fn a_journal_of_the_older_table_is_resumed_from_wherever_it_stood() {
 fn nothing_but_a_step_that_older_journals_lack_can_be_left_out() {
     for left_out in Step::FORWARD.into_iter().filter(|step| !step.may_be_lacking()) {
         let old = journal_of_format_1();
-        let is_of = |event: &Event| {
-            matches!(event, Event::StepStarted { step, .. } | Event::StepSucceeded { step, .. } if *step == left_out)
-        };
+        let is_of = |event: &Event| matches!(event, Event::StepStarted { step, .. } | Event::StepSucceeded { step, .. } if *step == left_out);
         let kept = old.into_iter().filter(|recorded| !is_of(&recorded.event));
         let journal: Vec<_> =
             (1..).zip(kept).map(|(sequence, recorded)| RecordedEvent { sequence, ..recorded }).collect();
@@ -209,9 +204,9 @@ fn nothing_but_a_step_that_older_journals_lack_can_be_left_out() {
     }
     // Once begun, it must be done before anything goes on.
     let old = journal_of_format_1();
-    let at = old.iter().position(
-        |recorded| matches!(recorded.event, Event::StepStarted { step: Step::ObservePrevious, .. }),
-    );
+    let at = old
+        .iter()
+        .position(|recorded| matches!(recorded.event, Event::StepStarted { step: Step::ObservePrevious, .. }));
     let mut journal = old[..at.expect("it is there")].to_vec();
     let next = |journal: &[RecordedEvent], step| RecordedEvent {
         sequence: journal.len() as u64 + 1,

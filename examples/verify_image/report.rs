@@ -10,13 +10,16 @@ use serde_json::{Value, json};
 pub(crate) fn verified(verified: &Verified, as_json: bool) {
     if as_json {
         let rejected = verified.rejected.iter().map(|one| json!({"manifest": one.manifest, "reason": one.reason}));
-        return print(&json!({
-            "verified": true,
-            "image": verified.image.to_string(),
-            "provenance": verified.provenance.iter().map(provenance).collect::<Vec<_>>(),
-            "bills": verified.bills.iter().map(bill).collect::<Vec<_>>(),
-            "rejected": rejected.collect::<Vec<_>>(),
-        }).to_string());
+        return print(
+            &json!({
+                "verified": true,
+                "image": verified.image.to_string(),
+                "provenance": verified.provenance.iter().map(provenance).collect::<Vec<_>>(),
+                "bills": verified.bills.iter().map(bill).collect::<Vec<_>>(),
+                "rejected": rejected.collect::<Vec<_>>(),
+            })
+            .to_string(),
+        );
     }
     let mut lines = vec![format!("{} is verified", verified.image)];
     for statement in &verified.provenance {
@@ -33,7 +36,11 @@ pub(crate) fn verified(verified: &Verified, as_json: bool) {
     for statement in &verified.bills {
         let told = bill(statement);
         let known = shown(&told["components"]);
-        lines.push(format!("bill of materials {}: {known} components, {}", statement.manifest, shown(&told["complete"])));
+        lines.push(format!(
+            "bill of materials {}: {known} components, {}",
+            statement.manifest,
+            shown(&told["complete"])
+        ));
     }
     for one in &verified.rejected {
         lines.push(format!("not counted {}: {}", one.manifest, one.reason));
@@ -45,12 +52,15 @@ pub(crate) fn verified(verified: &Verified, as_json: bool) {
 #[expect(clippy::print_stderr, reason = "a script tells a person why it ends")]
 pub(crate) fn refused(error: &Error, as_json: bool) {
     if as_json {
-        print(&json!({
-            "verified": false,
-            "code": error.code(),
-            "message": text::line(&error.to_string(), 2000),
-            "next_step": error.hint(),
-        }).to_string());
+        print(
+            &json!({
+                "verified": false,
+                "code": error.code(),
+                "message": text::line(&error.to_string(), 2000),
+                "next_step": error.hint(),
+            })
+            .to_string(),
+        );
     }
     eprintln!("error: {} [{}]", text::line(&error.sentence(), 3000), error.code());
 }

@@ -17,7 +17,7 @@ pub trait Referrers: fmt::Debug + Send + Sync + 'static {
     ///
     /// **Errors.** `CLOUD_ANSWER_INVALID` for a list that is none, or has no end; `IMAGE_MISMATCH`;
     /// `PERMISSION_DENIED`; `CLOUD_UNAVAILABLE`.
-    async fn referrers(&self, repository: &Repository, subject: &Digest) -> Result<Vec<Referrer>>;
+    async fn list_referrers(&self, repository: &Repository, subject: &Digest) -> Result<Vec<Referrer>>;
 
     /// Stores manifests whose `subject` is this one, and returns when they are listed. Their blobs must be there.
     ///
@@ -26,7 +26,7 @@ pub trait Referrers: fmt::Debug + Send + Sync + 'static {
     /// **After a crash.** Some are stored, and some of these are listed; repeating the call does the rest. What others
     /// have attached stays listed.
     ///
-    /// **Errors.** Those of [`put_manifest`](super::Registry::put_manifest) and of [`referrers`](Self::referrers);
+    /// **Errors.** Those of [`put_manifest`](super::Registry::put_manifest) and of [`list_referrers`](Self::list_referrers);
     /// `OBJECT_CONFLICT` when the tag that stands for the list holds something else, or others keep writing it.
     async fn attach(&self, repository: &Repository, subject: &Digest, manifests: &[ImageManifest]) -> Result<()>;
 }

@@ -77,7 +77,8 @@ impl Bundle {
         if document.get("mediaType").and_then(Value::as_str) != Some(BUNDLE_TYPE) {
             return Err("it is no Sigstore bundle of version 0.3");
         }
-        let envelope = document.get("dsseEnvelope").filter(|envelope| envelope.is_object()).ok_or("it holds no DSSE envelope")?;
+        let envelope =
+            document.get("dsseEnvelope").filter(|envelope| envelope.is_object()).ok_or("it holds no DSSE envelope")?;
         if envelope.get("payloadType").and_then(Value::as_str) != Some(STATEMENT_PAYLOAD) {
             return Err("its payload has another type than in-toto statements have");
         }

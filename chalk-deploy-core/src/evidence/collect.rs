@@ -59,7 +59,7 @@ pub(super) struct Place<'a> {
 /// # Errors
 /// `EVIDENCE_INVALID` where there is more than is read: then nothing can be said. What may pass when it is tried again.
 pub(super) async fn collect(place: Place<'_>, key: &dyn VerifyingKey) -> Result<Collected> {
-    let listed = place.referrers.referrers(place.repository, place.image).await?;
+    let listed = place.referrers.list_referrers(place.repository, place.image).await?;
     let mut collected = Collected { referrers: BTreeSet::new(), trusted: Vec::new(), rejected: Vec::new() };
     let mut bundles = Vec::new();
     for referrer in listed {
@@ -121,7 +121,11 @@ async fn look(
         return Ok(Err("it was not read any more"));
     }
     let bytes = read::blob(place.registry, place.repository, &described).await?;
-    Ok(trust(&bytes, place.image, key).map(|(predicate_type, predicate)| Trusted { manifest, predicate_type, predicate }))
+    Ok(trust(&bytes, place.image, key).map(|(predicate_type, predicate)| Trusted {
+        manifest,
+        predicate_type,
+        predicate,
+    }))
 }
 
 /// The type and the predicate of a bundle's statement, if the key has signed it and it is about the image.
@@ -134,6 +138,7 @@ pub(super) fn trust(bytes: &[u8], image: &Digest, key: &dyn VerifyingKey) -> Res
             "it is signed with another key"
         });
     }
-    let mut document = strict::parse(&bundle.payload).map_err(|_| "its payload is no JSON that has one reading only")?;
+    let mut document =
+        strict::parse(&bundle.payload).map_err(|_| "its payload is no JSON that has one reading only")?;
     statement::about(&mut document, image)
 }

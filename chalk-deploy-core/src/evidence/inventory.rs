@@ -58,13 +58,8 @@ impl Inventory {
     /// # Errors
     /// `EVIDENCE_INVALID` for a label that breaks its rule: a bill of materials that left it out would be wrong.
     pub fn of_configs(image: Descriptor, configs: &[Value]) -> Result<Self> {
-        let mut inventory = Self {
-            image,
-            platforms: BTreeSet::new(),
-            bases: BTreeSet::new(),
-            base_provides: None,
-            packages: None,
-        };
+        let mut inventory =
+            Self { image, platforms: BTreeSet::new(), bases: BTreeSet::new(), base_provides: None, packages: None };
         let mut packages: BTreeMap<(String, String), BTreeSet<Digest>> = BTreeMap::new();
         let mut known = !configs.is_empty();
         for config in configs {
@@ -171,7 +166,11 @@ mod tests {
     use super::*;
 
     fn image() -> Descriptor {
-        Descriptor { media_type: "application/vnd.oci.image.manifest.v1+json".to_owned(), digest: Digest::of("i"), size: 1 }
+        Descriptor {
+            media_type: "application/vnd.oci.image.manifest.v1+json".to_owned(),
+            digest: Digest::of("i"),
+            size: 1,
+        }
     }
 
     fn config(labels: &Value) -> Value {

@@ -51,8 +51,10 @@ impl VerificationKey {
     pub fn from_pem(pem: &str) -> Result<Self> {
         match decode(pem)? {
             (label, der) if label == "PUBLIC KEY" => Self::from_der(&der),
-            (label, _) if label.ends_with("PRIVATE KEY") => Err(invalid("it is a private key, and what verifies is public")
-                .with_hint("write the public key with `openssl pkey -in FILE -pubout`; keep the private one to who signs")),
+            (label, _) if label.ends_with("PRIVATE KEY") => Err(invalid(
+                "it is a private key, and what verifies is public",
+            )
+            .with_hint("write the public key with `openssl pkey -in FILE -pubout`; keep the private one to who signs")),
             _ => Err(invalid("it is no public key").with_hint("give the file with `-----BEGIN PUBLIC KEY-----`")),
         }
     }
@@ -205,9 +207,9 @@ impl Signer for LocalSigner {
             Private::P256(pair) => {
                 // The library's own source: a nonce of ECDSA that anybody could foresee gives the key away, so it does not
                 // come from the runtime, which tests replace.
-                let signature = pair.sign(&SystemRandom::new(), message).map_err(|error| {
-                    Error::new(ErrorCode::Internal, "the key could not sign").caused_by(error)
-                })?;
+                let signature = pair
+                    .sign(&SystemRandom::new(), message)
+                    .map_err(|error| Error::new(ErrorCode::Internal, "the key could not sign").caused_by(error))?;
                 Ok(signature.as_ref().to_vec())
             }
             Private::Ed25519(pair) => Ok(pair.sign(message).as_ref().to_vec()),
@@ -248,6 +250,7 @@ fn invalid(message: &str) -> Error {
 }
 
 fn other_kind() -> Error {
-    invalid("it is no key of a kind that is used here")
-        .with_hint("use ECDSA with P-256, made with `openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256`, or Ed25519")
+    invalid("it is no key of a kind that is used here").with_hint(
+        "use ECDSA with P-256, made with `openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256`, or Ed25519",
+    )
 }

@@ -36,7 +36,8 @@ impl Inventory {
                 return Err(unreadable(&message, repository, image));
             }
             for child in images {
-                let child = descriptor(child).ok_or_else(|| unreadable("the index describes no image", repository, image))?;
+                let child =
+                    descriptor(child).ok_or_else(|| unreadable("the index describes no image", repository, image))?;
                 let manifest = self::manifest(registry, repository, &child.digest).await?;
                 configs.push(config(registry, repository, &manifest).await?);
             }
@@ -48,7 +49,11 @@ impl Inventory {
 }
 
 /// The image itself, by its digest.
-pub(super) async fn manifest(registry: &dyn Registry, repository: &Repository, image: &Digest) -> Result<ImageManifest> {
+pub(super) async fn manifest(
+    registry: &dyn Registry,
+    repository: &Repository,
+    image: &Digest,
+) -> Result<ImageManifest> {
     let reference = ImageReference { repository: repository.clone(), digest: *image };
     let found = registry.manifest(repository, &ManifestLocator::Digest(*image)).await?;
     let manifest = found
@@ -60,7 +65,11 @@ pub(super) async fn manifest(registry: &dyn Registry, repository: &Repository, i
 }
 
 /// A small blob, compared with its digest and its length.
-pub(super) async fn blob(registry: &dyn Registry, repository: &Repository, described: &Descriptor) -> Result<bytes::Bytes> {
+pub(super) async fn blob(
+    registry: &dyn Registry,
+    repository: &Repository,
+    described: &Descriptor,
+) -> Result<bytes::Bytes> {
     let bytes = collect(registry.pull_blob(repository, &described.digest).await?, described.size).await?;
     if bytes.len() as u64 == described.size && Digest::of(&bytes) == described.digest {
         return Ok(bytes);
@@ -78,7 +87,8 @@ async fn config(registry: &dyn Registry, repository: &Repository, manifest: &Ima
         return Err(wrong("the image's config is larger than any that is read"));
     }
     let bytes = blob(registry, repository, &described).await?;
-    strict::parse(&bytes).map_err(|error| wrong("the image's config is no JSON that has one reading only").caused_by(error))
+    strict::parse(&bytes)
+        .map_err(|error| wrong("the image's config is no JSON that has one reading only").caused_by(error))
 }
 
 fn document(manifest: &ImageManifest, repository: &Repository) -> Result<Value> {
@@ -91,7 +101,8 @@ fn document(manifest: &ImageManifest, repository: &Repository) -> Result<Value> 
 /// Builders put what is no image into an index, too, on the platform `unknown`.
 fn is_image(child: &Value) -> bool {
     let kind = child.get("mediaType").and_then(Value::as_str);
-    let unknown = child.get("platform").and_then(|platform| platform.get("os")).and_then(Value::as_str) == Some("unknown");
+    let unknown =
+        child.get("platform").and_then(|platform| platform.get("os")).and_then(Value::as_str) == Some("unknown");
     !unknown && kind.is_some_and(|kind| [MANIFEST, DOCKER_MANIFEST].contains(&kind))
 }
 

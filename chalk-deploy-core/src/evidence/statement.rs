@@ -31,7 +31,8 @@ pub(super) fn about(statement: &mut Value, image: &Digest) -> Result<(String, Va
     }
     let hex = image.hex();
     // The subject's name is no part of it: images are copied from registry to registry, and the digest stays.
-    let names = |subject: &Value| subject.get("digest").and_then(|digest| digest.get("sha256")) == Some(&hex.as_str().into());
+    let names =
+        |subject: &Value| subject.get("digest").and_then(|digest| digest.get("sha256")) == Some(&hex.as_str().into());
     if !subjects.iter().any(names) {
         return Err("its statement is about another image");
     }

@@ -238,37 +238,55 @@ fn a_bundle_that_is_bent_in_any_way_does_not_count() {
         bundle["dsseEnvelope"].clone()
     };
     let cases: [(&str, Box<dyn FnOnce(&mut Value)>); 12] = [
-        ("names the key, and its signature", Box::new(|bundle| {
-            let payload = bundle["dsseEnvelope"]["payload"].as_str().expect("text");
-            let text = String::from_utf8(STANDARD.decode(payload).expect("base64")).expect("text");
-            bundle["dsseEnvelope"]["payload"] = STANDARD.encode(text.replace("fraud", "froud")).into();
-        })),
+        (
+            "names the key, and its signature",
+            Box::new(|bundle| {
+                let payload = bundle["dsseEnvelope"]["payload"].as_str().expect("text");
+                let text = String::from_utf8(STANDARD.decode(payload).expect("base64")).expect("text");
+                bundle["dsseEnvelope"]["payload"] = STANDARD.encode(text.replace("fraud", "froud")).into();
+            }),
+        ),
         ("list of signatures is empty", Box::new(|bundle| bundle["dsseEnvelope"]["signatures"] = json!([]))),
         ("no signatures", Box::new(|bundle| bundle["dsseEnvelope"]["signatures"] = Value::Null)),
-        ("more signatures than are tried", Box::new(|bundle| {
-            bundle["dsseEnvelope"]["signatures"] = vec![json!({"sig": "AAAA"}); 100].into();
-        })),
+        (
+            "more signatures than are tried",
+            Box::new(|bundle| {
+                bundle["dsseEnvelope"]["signatures"] = vec![json!({"sig": "AAAA"}); 100].into();
+            }),
+        ),
         ("no base64", Box::new(|bundle| bundle["dsseEnvelope"]["signatures"][0]["sig"] = "!".into())),
         ("another type", Box::new(|bundle| bundle["dsseEnvelope"]["payloadType"] = "text/plain".into())),
         ("no Sigstore bundle", Box::new(|bundle| bundle["mediaType"] = "application/json".into())),
         ("no DSSE envelope", Box::new(|bundle| bundle["dsseEnvelope"] = Value::Null)),
-        ("no subject", Box::new(move |bundle| {
-            let none = json!({"_type": STATEMENT, "subject": [], "predicateType": PROVENANCE, "predicate": {}});
-            bundle["dsseEnvelope"] = sign_other(&none);
-        })),
-        ("no in-toto statement", Box::new(move |bundle| {
-            let mut old = statement(&repository(), &image(), PROVENANCE, &json!({}));
-            old["_type"] = "https://in-toto.io/Statement/v0.1".into();
-            bundle["dsseEnvelope"] = sign_other(&old);
-        })),
-        ("no predicate", Box::new(move |bundle| {
-            bundle["dsseEnvelope"] = sign_other(&statement(&repository(), &image(), PROVENANCE, &Value::Null));
-        })),
-        ("another image", Box::new(move |bundle| {
-            let mut upper = statement(&repository(), &image(), PROVENANCE, &json!({}));
-            upper["subject"][0]["digest"] = json!({"sha512": image().hex()});
-            bundle["dsseEnvelope"] = sign_other(&upper);
-        })),
+        (
+            "no subject",
+            Box::new(move |bundle| {
+                let none = json!({"_type": STATEMENT, "subject": [], "predicateType": PROVENANCE, "predicate": {}});
+                bundle["dsseEnvelope"] = sign_other(&none);
+            }),
+        ),
+        (
+            "no in-toto statement",
+            Box::new(move |bundle| {
+                let mut old = statement(&repository(), &image(), PROVENANCE, &json!({}));
+                old["_type"] = "https://in-toto.io/Statement/v0.1".into();
+                bundle["dsseEnvelope"] = sign_other(&old);
+            }),
+        ),
+        (
+            "no predicate",
+            Box::new(move |bundle| {
+                bundle["dsseEnvelope"] = sign_other(&statement(&repository(), &image(), PROVENANCE, &Value::Null));
+            }),
+        ),
+        (
+            "another image",
+            Box::new(move |bundle| {
+                let mut upper = statement(&repository(), &image(), PROVENANCE, &json!({}));
+                upper["subject"][0]["digest"] = json!({"sha512": image().hex()});
+                bundle["dsseEnvelope"] = sign_other(&upper);
+            }),
+        ),
     ];
     for (part, change) in cases {
         let reason = reason(change);
@@ -305,10 +323,7 @@ fn the_manifest_of_a_bundle_is_laid_out_as_cosigns_specification_says() {
     assert_eq!(document["artifactType"], "application/vnd.dev.sigstore.bundle.v0.3+json");
     assert_eq!(document["config"]["mediaType"], "application/vnd.oci.empty.v1+json");
     // The digest that the OCI image specification gives for the empty descriptor.
-    assert_eq!(
-        document["config"]["digest"],
-        "sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a"
-    );
+    assert_eq!(document["config"]["digest"], "sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a");
     assert_eq!(document["subject"], json!({"mediaType": described.media_type, "digest": image(), "size": 500}));
     assert_eq!(document["annotations"]["dev.sigstore.bundle.content"], "dsse-envelope");
     assert_eq!(document["annotations"]["dev.sigstore.bundle.predicateType"], PROVENANCE);

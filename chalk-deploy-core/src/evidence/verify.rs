@@ -54,7 +54,8 @@ pub async fn verify(
     let collected = collect(Place { registry, referrers: &*referrers, repository, image }, key).await?;
     let of = |kind: &str, holds: fn(&Value) -> bool| -> Vec<VerifiedStatement> {
         let fits = |trusted: &&Trusted| trusted.predicate_type == kind && holds(&trusted.predicate);
-        let kept = |trusted: &Trusted| VerifiedStatement { manifest: trusted.manifest, predicate: trusted.predicate.clone() };
+        let kept =
+            |trusted: &Trusted| VerifiedStatement { manifest: trusted.manifest, predicate: trusted.predicate.clone() };
         collected.trusted.iter().filter(fits).map(kept).collect()
     };
     let (provenance, bills) = (of(PROVENANCE, is_provenance), of(CYCLONEDX, is_bill));
@@ -73,7 +74,10 @@ pub async fn verify(
 fn refusal(lacking: &str, collected: &Collected, key: &dyn VerifyingKey) -> Error {
     const SHOWN: usize = 3;
     if collected.rejected.is_empty() {
-        return Error::new(ErrorCode::EvidenceMissing, format!("{lacking} of the key {} points at the image", key.hint()));
+        return Error::new(
+            ErrorCode::EvidenceMissing,
+            format!("{lacking} of the key {} points at the image", key.hint()),
+        );
     }
     let shown = collected.rejected.iter().take(SHOWN);
     let mut reasons: Vec<_> = shown.map(|rejected| format!("{}: {}", rejected.manifest, rejected.reason)).collect();

@@ -23,7 +23,7 @@
 //! | `manifest` | 1 (GET) | |
 //! | `push_image` | 1 (HEAD by tag) where it is remembered | one mount a layer of the base, 2 a new blob (1 where one request is taken), 1 for the manifest |
 //! | `remove_tag` | 2 (DELETE, HEAD) | 1 (DELETE) |
-//! | `referrers` | 1 (GET), one more a page | 2 (GET, GET by tag) where the registry keeps no list |
+//! | `list_referrers` | 1 (GET), one more a page | 2 (GET, GET by tag) where the registry keeps no list |
 //! | `attach` | 1 (HEAD) a manifest, 1 (GET) | 2 a manifest, 1; without a list 3 more (GET, PUT, GET by tag) and a wait |
 //!
 //! The first request to a host that wants a token costs two more (the 401 and the token), the first that needs a
@@ -162,7 +162,7 @@ impl Registry for OciRegistry {
 
 #[async_trait]
 impl Referrers for OciRegistry {
-    async fn referrers(&self, repository: &Repository, subject: &Digest) -> Result<Vec<Referrer>> {
+    async fn list_referrers(&self, repository: &Repository, subject: &Digest) -> Result<Vec<Referrer>> {
         referrers::list(&self.0, repository, subject).await
     }
 

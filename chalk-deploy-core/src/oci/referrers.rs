@@ -86,7 +86,8 @@ async fn ask(
     repository: &Repository,
     subject: &Digest,
 ) -> Result<Option<Vec<Referrer>>> {
-    let invalid = |message: String| Error::new(ErrorCode::CloudAnswerInvalid, message).on(format!("{repository}@{subject}"));
+    let invalid =
+        |message: String| Error::new(ErrorCode::CloudAnswerInvalid, message).on(format!("{repository}@{subject}"));
     let first = endpoint.at(&format!("referrers/{subject}"))?;
     let mut url = first.clone();
     let mut listed = Vec::new();

@@ -234,7 +234,7 @@ impl Registry for FakeRegistry {
 /// Looks through all manifests of the repository; they are the list.
 #[async_trait]
 impl Referrers for FakeRegistry {
-    async fn referrers(&self, repository: &Repository, subject: &Digest) -> Result<Vec<Referrer>> {
+    async fn list_referrers(&self, repository: &Repository, subject: &Digest) -> Result<Vec<Referrer>> {
         let mut referrers = Vec::new();
         for digest in self.manifests(repository)? {
             let Some(manifest) = self.manifest(repository, &ManifestLocator::Digest(digest)).await? else { continue };

@@ -38,7 +38,7 @@ use chalk_deploy_core::{Error, ErrorCode, Result};
 pub use self::builder::{FaultyBuilder, FaultyImageContents};
 pub use self::cluster::FaultyCluster;
 pub use self::object_store::FaultyObjectStore;
-pub use self::registry::FaultyRegistry;
+pub use self::registry::{FaultyReferrers, FaultyRegistry};
 pub use self::traffic::{FaultyProbe, FaultyTraffic};
 
 /// The names by which a plan calls the traits, with their methods. Calls that cannot fail (`capabilities`, `place`,

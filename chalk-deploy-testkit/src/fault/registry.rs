@@ -68,9 +68,9 @@ super::faulty! {
 #[deny(clippy::missing_trait_methods)]
 #[async_trait]
 impl Referrers for FaultyReferrers {
-    async fn referrers(&self, repository: &Repository, subject: &Digest) -> Result<Vec<Referrer>> {
+    async fn list_referrers(&self, repository: &Repository, subject: &Digest) -> Result<Vec<Referrer>> {
         let named = format!("{repository}@{subject}");
-        self.plan.run("referrers", "referrers", named, || self.inner.referrers(repository, subject)).await
+        self.plan.run("referrers", "list_referrers", named, || self.inner.list_referrers(repository, subject)).await
     }
 
     async fn attach(&self, repository: &Repository, subject: &Digest, manifests: &[ImageManifest]) -> Result<()> {

@@ -125,8 +125,11 @@ async fn one_half_of_the_evidence_is_not_enough() {
         let registry = simulated(true);
         let image = push_image(&registry, &repository("a")).await;
         let inventory = Inventory::read(&registry, &repository("a"), &image.digest()).await.expect("read");
-        let predicate =
-            if kind == PROVENANCE { provenance(&inventory, &origin()) } else { bill_of_materials(&inventory, &origin()) };
+        let predicate = if kind == PROVENANCE {
+            provenance(&inventory, &origin())
+        } else {
+            bill_of_materials(&inventory, &origin())
+        };
         let statement = statement(&repository("a"), &image.digest(), kind, &predicate);
         let bundle = Bundle::sign(&statement, &FakeSigner::new("key")).await.expect("signed").to_bytes();
         attach_bundle(&registry, &image, bundle).await;
@@ -168,7 +171,8 @@ async fn hostile() -> (SmallRegistry, OciRegistry, ImageManifest) {
 }
 
 fn index(entries: Vec<Value>) -> String {
-    let index = json!({"schemaVersion": 2, "mediaType": "application/vnd.oci.image.index.v1+json", "manifests": entries});
+    let index =
+        json!({"schemaVersion": 2, "mediaType": "application/vnd.oci.image.index.v1+json", "manifests": entries});
     index.to_string()
 }
 
@@ -226,7 +230,7 @@ async fn a_list_that_goes_on_elsewhere_is_not_followed() {
 #[tokio::test(start_paused = true)]
 async fn bundles_that_are_huge_damaged_or_not_there_are_refused_one_by_one() {
     let (server, registry, image) = hostile().await;
-    let good = registry.referrers(&repository("a"), &image.digest()).await.expect("listed");
+    let good = registry.list_referrers(&repository("a"), &image.digest()).await.expect("listed");
     let good: Vec<_> = good.iter().map(|one| {
         let kind = one.artifact_type.clone();
         json!({"mediaType": one.manifest.media_type, "digest": one.manifest.digest, "size": one.manifest.size, "artifactType": kind})

@@ -67,7 +67,7 @@ async fn pointing(registry: &OciRegistry, note: &str) -> ImageManifest {
 }
 
 async fn listed(registry: &OciRegistry) -> Vec<Digest> {
-    let listed = registry.referrers(&repository("a"), &subject()).await.expect("listed");
+    let listed = registry.list_referrers(&repository("a"), &subject()).await.expect("listed");
     listed.into_iter().map(|referrer| referrer.manifest.digest).collect()
 }
 
@@ -83,7 +83,8 @@ async fn writers_of_the_same_index_do_not_lose_each_others_entries() {
             expected.push(manifest.digest());
             // Each is a process of its own, as far from the registry as a quarter of the time for settling.
             let runtime = VirtualRuntime::new(seed * 100 + writer as u64);
-            let distant = Distant { server: server.clone(), runtime: runtime.clone(), most: Duration::from_millis(250) };
+            let distant =
+                Distant { server: server.clone(), runtime: runtime.clone(), most: Duration::from_millis(250) };
             let registry = OciRegistry::new(in_process(Arc::new(distant)), runtime, OciSettings::default());
             writing.push(async move { registry.attach(&repository("a"), &subject(), &[manifest]).await });
         }

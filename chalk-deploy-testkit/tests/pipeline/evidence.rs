@@ -4,9 +4,7 @@ use std::sync::Arc;
 
 use chalk_deploy_core::ErrorCode;
 use chalk_deploy_core::cloud::{Referrer, Referrers as _};
-use chalk_deploy_core::evidence::{
-    BILL_TYPE, BUILD_TYPE, BUNDLE_TYPE, EvidencePolicy, Signer as _, Verified, verify,
-};
+use chalk_deploy_core::evidence::{BILL_TYPE, BUILD_TYPE, BUNDLE_TYPE, EvidencePolicy, Signer as _, Verified, verify};
 use chalk_deploy_core::machine::{Event, Outcome, Step, StepOutput};
 use chalk_deploy_core::model::{Component, DeploymentId, DeploymentStatus, ImageReference};
 use chalk_deploy_core::observe::EventKind;
@@ -28,7 +26,7 @@ fn image(outcome: &Outcome) -> ImageReference {
 }
 
 async fn attached(house: &House, image: &ImageReference) -> Vec<Referrer> {
-    house.world.registry().referrers(&image.repository, &image.digest).await.expect("listed")
+    house.world.registry().list_referrers(&image.repository, &image.digest).await.expect("listed")
 }
 
 async fn verified(house: &House, image: &ImageReference) -> Verified {
@@ -38,10 +36,12 @@ async fn verified(house: &House, image: &ImageReference) -> Verified {
 
 async fn lines(house: &House, deployment: &DeploymentId) -> Vec<String> {
     let events = house.journal(deployment).await.into_iter();
-    events.filter_map(|event| match event.event {
-        Event::Log { step: Step::AttestImages, line } => Some(line),
-        _ => None,
-    }).collect()
+    events
+        .filter_map(|event| match event.event {
+            Event::Log { step: Step::AttestImages, line } => Some(line),
+            _ => None,
+        })
+        .collect()
 }
 
 #[tokio::test(start_paused = true)]
@@ -139,7 +139,7 @@ async fn nothing_is_rolled_out_that_the_key_does_not_verify() {
 
 #[tokio::test(start_paused = true)]
 async fn a_registry_that_does_not_answer_is_asked_again_and_one_that_refuses_ends_the_deployment() {
-    for (method, times) in [("referrers", 1), ("attach", 1)] {
+    for (method, times) in [("list_referrers", 1), ("attach", 1)] {
         let faults = FaultPlan::new().at("referrers", method, times, Fault::before(&no_answer()));
         let evidence = EvidencePolicy::none().signed_by(Arc::new(FakeSigner::new("key")));
         let house = House::of(Plan { faults, evidence, ..Plan::default() });

@@ -96,7 +96,9 @@ fn what_apply_has_signed_is_verified_by_tag_and_digest_and_by_no_other_key() {
     assert!(refused_by_policy.stderr.contains("EVIDENCE_MISSING"), "{}", refused_by_policy.stderr);
 
     refused(place.verify(&by_digest.replace("engine", "engine-none"), "key.pub"), 1, "IMAGE_MISMATCH");
-    for (reference, key) in [(by_digest.as_str(), "key.pem"), (&by_digest, "nowhere"), (&by_digest, "project/chalk.yaml")] {
+    for (reference, key) in
+        [(by_digest.as_str(), "key.pem"), (&by_digest, "nowhere"), (&by_digest, "project/chalk.yaml")]
+    {
         let told = refused(place.verify(reference, key), 2, "VALUE_INVALID");
         assert!(!told.to_string().contains("MIGH"), "nothing of a private key is told: {told}");
     }

@@ -73,6 +73,19 @@ async fn an_event_of_an_unknown_format_is_refused_and_one_that_does_not_parse_is
 }
 
 #[tokio::test]
+async fn a_journal_of_the_first_format_is_read_and_goes_on_in_the_newest() {
+    let (_directory, store) = opened().await;
+    let (plan, token) = begun(&store).await;
+    store.append(&lines(&plan, 1, token, "of an older version")).await.expect("it fits");
+    let written = store.events(&plan.id, 0).await.expect("readable");
+    tamper(&store, "UPDATE events SET format = 1");
+    assert_eq!(store.events(&plan.id, 0).await.expect("it is known"), written);
+    store.append(&lines(&plan, 2, token, "of this one")).await.expect("it goes on");
+    assert_eq!(store.events(&plan.id, 0).await.expect("readable").len(), 3);
+    assert_eq!(store.history(&HistoryQuery::default()).await.expect("readable").len(), 1);
+}
+
+#[tokio::test]
 async fn a_journal_with_a_gap_or_without_its_end_is_corrupt() {
     for missing in 1..=4 {
         let (_directory, store) = opened().await;
