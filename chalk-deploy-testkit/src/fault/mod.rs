@@ -46,6 +46,7 @@ pub use self::traffic::{FaultyProbe, FaultyTraffic};
 pub const METHODS: &[(&str, &[&str])] = &[
     ("object_store", &["put", "head", "get", "copy", "delete", "list"]),
     ("registry", &["has_blob", "push_blob", "pull_blob", "put_manifest", "manifest", "remove_tag"]),
+    ("referrers", &["list_referrers", "attach"]),
     ("cluster", &["apply", "get", "list", "delete", "observe", "changed"]),
     ("builder", &["submit", "state", "stop"]),
     ("image_contents", &["blob", "manifest"]),
