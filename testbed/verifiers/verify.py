@@ -1,6 +1,6 @@
 """Reads the evidence of an image as strangers do: with libraries that know nothing of chalk-deploy.
 
-verify.py REGISTRY REPOSITORY DIGEST KEY [--change-payload AT] [--change-bill WHAT=BY]
+verify.py REGISTRY REPOSITORY DIGEST KEY
 
 From the registry at http://REGISTRY come the manifests that point at the image (by the referrers API, or by the tag that
 stands for it). Each bundle is read by sigstore's models, its signature is verified with the public key in the file KEY by
@@ -8,8 +8,8 @@ securesystemslib, its statement and its predicate are read by in-toto's protocol
 specifications do not have, and each bill of materials is validated by CycloneDX's strict validator. Prints one JSON object
 about what was verified; ends with 1 and one line on stderr if anything is refused or missing.
 
-`--change-payload` flips a bit of each payload before the signature is verified; `--change-bill` replaces a text in each
-bill before it is validated.
+What was verified is then changed, a byte at a time, and must be refused: payloads and signatures by securesystemslib, bills
+by the validator.
 """
 
 import argparse
@@ -27,6 +27,7 @@ from in_toto_attestation.predicates.provenance.v1 import provenance_pb2
 from in_toto_attestation.v1 import statement_pb2
 from in_toto_attestation.v1.statement import Statement
 from securesystemslib.dsse import Envelope
+from securesystemslib.exceptions import VerificationError
 from securesystemslib.signer import SSlibKey
 from sigstore_models.bundle.v1 import Bundle
 
@@ -73,17 +74,57 @@ def validate_bill(text):
         raise Refused(f"CycloneDX: {str(problem)[:200]}")
 
 
-def verify_bundle(raw, key, digest, change_payload, change_bill):
+def verify_envelope(document, key):
+    keyid = document["signatures"][0]["keyid"]
+    # The library changes what it is given.
+    envelope = Envelope.from_dict(json.loads(json.dumps(document)))
+    envelope.verify([SSlibKey(keyid, key.keytype, key.scheme, key.keyval)], 1)
+    return envelope
+
+
+def changed_envelopes(document):
+    """The envelope with one bit of the payload or of the signature flipped, at places spread over both."""
+    for name in ("payload", "sig"):
+        holder = document if name == "payload" else document["signatures"][0]
+        original = base64.b64decode(holder[name])
+        for at in sorted({*range(0, len(original), max(1, len(original) // 40)), len(original) - 1}):
+            changed = bytearray(original)
+            changed[at] ^= 1
+            copy = json.loads(json.dumps(document))
+            (copy if name == "payload" else copy["signatures"][0])[name] = base64.b64encode(changed).decode()
+            yield f"byte {at} of the {name}", copy
+
+
+def changed_bills(text):
+    """The bill with one byte changed where the schema says what must stand there."""
+    for what, by in (
+        ('"CycloneDX"', '"CycloneDY"'),
+        ('"library"', '"librarx"'),
+        ('"SHA-256"', '"SHA-255"'),
+        ('"urn:uuid:', '"urn:uujd:'),
+        ('"bomFormat"', '"bomFormas"'),
+        ('"aggregate"', '"aggregatf"'),
+    ):
+        if what not in text:
+            raise Refused(f"there is no {what} in the bill")
+        yield what, text.replace(what, by, 1)
+
+
+def must_refuse(what, verify):
+    try:
+        verify()
+    except (VerificationError, Refused):
+        return 1
+    raise Refused(f"{what} was changed, and nobody minded")
+
+
+def verify_bundle(raw, key, digest):
     Bundle.from_json(raw)
     envelope_document = json.loads(raw)["dsseEnvelope"]
-    keyid = envelope_document["signatures"][0]["keyid"]
-    if change_payload is not None:
-        payload = bytearray(base64.b64decode(envelope_document["payload"]))
-        payload[change_payload % len(payload)] ^= 1
-        envelope_document["payload"] = base64.b64encode(payload).decode()
-    envelope = Envelope.from_dict(envelope_document)
-    signer = SSlibKey(keyid, key.keytype, key.scheme, key.keyval)
-    envelope.verify([signer], 1)
+    envelope = verify_envelope(envelope_document, key)
+    refused = sum(
+        must_refuse(what, lambda: verify_envelope(changed, key)) for what, changed in changed_envelopes(envelope_document)
+    )
     if envelope.payload_type != "application/vnd.in-toto+json":
         raise Refused(f"the payload type is {envelope.payload_type}")
     statement = json_format.Parse(envelope.payload, statement_pb2.Statement())
@@ -97,15 +138,11 @@ def verify_bundle(raw, key, digest, change_payload, change_bill):
             raise Refused("the provenance lacks what SLSA requires")
     elif statement.predicate_type == CYCLONEDX:
         text = json.dumps(predicate)
-        if change_bill is not None:
-            what, by = change_bill.split("=", 1)
-            if what not in text:
-                raise SystemExit(f"there is no `{what}` to change")
-            text = text.replace(what, by)
         validate_bill(text)
+        refused += sum(must_refuse(what, lambda: validate_bill(bill)) for what, bill in changed_bills(text))
     else:
         raise Refused(f"nobody asked for {statement.predicate_type}")
-    return statement.predicate_type, predicate
+    return statement.predicate_type, predicate, refused
 
 
 def main():
@@ -114,8 +151,6 @@ def main():
     parser.add_argument("repository")
     parser.add_argument("digest")
     parser.add_argument("key")
-    parser.add_argument("--change-payload", type=int)
-    parser.add_argument("--change-bill")
     arguments = parser.parse_args()
     repository = Repository(arguments.registry, arguments.repository)
     with open(arguments.key) as file:
@@ -124,6 +159,7 @@ def main():
         key = SSlibKey.from_crypto(load_pem_public_key(file.read().encode()))
     found = {}
     plain = 0
+    refused = 0
     for entry in repository.referrers(arguments.digest):
         manifest = json.loads(repository.content("manifests", entry["digest"], MANIFEST))
         if manifest["subject"]["digest"] != arguments.digest:
@@ -132,9 +168,8 @@ def main():
             raise Refused("the list and the manifest contradict each other")
         content = repository.content("blobs", manifest["layers"][0]["digest"])
         if manifest["artifactType"] == BUNDLE:
-            kind, predicate = verify_bundle(
-                content, key, arguments.digest, arguments.change_payload, arguments.change_bill
-            )
+            kind, predicate, changes = verify_bundle(content, key, arguments.digest)
+            refused += changes
             if manifest["annotations"]["dev.sigstore.bundle.predicateType"] != kind:
                 raise Refused("the annotation and the statement contradict each other")
             found[kind] = predicate
@@ -149,6 +184,7 @@ def main():
         "builder": found[PROVENANCE]["runDetails"]["builder"]["id"],
         "components": len(components),
         "plain_bills": plain,
+        "refused_changes": refused,
     }))
 
 

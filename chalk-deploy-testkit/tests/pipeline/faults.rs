@@ -94,7 +94,7 @@ async fn a_call_that_fails_for_good_ends_in_failure_with_production_as_it_was_or
 
 #[tokio::test(start_paused = true)]
 async fn a_call_that_fails_once_or_whose_answer_is_lost_or_that_happens_twice_changes_nothing_in_the_end() {
-    let clean = House::new();
+    let clean = attesting(FaultPlan::new());
     clean.apply("one").await;
     clean.apply("two").await;
     let expected = outside(&clean).await;
@@ -121,10 +121,10 @@ async fn a_service_that_stays_away_ends_in_internal_error_once_the_retries_are_u
 }
 
 /// The outside world, but for what bears an id or a uid: how many of each thing there are, and the digests.
-async fn outside(house: &House) -> (Vec<String>, Vec<String>, usize, usize) {
+async fn outside(house: &House) -> (Vec<String>, Vec<String>, usize, usize, usize) {
     let mut keys = house.keys().await;
     keys.iter_mut().filter(|key| key.starts_with("deployments/")).for_each(|key| "deployments/ID".clone_into(key));
     let digests = house.tags().values().map(ToString::to_string).collect::<BTreeSet<_>>().into_iter().collect();
     let production = house.production().await;
-    (keys, digests, production.objects.len(), production.split.backends().count())
+    (keys, digests, house.manifests(), production.objects.len(), production.split.backends().count())
 }

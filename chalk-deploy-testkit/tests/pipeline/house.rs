@@ -111,6 +111,13 @@ impl House {
         listed.into_iter().map(|object| object.key.to_string()).collect()
     }
 
+    /// How many manifests there are in the repository of the engine's images: the images, and what points at them.
+    pub(crate) fn manifests(&self) -> usize {
+        let plane = self.world.data_plane(&environment()).expect("a data plane");
+        let repository = plane.repository(chalk_deploy_core::model::Component::Engine).expect("a repository");
+        self.world.registry().manifests(&repository).expect("the registry can be read").len()
+    }
+
     /// The tags of the engine's images.
     pub(crate) fn tags(&self) -> BTreeMap<String, Digest> {
         let plane = self.world.data_plane(&environment()).expect("a data plane");
