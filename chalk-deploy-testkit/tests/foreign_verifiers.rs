@@ -2,7 +2,7 @@
 //! CycloneDX's strict validator (testbed/verifiers), reading it themselves from a registry on loopback: the simulated one,
 //! with the referrers API and without, and the distribution project's where its binary is at hand.
 //!
-//! `testbed/e2e` gives the programs in `CHALK_FOREIGN_VERIFIER` and `CHALK_FOREIGN_REGISTRY`. Where they are not given, what
+//! `testbed/e2e` says in `CHALK_FOREIGN_VERIFIERS` and `CHALK_FOREIGN_REGISTRY` where they are. Where they are not given, what
 //! the testbed's cache has is taken, and where that has nothing, the tests say that they were skipped.
 #![cfg(feature = "simulated")]
 
@@ -38,27 +38,23 @@ const KEYS: [(&str, &str); 2] = [
     ),
 ];
 
-/// A program that is named in the environment, or that the testbed has built. Says so where it is not there, because the
-/// test then claims nothing.
-fn program(variable: &str, product: &str, name: &str) -> Option<PathBuf> {
+/// A product of the testbed: where the environment says that it is, or the newest that the testbed's cache holds. Says so
+/// where it is not there, because the test then claims nothing.
+fn product(variable: &str, name: &str, part: &str) -> Option<PathBuf> {
     if let Some(named) = std::env::var_os(variable) {
-        assert!(Path::new(&named).is_file(), "{variable} names no file");
+        assert!(Path::new(&named).exists(), "{variable} leads nowhere");
         return Some(named.into());
     }
     let home = std::env::var_os("HOME").unwrap_or_default();
     let cache = std::env::var_os("CHALK_TESTBED_CACHE")
         .map_or_else(|| Path::new(&home).join(".cache/chalk-deploy-testbed"), PathBuf::from);
-    let versions = std::fs::read_dir(cache.join("products").join(product)).into_iter().flatten().flatten();
-    let mut built: Vec<_> =
-        versions.map(|version| version.path().join("bin").join(name)).filter(|path| path.is_file()).collect();
-    built.sort();
-    let found = built.pop();
+    let versions = std::fs::read_dir(cache.join("products").join(name)).into_iter().flatten().flatten();
+    let parts = versions.map(|version| version.path().join(part)).filter(|path| path.exists());
+    let found = parts.max_by_key(|path| path.metadata().and_then(|found| found.modified()).ok());
     if found.is_none() {
         // Past the test's captured output: what was skipped must not pass for what was run.
-        let _ = writeln!(
-            std::io::stderr(),
-            "skipped in foreign_verifiers: {product} is not at hand (`testbed/build {product}` makes it)"
-        );
+        let said = format!("skipped in foreign_verifiers: {name} is not at hand (`testbed/build {name}` makes it)");
+        let _ = writeln!(std::io::stderr(), "{said}");
     }
     found
 }
@@ -177,11 +173,13 @@ impl Drop for Shop {
 }
 
 /// Runs the verifier, away from this thread, which serves it. What it said, on which stream.
-async fn strangers(verifier: &Path, shop: &Shop, image: &Digest, public: &str) -> Result<Value, String> {
+async fn strangers(libraries: &Path, shop: &Shop, image: &Digest, public: &str) -> Result<Value, String> {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let key = folder.path().join("key.pub");
     std::fs::write(&key, public).expect("written");
-    let mut command = Command::new(verifier);
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../testbed/verifiers/verify.py");
+    let mut command = Command::new("python3");
+    command.arg(script).env("PYTHONPATH", libraries).env("PYTHONDONTWRITEBYTECODE", "1");
     command.args([shop.host(), "chalk/engine".to_owned(), image.to_string()]).arg(key);
     let run = tokio::task::spawn_blocking(move || command.output());
     let output = run.await.expect("it ran").expect("it could be started");
@@ -193,14 +191,14 @@ async fn strangers(verifier: &Path, shop: &Shop, image: &Digest, public: &str) -
 
 #[tokio::test]
 async fn strangers_verify_our_evidence_in_every_registry_and_refuse_a_changed_byte() {
-    let Some(verifier) = program("CHALK_FOREIGN_VERIFIER", "verifiers", "verify") else { return };
+    let Some(libraries) = product("CHALK_FOREIGN_VERIFIERS", "verifiers", "share/python") else { return };
     let mut shops = vec![Shop::simulated(true).await, Shop::simulated(false).await];
-    if let Some(program) = program("CHALK_FOREIGN_REGISTRY", "registry", "registry") {
+    if let Some(program) = product("CHALK_FOREIGN_REGISTRY", "registry", "bin/registry") {
         shops.push(Shop::distribution(&program).await);
     }
     for (shop, (private, public)) in shops.iter().zip(KEYS.iter().cycle()) {
         let image = shop.attested(private).await;
-        let mut told = strangers(&verifier, shop, &image, public).await.expect("verified");
+        let mut told = strangers(&libraries, shop, &image, public).await.expect("verified");
         // Each byte that they changed was refused, or they would have said so.
         let refused = told["refused_changes"].take().as_u64().expect("a number");
         assert!(refused > 100, "{refused} changes were tried");
@@ -212,13 +210,13 @@ async fn strangers_verify_our_evidence_in_every_registry_and_refuse_a_changed_by
         verify(&shop.registry(), &shop.repository(), &image, &key).await.expect("and so do we");
 
         let other = KEYS.iter().find(|(_, other)| other != public).expect("two keys").1;
-        let said = strangers(&verifier, shop, &image, other).await.expect_err("another key");
+        let said = strangers(&libraries, shop, &image, other).await.expect_err("another key");
         assert!(said.starts_with("refused: VerificationError"), "{said}");
         let key = VerificationKey::from_pem(other).expect("a key");
         let error = verify(&shop.registry(), &shop.repository(), &image, &key).await.expect_err("another key");
         assert_eq!(error.code(), ErrorCode::EvidenceInvalid);
     }
     let (shop, (_, public)) = (&shops[0], KEYS[0]);
-    let said = strangers(&verifier, shop, &Digest::of("other"), public).await.expect_err("no such image");
+    let said = strangers(&libraries, shop, &Digest::of("other"), public).await.expect_err("no such image");
     assert!(said.starts_with("refused"), "{said}");
 }
