@@ -103,7 +103,7 @@ fn what_apply_has_signed_is_verified_by_tag_and_digest_and_by_no_other_key() {
         assert!(!told.to_string().contains("MIGH"), "nothing of a private key is told: {told}");
     }
     let no_name = place.verify("engine", "key.pub").expect(2);
-    assert!(no_name.stderr.contains("host/path:tag"), "{}", no_name.stderr);
+    assert!(no_name.stderr.contains("not named with its registry"), "{}", no_name.stderr);
     let bad_key = place.apply(&["--signing-key", "key.pub"]).expect(2);
     assert!(bad_key.stderr.contains("what signs is private"), "{}", bad_key.stderr);
     place.end();
