@@ -44,7 +44,7 @@ impl Origin {
     /// Of a deployment. `builder` is the URI of whoever runs builds; by default one of ours for each place of a build,
     /// because places differ in what they protect a build from.
     pub fn of(plan: &DeploymentPlan, plane: &DataPlane, component: Component, builder: Option<&str>) -> Self {
-        let place = match plane.cloud.builder.place() {
+        let runs_in = match plane.cloud.builder.place() {
             BuildPlace::DataPlane => "data-plane",
             BuildPlace::MetadataPlane => "metadata-plane",
             BuildPlace::ThisProcess => "in-process",
@@ -58,7 +58,7 @@ impl Origin {
             git_commit: plan.git.commit.clone().filter(|commit| is_commit(commit)),
             git_dirty: plan.git.dirty,
             base_repositories: plane.base_images.iter().map(|base| (base.digest, base.repository.clone())).collect(),
-            builder: builder.map_or_else(|| format!("{BUILDER}{place}"), str::to_owned),
+            builder: builder.map_or_else(|| format!("{BUILDER}{runs_in}"), str::to_owned),
         }
     }
 }

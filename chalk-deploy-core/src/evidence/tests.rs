@@ -77,6 +77,9 @@ fn good() -> Vec<u8> {
     sign(&statement(&repository(), &image(), PROVENANCE, &predicate), P256).to_bytes()
 }
 
+/// What is done to a bundle.
+type Change = Box<dyn FnOnce(&mut Value)>;
+
 /// The good bundle, changed and read as evidence of the image.
 fn reason(change: impl FnOnce(&mut Value)) -> &'static str {
     let mut document: Value = serde_json::from_slice(&good()).expect("JSON");
@@ -237,7 +240,7 @@ fn a_bundle_that_is_bent_in_any_way_does_not_count() {
         let bundle: Value = serde_json::from_slice(&sign(statement, P256).to_bytes()).expect("JSON");
         bundle["dsseEnvelope"].clone()
     };
-    let cases: [(&str, Box<dyn FnOnce(&mut Value)>); 12] = [
+    let cases: [(&str, Change); 12] = [
         (
             "names the key, and its signature",
             Box::new(|bundle| {
