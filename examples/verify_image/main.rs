@@ -5,7 +5,7 @@
 //! $ cargo run --release --example verify_image -- 127.0.0.1:5000/chalk/engine-default:1 --key chalk.pub
 //! 127.0.0.1:5000/chalk/engine-default@sha256:… is verified
 //! provenance sha256:…: fraud by https://…#builder-in-process, for deployment c…, of archive sha256:…
-//! bill of materials sha256:…: 1 components, unknown
+//! bill of materials sha256:…: components 1, completeness unknown
 //! ```
 
 mod arguments;

@@ -37,7 +37,7 @@ pub(crate) fn verified(verified: &Verified, as_json: bool) {
         let told = bill(statement);
         let known = shown(&told["components"]);
         lines.push(format!(
-            "bill of materials {}: {known} components, {}",
+            "bill of materials {}: components {known}, completeness {}",
             statement.manifest,
             shown(&told["complete"])
         ));
