@@ -151,6 +151,73 @@ fn a_deployment_whose_steps_all_succeed_ends_in_success_and_ran_each_step_once()
     assert!(Step::UNDO.iter().all(|undo| walk.began(*undo).is_none()));
 }
 
+/// The journal of a deployment by the table of 15 steps, which had no `push.attest`.
+fn journal_of_format_1() -> Vec<RecordedEvent> {
+    let mut walk = Walk::new(Promotion::Promote);
+    walk.run(|_| Fate::Succeed);
+    let is_later = |event: &Event| matches!(event, Event::StepStarted { step, .. } | Event::StepSucceeded { step, .. } if *step == Step::AttestImages);
+    let old = walk.journal.into_iter().filter(|recorded| !is_later(&recorded.event));
+    (1..).zip(old).map(|(sequence, recorded)| RecordedEvent { sequence, ..recorded }).collect()
+}
+
+#[test]
+fn a_journal_of_the_older_table_is_resumed_from_wherever_it_stood() {
+    let old = journal_of_format_1();
+    assert_eq!(fold(&old).expect("it is whole").finished.map(|finish| finish.status), Some(DeploymentStatus::Success));
+    let mut with_evidence = 0;
+    for length in 1..old.len() {
+        let journal = old[..length].to_vec();
+        let now = journal[length - 1].at;
+        let state = fold(&journal).unwrap_or_else(|illegal| panic!("{length} events: {illegal}"));
+        let is_past = state.steps.contains_key(&Step::ObservePrevious);
+        let mut walk = Walk { state, journal, now };
+        assert_eq!(walk.run(|_| Fate::Succeed), DeploymentStatus::Success, "{length} events");
+        assert_eq!(walk.began(Step::AttestImages).is_some(), !is_past, "{length} events");
+        let began = Step::FORWARD.into_iter().filter(|step| walk.began(*step).is_some()).count();
+        assert_eq!(began, if is_past { 15 } else { 16 }, "{length} events");
+        assert_eq!(fold(&walk.journal).expect("it stays legal").finished, walk.state.finished);
+        with_evidence += usize::from(!is_past);
+    }
+    assert!(with_evidence > 0 && with_evidence < old.len() - 1);
+    // One that is given up is undone as it always was.
+    let cut =
+        old.iter().position(|recorded| matches!(recorded.event, Event::StepStarted { step: Step::AwaitReady, .. }));
+    let journal = old[..=cut.expect("it is there")].to_vec();
+    let (state, now) = (fold(&journal).expect("legal"), journal.last().expect("events").at);
+    let mut walk = Walk { state, journal, now };
+    let status = walk.run(|step| if step.is_undo() { Fate::Succeed } else { Fate::Fail(ErrorCode::NeverReady) });
+    assert_eq!(status, DeploymentStatus::Timeout);
+    assert!(walk.began(Step::RemoveTags).is_some() && walk.began(Step::AttestImages).is_none());
+}
+
+#[test]
+fn nothing_but_a_step_that_older_journals_lack_can_be_left_out() {
+    for left_out in Step::FORWARD.into_iter().filter(|step| !step.may_be_lacking()) {
+        let old = journal_of_format_1();
+        let is_of = |event: &Event| matches!(event, Event::StepStarted { step, .. } | Event::StepSucceeded { step, .. } if *step == left_out);
+        let kept = old.into_iter().filter(|recorded| !is_of(&recorded.event));
+        let journal: Vec<_> =
+            (1..).zip(kept).map(|(sequence, recorded)| RecordedEvent { sequence, ..recorded }).collect();
+        if left_out != Step::RetirePrevious {
+            fold(&journal).expect_err("something waits for it");
+        }
+    }
+    // Once begun, it must be done before anything goes on.
+    let old = journal_of_format_1();
+    let at = old
+        .iter()
+        .position(|recorded| matches!(recorded.event, Event::StepStarted { step: Step::ObservePrevious, .. }));
+    let mut journal = old[..at.expect("it is there")].to_vec();
+    let next = |journal: &[RecordedEvent], step| RecordedEvent {
+        sequence: journal.len() as u64 + 1,
+        at: CREATED,
+        event: Event::StepStarted { step, attempt: 1 },
+    };
+    journal.push(next(&journal, Step::AttestImages));
+    journal.push(next(&journal, Step::ObservePrevious));
+    fold(&journal).expect_err("the evidence is not attached yet");
+}
+
 #[test]
 fn a_deployment_that_is_held_back_moves_no_traffic() {
     let mut walk = Walk::new(Promotion::Hold);

@@ -90,6 +90,15 @@ pub(super) struct Arguments {
     #[arg(long, conflicts_with_all = ["no_await", "kubeconfig"])]
     pub(super) serve: bool,
 
+    /// Sign what is in each image and where it came from with this key (unencrypted PKCS #8 PEM, P-256 or Ed25519), and
+    /// attach that to the image; see docs/evidence.md
+    #[arg(long, value_name = "FILE")]
+    pub(super) signing_key: Option<PathBuf>,
+
+    /// Roll out only images whose evidence this public key verifies
+    #[arg(long, value_name = "FILE")]
+    pub(super) verification_key: Option<PathBuf>,
+
     #[command(flatten)]
     pub(super) target: TargetArguments,
 }

@@ -1,6 +1,7 @@
 //! `cargo run --release --example apply -- PROJECT_DIR`: takes a Chalk project through the five stages.
 //!
 //! - [`arguments`]: the command line.
+//! - [`evidence`]: the keys that images' evidence is signed and verified with.
 //! - [`input`]: from the project's directory to a request.
 //! - [`target`] and [`data_plane`]: where it goes.
 //! - [`session`]: one run, on [`follow`] (events, Ctrl-C) and [`confirm`] (the question).
@@ -10,6 +11,7 @@
 mod arguments;
 mod confirm;
 mod data_plane;
+mod evidence;
 mod exit;
 mod follow;
 mod input;
@@ -55,13 +57,15 @@ fn start() -> Result<u8, Stop> {
             return Ok(exit::DONE);
         }
     };
+    let evidence = evidence::policy(&arguments)?;
     let is_logging = logging::start()?;
     let executor = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(broken)?;
     let runtime: Arc<dyn Runtime> = SystemRuntime::new();
     let mut view = view::choose(arguments.json, is_logging, &runtime);
     let ended = executor.block_on(async {
         let mut interrupts = Interrupts::listen().map_err(broken)?;
-        let mut session = Session { arguments: &arguments, view: view.as_mut(), interrupts: &mut interrupts, runtime };
+        let mut session =
+            Session { arguments: &arguments, view: view.as_mut(), interrupts: &mut interrupts, runtime, evidence };
         session.run().await
     });
     executor.shutdown_timeout(PATIENCE);

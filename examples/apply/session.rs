@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use chalk_deploy_core::checkpoint::Checkpoints;
+use chalk_deploy_core::evidence::EvidencePolicy;
 use chalk_deploy_core::machine::Outcome;
 use chalk_deploy_core::model::{DeploymentStatus, EnvironmentId};
 use chalk_deploy_core::runtime::Runtime;
@@ -30,6 +31,7 @@ pub(super) struct Session<'a> {
     pub(super) view: &'a mut dyn View,
     pub(super) interrupts: &'a mut Interrupts,
     pub(super) runtime: Arc<dyn Runtime>,
+    pub(super) evidence: EvidencePolicy,
 }
 
 impl Session<'_> {
@@ -103,7 +105,8 @@ impl Session<'_> {
         checkpoints: &Arc<dyn Checkpoints>,
     ) -> impl Future<Output = Result<(Deployer, DataPlanes)>> + Send + use<> {
         let (target, state) = (self.arguments.target.clone(), self.arguments.state.clone());
-        open(target, state, input.environments(), Arc::clone(&self.runtime), Arc::clone(checkpoints))
+        let evidence = self.evidence.clone();
+        open(target, state, input.environments(), evidence, Arc::clone(&self.runtime), Arc::clone(checkpoints))
     }
 
     async fn apply(&mut self, deployer: &Deployer, request: ApplyRequest) -> Result<u8, Stop> {
@@ -189,6 +192,7 @@ async fn open(
     target: TargetArguments,
     state: PathBuf,
     environments: Vec<EnvironmentId>,
+    evidence: EvidencePolicy,
     runtime: Arc<dyn Runtime>,
     checkpoints: Arc<dyn Checkpoints>,
 ) -> Result<(Deployer, DataPlanes)> {
@@ -197,6 +201,7 @@ async fn open(
     let deployer = Deployer::builder(planes.environments(environments), store)
         .with_runtime(runtime)
         .with_checkpoints(checkpoints)
+        .with_evidence(evidence)
         .build()?;
     Ok((deployer, planes))
 }

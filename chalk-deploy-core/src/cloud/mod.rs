@@ -14,6 +14,7 @@ mod object_retention;
 mod object_store;
 mod payload;
 mod presigned_download;
+mod referrers;
 mod registry;
 mod traffic_shifter;
 
@@ -29,6 +30,7 @@ pub use object_store::{ObjectDownload, ObjectMetadata, ObjectStore, ObjectStoreC
 pub(crate) use payload::collect;
 pub use payload::{ByteStream, Payload, PayloadSource, error_in_stream};
 pub use presigned_download::{PresignedDownload, PresignedUrl};
+pub use referrers::{Referrer, Referrers};
 pub use registry::{ImageManifest, ManifestLocator, Registry};
 pub use traffic_shifter::{ObservedTraffic, RouteReference, Settlement, TrafficChange, TrafficProbe, TrafficShifter};
 
@@ -80,6 +82,7 @@ mod asserts {
         _: &dyn TrafficProbe,
         _: &dyn PresignedDownload,
         _: &dyn ObjectRetention,
+        _: &dyn Referrers,
     ) {
     }
 

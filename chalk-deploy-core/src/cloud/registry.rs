@@ -1,12 +1,14 @@
 //! An image registry, in the terms of the OCI distribution specification.
 
 use std::fmt;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use super::payload::{ByteStream, Payload};
+use super::referrers::Referrers;
 use crate::Result;
 use crate::model::{Digest, ImageTag, Repository};
 
@@ -64,6 +66,11 @@ pub trait Registry: fmt::Debug + Send + Sync + 'static {
     ///
     /// **Errors.** `PERMISSION_DENIED`, `CLOUD_UNAVAILABLE`.
     async fn remove_tag(&self, repository: &Repository, tag: &ImageTag) -> Result<()>;
+
+    /// Manifests that point at others, where the client knows of them.
+    fn referrers(&self) -> Option<Arc<dyn Referrers>> {
+        None
+    }
 }
 
 /// The exact bytes of a manifest or an index. They are never re-serialised: the digest is over these bytes.

@@ -7,6 +7,7 @@ use super::{Deployer, Inner};
 use crate::Result;
 use crate::checkpoint::{Checkpoints, NoCheckpoints};
 use crate::driver::{Engine, Lanes};
+use crate::evidence::EvidencePolicy;
 use crate::graph::Validation;
 use crate::model::{DataPlane, Environments, SingleEnvironment};
 use crate::observe::{Metrics, NoMetrics};
@@ -26,6 +27,7 @@ pub struct DeployerBuilder {
     lease_wait: Duration,
     archive_rules: ArchiveRules,
     validation: Validation,
+    evidence: EvidencePolicy,
 }
 
 impl Deployer {
@@ -41,6 +43,7 @@ impl Deployer {
             lease_wait: Duration::ZERO,
             archive_rules: ArchiveRules::new(),
             validation: Validation::default(),
+            evidence: EvidencePolicy::none(),
         }
     }
 
@@ -106,6 +109,14 @@ impl DeployerBuilder {
         self
     }
 
+    /// Which evidence images get and must have before they are rolled out. By default none. A deployment that another
+    /// process takes over is held to what that one is set to.
+    #[must_use]
+    pub fn with_evidence(mut self, policy: EvidencePolicy) -> Self {
+        self.evidence = policy;
+        self
+    }
+
     /// Makes the deployer. Does nothing outside this process.
     ///
     /// # Errors
@@ -127,6 +138,7 @@ impl DeployerBuilder {
             lease_wait: self.lease_wait,
             archive_rules: Arc::new(self.archive_rules),
             validation: self.validation,
+            evidence: Arc::new(self.evidence),
             lanes: Lanes::default(),
         };
         Ok(Deployer(Arc::new(Inner { engine: Arc::new(engine), active: Mutex::default() })))

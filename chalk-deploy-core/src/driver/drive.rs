@@ -227,6 +227,7 @@ impl Driver<'_> {
             token: self.token,
             source: self.task.source.clone(),
             validation: self.engine.validation,
+            evidence: Arc::clone(&self.engine.evidence),
             reporter: reporter.clone(),
         };
         self.checkpoint(step, "before-effect");

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::lane::Lanes;
 use crate::checkpoint::Checkpoints;
+use crate::evidence::EvidencePolicy;
 use crate::graph::Validation;
 use crate::model::Environments;
 use crate::observe::Metrics;
@@ -27,5 +28,7 @@ pub(crate) struct Engine {
     /// What source archives must keep.
     pub(crate) archive_rules: Arc<ArchiveRules>,
     pub(crate) validation: Validation,
+    /// What is done about evidence.
+    pub(crate) evidence: Arc<EvidencePolicy>,
     pub(crate) lanes: Lanes,
 }

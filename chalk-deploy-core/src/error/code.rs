@@ -159,6 +159,11 @@ codes! {
     /// The registry holds or returns something else than what was pushed.
     ImageMismatch = "IMAGE_MISMATCH", Permanent, Failure, "check the registry; nothing was rolled out";
 
+    /// Nothing signed says what is in an image, or where it came from.
+    EvidenceMissing = "EVIDENCE_MISSING", Permanent, Failure, "deploy it with a signing key; without evidence it is not taken for verified";
+    /// What an image says of itself, or what is attached to it, is damaged, of somebody else, or about something else.
+    EvidenceInvalid = "EVIDENCE_INVALID", Permanent, Failure, "find out who pushed it, and with which key; it is not taken for verified";
+
     // --- rollout ---------------------------------------------------------------------------------------------------
     /// The API server refused an object: invalid, a quota, an admission webhook.
     ObjectRefused = "OBJECT_REFUSED", Permanent, Failure, "correct the object, or raise the quota";

@@ -58,7 +58,11 @@ fn forward(state: &State, now: Timestamp, drain: std::time::Duration) -> Vec<Com
     let mut residue = Vec::new();
     let mut open = false;
     for step in Step::FORWARD {
-        if !step.applies_to(&state.plan) || !step.row().after.iter().all(|before| state.is_done(*before)) {
+        if state.is_past(step) {
+            continue;
+        }
+        let met = |before: &Step| state.is_done(*before) || state.is_past(*before);
+        if !step.applies_to(&state.plan) || !step.row().after.iter().all(met) {
             open |= step.applies_to(&state.plan) && !state.is_done(step);
             continue;
         }

@@ -6,12 +6,20 @@ use super::step::Step;
 use crate::error::RecordedError;
 use crate::model::name::Component;
 use crate::model::{
-    ArchiveReference, BuiltRelease, DeploymentPlan, DeploymentStatus, ImageReference, ObjectIdentity, PushedImages,
-    RetainedArchive, Revision, Timestamp, TrafficSplit,
+    ArchiveReference, BuiltRelease, DeploymentPlan, DeploymentStatus, Digest, ImageReference, ObjectIdentity,
+    PushedImages, RetainedArchive, Revision, Timestamp, TrafficSplit,
 };
 
-/// The version of the format that this library writes. A journal of another one is refused, never guessed at.
-pub const JOURNAL_FORMAT: u32 = 1;
+/// The version of the format that this library writes. A journal of an unknown one is refused, never guessed at.
+///
+/// | format | what is new |
+/// |---|---|
+/// | 1 | |
+/// | 2 | the step `push.attest` and its result; a journal of format 1 that has gone past it does without |
+pub const JOURNAL_FORMAT: u32 = 2;
+
+/// The versions of the format that this library reads.
+pub const JOURNAL_FORMATS: std::ops::RangeInclusive<u32> = 1..=JOURNAL_FORMAT;
 
 /// An event with its place and time. The time is for people; nothing is decided by it but waits and deadlines.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -101,6 +109,8 @@ pub enum StepOutput {
     Images(std::collections::BTreeMap<Component, ImageReference>),
     /// `TagImages`.
     Pushed(PushedImages),
+    /// `AttestImages`: the manifests that hold the evidence of each image.
+    Evidence(std::collections::BTreeMap<Component, Vec<Digest>>),
     /// `ObservePrevious`: the traffic, and the objects of the deployments that it goes to.
     Previous {
         /// The division before this deployment.

@@ -11,7 +11,7 @@ mod state;
 mod step;
 
 pub use decide::{Command, decide};
-pub use event::{Event, JOURNAL_FORMAT, RecordedEvent, StepOutput, TrafficReport, Verification};
+pub use event::{Event, JOURNAL_FORMAT, JOURNAL_FORMATS, RecordedEvent, StepOutput, TrafficReport, Verification};
 pub use outcome::{ArchiveOutcome, Outcome, StageOutcome, TrafficOutcome, outcome};
 pub use state::{Finish, IllegalTransition, State, StepProgress, StepState, fold};
 pub use step::{Stage, Step, StepRow};

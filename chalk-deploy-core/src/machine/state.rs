@@ -197,6 +197,12 @@ impl State {
         matches!(self.steps.get(&step).map(|state| &state.progress), Some(StepProgress::Done { .. }))
     }
 
+    /// Whether the journal has gone past a step without it, as journals of an older table have.
+    pub fn is_past(&self, step: Step) -> bool {
+        let waits = |later: &Step| later.row().after.contains(&step);
+        step.may_be_lacking() && !self.steps.contains_key(&step) && self.steps.keys().any(waits)
+    }
+
     /// What a step handed on, if it is done.
     pub fn output(&self, step: Step) -> Option<&StepOutput> {
         match self.steps.get(&step).map(|state| &state.progress) {
@@ -209,7 +215,8 @@ impl State {
         if step.is_undo() != self.abandoned.is_some() {
             return Err(format!("{step} goes in the wrong direction"));
         }
-        let ready = step.row().after.iter().all(|before| self.is_done(*before)) && step.applies_to(&self.plan);
+        let met = |before: &Step| self.is_done(*before) || before.may_be_lacking() && !self.steps.contains_key(before);
+        let ready = step.row().after.iter().all(met) && step.applies_to(&self.plan);
         if !step.is_undo() && !ready {
             return Err(format!("{step} is not ready to start"));
         }

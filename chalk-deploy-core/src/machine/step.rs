@@ -110,8 +110,10 @@ steps! {
     PushImages = "push.images", Push, after [BuildImages, RemoveIncoming], undo None, false;
     /// Tags the images with the deployment's id, so that no lifecycle rule removes them.
     TagImages = "push.tag", Push, after [PushImages], undo Some(Step::RemoveTags), false;
+    /// Attaches the evidence of each image, and verifies it where that is asked for. Evidence stays with its image.
+    AttestImages = "push.attest", Push, after [TagImages], undo None, false;
     /// Reads the traffic and the objects that are there: what an undo goes back to, and what is retired later.
-    ObservePrevious = "rollout.observe_previous", Rollout, after [TagImages], undo None, true;
+    ObservePrevious = "rollout.observe_previous", Rollout, after [TagImages, AttestImages], undo None, true;
     /// Applies the objects.
     ApplyObjects = "rollout.apply", Rollout, after [ObservePrevious], undo Some(Step::RemoveObjects), false;
     /// Waits until the pods are ready.
@@ -137,7 +139,7 @@ steps! {
 
 impl Step {
     /// The steps that go forward, in the order of the table.
-    pub const FORWARD: [Self; 15] = [
+    pub const FORWARD: [Self; 16] = [
         Self::PutArchive,
         Self::CheckGraph,
         Self::BuildImages,
@@ -147,6 +149,7 @@ impl Step {
         Self::RemoveIncoming,
         Self::PushImages,
         Self::TagImages,
+        Self::AttestImages,
         Self::ObservePrevious,
         Self::ApplyObjects,
         Self::AwaitReady,
@@ -180,6 +183,12 @@ impl Step {
             Self::ShiftTraffic | Self::VerifyTraffic | Self::RetirePrevious => plan.promotion == Promotion::Promote,
             _ => true,
         }
+    }
+
+    /// Whether journals that are still resumed may lack it: they were written before the table had it. A journal that
+    /// has gone past its place does without; any other one gets it.
+    pub const fn may_be_lacking(self) -> bool {
+        matches!(self, Self::AttestImages)
     }
 
     /// The step after which production runs the new version for good.

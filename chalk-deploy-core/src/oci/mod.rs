@@ -24,6 +24,8 @@
 //! | `push_image` | 1 (HEAD by tag) where it is remembered | one mount a layer of the base, 2 a new blob (1 where one request is taken), 1 for the manifest |
 //! | `push_index` | the same | the same, and 1 for each image's manifest |
 //! | `remove_tag` | 2 (DELETE, HEAD) | 1 (DELETE) |
+//! | `list_referrers` | 1 (GET), one more a page | 2 (GET, GET by tag) where the registry keeps no list |
+//! | `attach` | 1 (HEAD) a manifest, 1 (GET) | 2 a manifest, 1; without a list 3 more (GET, PUT, GET by tag) and a wait |
 //!
 //! The first request to a host that wants a token costs two more (the 401 and the token), the first that needs a
 //! wider scope one. `tests/adapter_oci` of the testkit counts them.
@@ -62,8 +64,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use crate::Result;
-use crate::cloud::{ByteStream, ImageManifest, ManifestLocator, Payload, Registry};
-use crate::model::{Descriptor, Digest, ImageTag, Repository};
+use crate::cloud::{ByteStream, ImageManifest, ManifestLocator, Payload, Referrer, Referrers, Registry};
+use crate::model::{Digest, ImageTag, Repository};
 use crate::runtime::Runtime;
 use crate::transport::Transport;
 
@@ -242,30 +244,19 @@ impl Registry for OciRegistry {
     async fn remove_tag(&self, repository: &Repository, tag: &ImageTag) -> Result<()> {
         manifest::remove_tag(&self.0, repository, tag).await
     }
-}
 
-/// What points at an image: signatures, provenance, software bills of materials. A power beyond [`Registry`], which not
-/// every registry has by itself; where it has not, the tag that the specification gives for that case is read.
-#[async_trait]
-pub trait Referrers: fmt::Debug + Send + Sync + 'static {
-    /// The manifests whose `subject` is this one, in the registry's order.
-    ///
-    /// **Errors.** `IMAGE_MISMATCH`, `PERMISSION_DENIED`, `CLOUD_UNAVAILABLE`.
-    async fn referrers(&self, repository: &Repository, subject: &Digest) -> Result<Vec<Referrer>>;
-}
-
-/// A manifest that points at another one.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Referrer {
-    /// The manifest.
-    pub manifest: Descriptor,
-    /// What it is, such as `application/vnd.dev.sigstore.bundle.v0.3+json`.
-    pub artifact_type: Option<String>,
+    fn referrers(&self) -> Option<Arc<dyn Referrers>> {
+        Some(Arc::new(self.clone()))
+    }
 }
 
 #[async_trait]
 impl Referrers for OciRegistry {
-    async fn referrers(&self, repository: &Repository, subject: &Digest) -> Result<Vec<Referrer>> {
+    async fn list_referrers(&self, repository: &Repository, subject: &Digest) -> Result<Vec<Referrer>> {
         referrers::list(&self.0, repository, subject).await
+    }
+
+    async fn attach(&self, repository: &Repository, subject: &Digest, manifests: &[ImageManifest]) -> Result<()> {
+        referrers::attach(&self.0, repository, subject, manifests).await
     }
 }

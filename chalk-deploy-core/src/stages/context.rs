@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::cloud::{FencingToken, Payload, RouteReference};
+use crate::evidence::EvidencePolicy;
 use crate::graph::Validation;
 use crate::machine::{State, Step, StepOutput};
 use crate::model::{
@@ -32,6 +33,8 @@ pub(crate) struct StepContext {
     /// When the first attempt of this step began.
     pub(crate) started_at: Timestamp,
     pub(crate) validation: Validation,
+    /// What is done about evidence.
+    pub(crate) evidence: Arc<EvidencePolicy>,
     pub(crate) reporter: Reporter,
 }
 

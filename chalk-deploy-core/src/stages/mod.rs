@@ -8,10 +8,12 @@
 //! | build | `images` | `ArchiveReference` | `Builder` | `BuiltRelease` |
 //! | archive | `retain`, `index`, `verify`, `remove_incoming` | `ArchiveReference` | `ObjectStore` | `RetainedArchive` |
 //! | push | `images`, `tag` | `BuiltRelease` | `Registry` | `PushedImages` |
+//! | push | `attest` | `PushedImages` | `Referrers`, `Signer` | |
 //! | rollout | `observe_previous`, `apply`, `await_ready` | `BuiltRelease` | `ClusterApi` | `Revision` |
 //! | rollout | `shift_traffic`, `verify`, `retire_previous` | `Revision` | `TrafficShifter` | `TrafficReport` |
 
 mod archive;
+mod attest;
 mod build;
 mod context;
 mod push;
@@ -37,6 +39,7 @@ pub(crate) async fn run(step: Step, context: &StepContext) -> Result<StepOutput>
         Step::RemoveIncoming | Step::DiscardIncoming => archive::remove_incoming(context).await,
         Step::PushImages => push::push_images(context).await,
         Step::TagImages => push::tag_images(context).await,
+        Step::AttestImages => attest::attest_images(context).await,
         Step::ObservePrevious => rollout::observe_previous(context).await,
         Step::ApplyObjects => rollout::apply_objects(context).await,
         Step::AwaitReady => rollout::await_ready(context).await,

@@ -29,6 +29,7 @@ mod cluster;
 mod object_store;
 mod payload;
 mod registry;
+mod signer;
 mod traffic;
 
 use std::sync::Arc;
@@ -40,6 +41,7 @@ pub use self::builder::{BuildBehaviour, FakeBuilder};
 pub use self::cluster::{FakeCluster, PodBehaviour, PodScope};
 pub use self::object_store::FakeObjectStore;
 pub use self::registry::FakeRegistry;
+pub use self::signer::FakeSigner;
 pub use self::traffic::{FakeProbe, FakeTraffic, GatewayBehaviour, ProbeBehaviour};
 pub use chalk_deploy_core::cloud::TOKEN_ANNOTATION;
 

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use chalk_deploy_core::checkpoint::{Checkpoints, NoCheckpoints};
-use chalk_deploy_core::cloud::{ByteStream, ImageManifest, ManifestLocator, Payload, Registry};
-use chalk_deploy_core::model::{Digest, ImageTag, Repository};
+use chalk_deploy_core::cloud::{ByteStream, ImageManifest, ManifestLocator, Payload, Referrer, Referrers, Registry};
+use chalk_deploy_core::model::{Descriptor, Digest, ImageTag, Repository};
 use chalk_deploy_core::text::printable;
 use chalk_deploy_core::{Error, ErrorCode, Result};
 use serde::{Deserialize, Serialize};
@@ -224,6 +224,41 @@ impl Registry for FakeRegistry {
             }
             Ok(())
         })
+    }
+
+    fn referrers(&self) -> Option<Arc<dyn Referrers>> {
+        Some(Arc::new(self.clone()))
+    }
+}
+
+/// Looks through all manifests of the repository; they are the list.
+#[async_trait]
+impl Referrers for FakeRegistry {
+    async fn list_referrers(&self, repository: &Repository, subject: &Digest) -> Result<Vec<Referrer>> {
+        let mut referrers = Vec::new();
+        for digest in self.manifests(repository)? {
+            let Some(manifest) = self.manifest(repository, &ManifestLocator::Digest(digest)).await? else { continue };
+            let document: Value = serde_json::from_slice(&manifest.bytes).unwrap_or_default();
+            if document.get("subject").and_then(digest_of) == Some(*subject) {
+                let size = manifest.bytes.len() as u64;
+                let artifact_type = document.get("artifactType").and_then(Value::as_str).map(str::to_owned);
+                let manifest = Descriptor { media_type: manifest.media_type, digest, size };
+                referrers.push(Referrer { manifest, artifact_type });
+            }
+        }
+        Ok(referrers)
+    }
+
+    async fn attach(&self, repository: &Repository, subject: &Digest, manifests: &[ImageManifest]) -> Result<()> {
+        for manifest in manifests {
+            let document: Value = serde_json::from_slice(&manifest.bytes).unwrap_or_default();
+            if document.get("subject").and_then(digest_of) != Some(*subject) {
+                let message = "the manifest does not point at the image that it is to be attached to";
+                return Err(Error::new(ErrorCode::ValueInvalid, message).on(manifest.digest()));
+            }
+            self.put_manifest(repository, manifest, None).await?;
+        }
+        Ok(())
     }
 }
 

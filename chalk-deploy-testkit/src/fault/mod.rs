@@ -38,7 +38,7 @@ use chalk_deploy_core::{Error, ErrorCode, Result};
 pub use self::builder::{FaultyBuilder, FaultyImageContents};
 pub use self::cluster::FaultyCluster;
 pub use self::object_store::FaultyObjectStore;
-pub use self::registry::FaultyRegistry;
+pub use self::registry::{FaultyReferrers, FaultyRegistry};
 pub use self::traffic::{FaultyProbe, FaultyTraffic};
 
 /// The names by which a plan calls the traits, with their methods. Calls that cannot fail (`capabilities`, `place`,
@@ -46,6 +46,7 @@ pub use self::traffic::{FaultyProbe, FaultyTraffic};
 pub const METHODS: &[(&str, &[&str])] = &[
     ("object_store", &["put", "head", "get", "copy", "delete", "list"]),
     ("registry", &["has_blob", "push_blob", "pull_blob", "put_manifest", "manifest", "remove_tag"]),
+    ("referrers", &["list_referrers", "attach"]),
     ("cluster", &["apply", "get", "list", "delete", "observe", "changed"]),
     ("builder", &["submit", "state", "stop"]),
     ("image_contents", &["blob", "manifest"]),

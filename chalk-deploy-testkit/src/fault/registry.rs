@@ -1,8 +1,10 @@
 //! Faults of a registry.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use chalk_deploy_core::Result;
-use chalk_deploy_core::cloud::{ByteStream, ImageManifest, ManifestLocator, Payload, Registry};
+use chalk_deploy_core::cloud::{ByteStream, ImageManifest, ManifestLocator, Payload, Referrer, Referrers, Registry};
 use chalk_deploy_core::model::{Digest, ImageTag, Repository};
 
 super::faulty! {
@@ -50,5 +52,29 @@ impl Registry for FaultyRegistry {
     async fn remove_tag(&self, repository: &Repository, tag: &ImageTag) -> Result<()> {
         let subject = format!("{repository}:{tag}");
         self.plan.run("registry", "remove_tag", subject, || self.inner.remove_tag(repository, tag)).await
+    }
+
+    fn referrers(&self) -> Option<Arc<dyn Referrers>> {
+        let inner = self.inner.referrers()?;
+        Some(Arc::new(FaultyReferrers::new(inner, self.plan.clone())))
+    }
+}
+
+super::faulty! {
+    /// [`Referrers`] under a plan, as `referrers`.
+    FaultyReferrers of Referrers
+}
+
+#[deny(clippy::missing_trait_methods)]
+#[async_trait]
+impl Referrers for FaultyReferrers {
+    async fn list_referrers(&self, repository: &Repository, subject: &Digest) -> Result<Vec<Referrer>> {
+        let named = format!("{repository}@{subject}");
+        self.plan.run("referrers", "list_referrers", named, || self.inner.list_referrers(repository, subject)).await
+    }
+
+    async fn attach(&self, repository: &Repository, subject: &Digest, manifests: &[ImageManifest]) -> Result<()> {
+        let named = format!("{repository}@{subject}");
+        self.plan.run("referrers", "attach", named, || self.inner.attach(repository, subject, manifests)).await
     }
 }

@@ -1,9 +1,9 @@
 //! Tags and manifests.
 
 use chalk_deploy_core::ErrorCode;
-use chalk_deploy_core::cloud::{ImageManifest, ManifestLocator, Payload, Registry as _};
+use chalk_deploy_core::cloud::{ImageManifest, ManifestLocator, Payload, Referrers as _, Registry as _};
 use chalk_deploy_core::model::Digest;
-use chalk_deploy_core::oci::{OciSettings, Referrers as _};
+use chalk_deploy_core::oci::OciSettings;
 use serde_json::json;
 
 use super::small_registry::{Canned, Options, SmallRegistry, TagDeletion};
@@ -132,7 +132,7 @@ async fn referrers_are_listed_by_the_registry_or_read_from_the_tag_that_stands_f
     let server = SmallRegistry::new(Options::default());
     let registry = adapter(&server, OciSettings::default());
     let (repository, subject) = (repository("a"), Digest::of("subject"));
-    assert_eq!(registry.referrers(&repository, &subject).await.expect("none"), []);
+    assert_eq!(registry.list_referrers(&repository, &subject).await.expect("none"), []);
     let digest = Digest::of("sbom");
     let index = json!({"schemaVersion": 2, "mediaType": "application/vnd.oci.image.index.v1+json", "manifests": [
         {"mediaType": "application/vnd.oci.image.manifest.v1+json", "digest": digest, "size": 7, "artifactType": "text/spdx"},
@@ -141,14 +141,14 @@ async fn referrers_are_listed_by_the_registry_or_read_from_the_tag_that_stands_f
     let manifest =
         ImageManifest { media_type: "application/vnd.oci.image.index.v1+json".to_owned(), bytes: bytes.clone().into() };
     registry.put_manifest(&repository, &manifest, Some(tag(&format!("sha256-{}", subject.hex())))).await.expect("put");
-    let by_tag = registry.referrers(&repository, &subject).await.expect("listed");
+    let by_tag = registry.list_referrers(&repository, &subject).await.expect("listed");
     server.instead("/referrers/", Canned { status: 200, body: bytes, ..Canned::default() });
-    let by_list = registry.referrers(&repository, &subject).await.expect("listed");
+    let by_list = registry.list_referrers(&repository, &subject).await.expect("listed");
     assert_eq!(by_tag, by_list);
     assert_eq!((by_tag[0].manifest.digest, by_tag[0].artifact_type.as_deref()), (digest, Some("text/spdx")));
     for body in ["[]", r#"{"schemaVersion":2,"manifests":[{"mediaType":"a","digest":"md5:1","size":1}]}"#] {
         server.instead("/referrers/", Canned { status: 200, body: body.to_owned(), ..Canned::default() });
-        let error = registry.referrers(&repository, &subject).await.expect_err("no index");
+        let error = registry.list_referrers(&repository, &subject).await.expect_err("no index");
         assert_eq!(error.code(), ErrorCode::CloudAnswerInvalid);
     }
 }

@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use chalk_deploy_core::checkpoint::Checkpoints;
+use chalk_deploy_core::evidence::EvidencePolicy;
 use chalk_deploy_core::machine::{Event, Step};
 use chalk_deploy_core::model::{DeploymentId, DeploymentStatus};
 use chalk_deploy_core::store::{DeploymentStore, HistoryQuery, MemoryStore};
-use chalk_deploy_testkit::fake::{PodBehaviour, PodScope};
+use chalk_deploy_testkit::fake::{FakeSigner, PodBehaviour, PodScope};
 use chalk_deploy_testkit::{World, sample};
 use futures::FutureExt as _;
 
@@ -63,7 +64,8 @@ impl Outside {
     /// Another process on the same store and world. Each has a seed of its own, which decides the ids that it makes.
     fn process(&self, seed: u64, checkpoints: Arc<dyn Checkpoints>) -> House {
         let store: Arc<dyn DeploymentStore> = self.store.clone();
-        House::of(Plan { seed, world: self.world.clone(), store, checkpoints, ..Plan::default() })
+        let evidence = EvidencePolicy::none().signed_by(Arc::new(FakeSigner::new("key")));
+        House::of(Plan { seed, world: self.world.clone(), store, checkpoints, evidence, ..Plan::default() })
     }
 
     async fn unfinished(&self) -> DeploymentId {

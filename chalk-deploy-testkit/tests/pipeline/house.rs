@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use chalk_deploy_core::checkpoint::{Checkpoints, NoCheckpoints};
 use chalk_deploy_core::cloud::{LiveObject, ObjectStore as _, TrafficShifter as _};
+use chalk_deploy_core::evidence::EvidencePolicy;
 use chalk_deploy_core::machine::{Outcome, RecordedEvent};
 use chalk_deploy_core::model::{DeploymentId, DeploymentPolicy, DeploymentStatus, Digest, EnvironmentId, TrafficSplit};
 use chalk_deploy_core::observe::{Metrics, NoMetrics};
@@ -34,6 +35,7 @@ pub(crate) struct Plan {
     pub(crate) faults: FaultPlan,
     pub(crate) lease_wait: Duration,
     pub(crate) metrics: Arc<dyn Metrics>,
+    pub(crate) evidence: EvidencePolicy,
 }
 
 impl Default for Plan {
@@ -47,6 +49,7 @@ impl Default for Plan {
             faults: FaultPlan::new(),
             lease_wait: Duration::ZERO,
             metrics: Arc::new(NoMetrics),
+            evidence: EvidencePolicy::none(),
         }
     }
 }
@@ -69,6 +72,7 @@ impl House {
             .with_checkpoints(plan.checkpoints)
             .with_lease_wait(plan.lease_wait)
             .with_metrics(plan.metrics)
+            .with_evidence(plan.evidence)
             .build()
             .expect("a deployer");
         Self { runtime, world, store: plan.store, faults, deployer }
@@ -105,6 +109,13 @@ impl House {
     pub(crate) async fn keys(&self) -> Vec<String> {
         let listed = self.world.object_store().list("", None, 1000).await.expect("the bucket can be read");
         listed.into_iter().map(|object| object.key.to_string()).collect()
+    }
+
+    /// How many manifests there are in the repository of the engine's images: the images, and what points at them.
+    pub(crate) fn manifests(&self) -> usize {
+        let plane = self.world.data_plane(&environment()).expect("a data plane");
+        let repository = plane.repository(chalk_deploy_core::model::Component::Engine).expect("a repository");
+        self.world.registry().manifests(&repository).expect("the registry can be read").len()
     }
 
     /// The tags of the engine's images.

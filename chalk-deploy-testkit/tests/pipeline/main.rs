@@ -3,6 +3,7 @@
 mod cancel;
 mod crash;
 mod events;
+mod evidence;
 mod exclusivity;
 mod faults;
 mod house;

@@ -15,4 +15,5 @@ mod push_image;
 mod question;
 mod servers;
 mod terminal;
+mod verify_image;
 mod world;

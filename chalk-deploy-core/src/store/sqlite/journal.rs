@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::failure::Failure;
 use crate::cloud::FencingToken;
-use crate::machine::{Event, JOURNAL_FORMAT, RecordedEvent};
+use crate::machine::{Event, JOURNAL_FORMAT, JOURNAL_FORMATS, RecordedEvent};
 use crate::model::{DeploymentId, DeploymentPlan, DeploymentStatus, Digest, Timestamp};
 use crate::store::rules::{self, Standing};
 use crate::store::{Append, Creation, DeploymentRecord, HistoryQuery};
@@ -305,8 +305,8 @@ fn record(row: &Row<'_>) -> Result<DeploymentRecord, Failure> {
 
 fn parse(deployment: &DeploymentId, sequence: u64, format: u32, body: &str) -> Result<Event> {
     let subject = || format!("event {sequence} of deployment {deployment}");
-    if format != JOURNAL_FORMAT {
-        let message = format!("it has format {format}, and this version knows format {JOURNAL_FORMAT}");
+    if !JOURNAL_FORMATS.contains(&format) {
+        let message = format!("it has format {format}, and this version knows formats up to {JOURNAL_FORMAT}");
         return Err(Error::new(ErrorCode::JournalIncompatible, message).on(subject()));
     }
     serde_json::from_str(body).map_err(|error| {

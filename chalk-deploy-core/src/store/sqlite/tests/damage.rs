@@ -49,7 +49,7 @@ async fn an_event_of_an_unknown_format_is_refused_and_one_that_does_not_parse_is
     let (plan, token) = begun(&store).await;
     store.append(&lines(&plan, 1, token, "line")).await.expect("it fits");
     let cases = [
-        ("format = 2, body = '{\"event\":\"log\"}'", ErrorCode::JournalIncompatible),
+        ("format = 3, body = '{\"event\":\"log\"}'", ErrorCode::JournalIncompatible),
         ("format = 0", ErrorCode::JournalIncompatible),
         ("format = -1", ErrorCode::JournalCorrupt),
         ("format = 1, body = '{\"event\":\"log\"}'", ErrorCode::JournalCorrupt),
@@ -70,6 +70,19 @@ async fn an_event_of_an_unknown_format_is_refused_and_one_that_does_not_parse_is
     let error = store.history(&HistoryQuery::default()).await.expect_err("its first event cannot be read");
     assert_eq!(error.code(), ErrorCode::JournalIncompatible);
     assert!(error.subject().contains(plan.id.as_str()), "{}", error.sentence());
+}
+
+#[tokio::test]
+async fn a_journal_of_the_first_format_is_read_and_goes_on_in_the_newest() {
+    let (_directory, store) = opened().await;
+    let (plan, token) = begun(&store).await;
+    store.append(&lines(&plan, 1, token, "of an older version")).await.expect("it fits");
+    let written = store.events(&plan.id, 0).await.expect("readable");
+    tamper(&store, "UPDATE events SET format = 1");
+    assert_eq!(store.events(&plan.id, 0).await.expect("it is known"), written);
+    store.append(&lines(&plan, 2, token, "of this one")).await.expect("it goes on");
+    assert_eq!(store.events(&plan.id, 0).await.expect("readable").len(), 3);
+    assert_eq!(store.history(&HistoryQuery::default()).await.expect("readable").len(), 1);
 }
 
 #[tokio::test]
