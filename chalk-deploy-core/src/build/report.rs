@@ -102,6 +102,11 @@ impl BuildLine {
         let clean = |words: &str, most: usize| text::line(&redacted(&known(words)), most);
         Self { step: clean(&step, STEP_MOST), line: clean(&line, LINE_MOST) }
     }
+
+    /// A line of a container in which strangers' commands run: whatever it looks like, it is what this step says.
+    pub(super) fn of_strangers(written: &str, step: &str, known: &dyn Fn(&str) -> String) -> Self {
+        Self { step: step.to_owned(), line: text::line(&redacted(&known(written)), LINE_MOST) }
+    }
 }
 
 #[cfg(test)]

@@ -36,7 +36,8 @@ async fn it_builds_the_images_that_the_in_process_builder_builds_and_neither_sou
     here.submit(&request).await.expect("submitted");
     let expected = finish(&here, &request.deployment).await.1.expect("built");
     let builder = yard.builder();
-    assert_eq!((builder.place(), builder.contents().is_none()), (BuildPlace::DataPlane, true));
+    let place = builder.place(&request.settings).expect("it builds this");
+    assert_eq!((place, builder.contents().is_none()), (BuildPlace::DataPlane, true));
     builder.submit(&request).await.expect("submitted");
     let (events, images) = finish(&builder, &request.deployment).await;
     let images = images.expect("built");

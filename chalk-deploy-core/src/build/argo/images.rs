@@ -2,8 +2,13 @@
 
 use serde::Deserialize;
 
+use std::sync::Arc;
+
+use super::settings::DockerfileSettings;
+use crate::build::contents::RegistryBlob;
+use crate::build::dockerfile::{CONFIG_MOST, check_runnable};
 use crate::build::report::ReportedImage;
-use crate::cloud::{BuildRequest, ImageManifest, ManifestLocator, Registry};
+use crate::cloud::{BuildRequest, ImageManifest, ManifestLocator, Payload, Registry};
 use crate::model::{BuiltImage, Descriptor, Digest, ImageLocation, Repository};
 use crate::{Error, ErrorCode, Result};
 
@@ -24,9 +29,10 @@ struct Entry {
 /// The images of a report, each read by its digest from the repository that the request names for it. What was not asked
 /// for, is missing, or is not in its repository, is refused: a build's word alone leads to no image.
 pub(super) async fn read_back(
-    registry: &dyn Registry,
+    registry: &Arc<dyn Registry>,
     request: &BuildRequest,
     reported: &[ReportedImage],
+    dockerfiles: Option<&DockerfileSettings>,
 ) -> Result<Vec<BuiltImage>> {
     let refused =
         |message: String| Error::new(ErrorCode::ImageMismatch, message).on(format!("build of {}", request.deployment));
@@ -41,10 +47,12 @@ pub(super) async fn read_back(
         let manifest = registry.manifest(repository, &locator).await?.ok_or_else(|| {
             refused(format!("it reports {repository}@{}, and the registry does not have it", image.digest))
         })?;
-        images.push(
-            described(&manifest, component, repository, image.digest)
-                .ok_or_else(|| refused(format!("{repository}@{} is no image", image.digest)))?,
-        );
+        let image = described(&manifest, component, repository, image.digest)
+            .ok_or_else(|| refused(format!("{repository}@{} is no image", image.digest)))?;
+        if let Some(dockerfiles) = dockerfiles.filter(|_| request.settings.dockerfile.is_some()) {
+            check_config(registry, repository, &image, request, dockerfiles).await?;
+        }
+        images.push(image);
     }
     if reported.len() != images.len() {
         return Err(refused("it reports images that nobody has asked for".to_owned()));
@@ -70,4 +78,26 @@ fn described(
         blobs: [document.config].into_iter().chain(document.layers).map(descriptor).collect(),
         location: ImageLocation::Registry(repository.clone()),
     })
+}
+
+/// Judges once more, out here, whether an image may run into which strangers' commands were let.
+async fn check_config(
+    registry: &Arc<dyn Registry>,
+    repository: &Repository,
+    image: &BuiltImage,
+    request: &BuildRequest,
+    dockerfiles: &DockerfileSettings,
+) -> Result<()> {
+    let refused = |message: &str| {
+        let subject = format!("{repository}@{}", image.manifest.digest);
+        Error::new(ErrorCode::ImageMismatch, message).on(subject)
+    };
+    let Some((config, layers)) = image.blobs.split_first() else { return Err(refused("it has no config")) };
+    if config.size > CONFIG_MOST {
+        return Err(refused("its config is too long"));
+    }
+    let blob = RegistryBlob::new(registry.clone(), repository.clone(), config.digest);
+    let bytes = Payload::new(config.digest, config.size, Arc::new(blob)).bytes().await?;
+    let config = serde_json::from_slice(&bytes).map_err(|error| refused("its config is no JSON").caused_by(error))?;
+    check_runnable(&config, layers.len(), &request.platform, dockerfiles.policy)
 }

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::document;
 use super::settings::ArgoSettings;
-use super::status::{Container, Log, Phase, Pod, Snapshot, Status};
+use super::status::{Container, Log, MAIN, Phase, Pod, Snapshot, Status};
 use super::transcript::Transcript;
 use super::verdict::{Verdict, verdict};
 use crate::build::report::{BuildReport, ReportedImage};
@@ -56,7 +56,7 @@ fn pod(state: &Value) -> Vec<Pod> {
 
 fn look(status: Status, pods: Vec<Pod>, lines: &[&str]) -> Snapshot {
     let log = Log { lines: lines.iter().map(|line| (*line).to_owned()).collect(), ..Log::default() };
-    let logs = pods.iter().map(|pod| (pod.name.clone(), log.clone())).collect();
+    let logs = pods.iter().map(|pod| ((pod.name.clone(), MAIN.to_owned()), log.clone())).collect();
     Snapshot { status, pods, logs }
 }
 
