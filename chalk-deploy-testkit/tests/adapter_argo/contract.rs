@@ -90,9 +90,12 @@ async fn a_project_with_its_own_dockerfile_is_refused_with_a_sentence_and_nothin
     let error = yard.builder().submit(&request).await.expect_err("refused");
     assert_eq!(error.code(), ErrorCode::RequestInvalid);
     assert_eq!(
-        error.message(),
-        "the project brings its own Dockerfile, `docker/Dockerfile`, and no image that runs Dockerfiles is set up for its workflows"
+        error.sentence(),
+        "`docker/Dockerfile`: the project brings its own Dockerfile, and no image that runs Dockerfiles is set up for its \
+         workflows; set up the Argo builder with an image that runs Dockerfiles, or remove `dockerfile` from chalk.yaml"
     );
+    let placed = yard.builder().place(&request.settings).expect_err("nowhere");
+    assert_eq!(placed.sentence(), error.sentence(), "it is told before anything is recorded");
     assert!(yard.workflows().is_empty());
 }
 
