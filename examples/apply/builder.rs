@@ -221,14 +221,18 @@ mod tests {
         }
         for (arguments, part) in [(BuilderArguments::default(), "--builder argo"), (argo(), "--dockerfile-image")] {
             let sentence = arguments.admit(&own).expect_err(part).sentence();
-            assert!(sentence.starts_with("`docker/Dockerfile`: the project brings its own Dockerfile, and "), "{sentence}");
+            assert!(
+                sentence.starts_with("`docker/Dockerfile`: the project brings its own Dockerfile, and "),
+                "{sentence}"
+            );
             assert!(sentence.contains(part), "{sentence}");
         }
     }
 
     #[test]
     fn images_of_builders_are_named_by_digest() {
-        for given in ["registry.test/builder:1", "registry.test/builder", "registry.test/builder@sha256:1", "@sha256:1"] {
+        for given in ["registry.test/builder:1", "registry.test/builder", "registry.test/builder@sha256:1", "@sha256:1"]
+        {
             image(given).expect_err(given);
         }
     }

@@ -158,10 +158,11 @@ fn say(step: &str, line: String) {
     print(BuildLine { step: step.to_owned(), line }.to_json());
 }
 
-fn print(line: String) {
+fn print(mut line: String) {
+    line.push('\n');
     let mut output = std::io::stdout().lock();
     // Whoever reads the lines may be gone; the build goes on.
-    let _ = writeln!(output, "{line}").and_then(|()| output.flush());
+    let _ = output.write_all(line.as_bytes()).and_then(|()| output.flush());
 }
 
 /// What a part talks to.

@@ -217,6 +217,11 @@ fn check(request: &BuildRequest) -> Result<()> {
     if request.base_images.is_empty() {
         return invalid("there is no base image to build on", "name a base image for each component");
     }
+    // It becomes a part of a command.
+    let is_word = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"/.-_".contains(&byte);
+    if request.platform.is_empty() || !request.platform.bytes().all(is_word) {
+        return invalid("the platform is no word", "name it as `linux/amd64`");
+    }
     if request.base_images.len() != request.repositories.len() {
         return invalid("there is not one repository for each base image", "");
     }
@@ -231,5 +236,7 @@ fn check(request: &BuildRequest) -> Result<()> {
 fn own_dockerfile(file: &str, why: &str) -> Error {
     Error::new(ErrorCode::RequestInvalid, format!("the project brings its own Dockerfile, and {why}"))
         .on(format!("`{}`", crate::text::line(file, 100)))
-        .with_hint("set up the Argo builder with an image that runs Dockerfiles, or remove `dockerfile` from chalk.yaml")
+        .with_hint(
+            "set up the Argo builder with an image that runs Dockerfiles, or remove `dockerfile` from chalk.yaml",
+        )
 }

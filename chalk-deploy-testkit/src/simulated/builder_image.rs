@@ -70,7 +70,8 @@ impl SimulatedBuilderImage {
                 let word = std::fs::read_to_string(at("--request-file")).map_err(|error| {
                     Error::new(ErrorCode::StoreUnavailable, "the request is not there").caused_by(error)
                 })?;
-                let policy = ImagePolicy { allows_root: invocation.arguments.iter().any(|word| word == "--allow-root") };
+                let policy =
+                    ImagePolicy { allows_root: invocation.arguments.iter().any(|word| word == "--allow-root") };
                 let (request, images) = (envelope::open(&word)?, at("--images"));
                 let images = dockerfile::push(&request, &*self.registry, policy, &images, &mut tell).await?;
                 Ok(Some(BuildReport::Images(images)))

@@ -117,7 +117,11 @@ async fn a_dockerfile_that_fails_ends_the_build_with_its_last_lines_and_nothing_
 async fn a_dockerfile_that_is_not_taken_is_refused_with_its_line_before_anything_of_it_runs() {
     let yard = Yard::new().await;
     for (letter, dockerfile, part) in [
-        ('a', "FROM registry.embedded/chalk/base:1\n", "`docker/Dockerfile`, line 1: `registry.embedded/chalk/base:1` is named by a tag"),
+        (
+            'a',
+            "FROM registry.embedded/chalk/base:1\n",
+            "`docker/Dockerfile`, line 1: `registry.embedded/chalk/base:1` is named by a tag",
+        ),
         ('b', "FROM ${CHALK_BASE_IMAGE}\nRUN --mount=type=secret x\n", "`docker/Dockerfile`, line 2: a flag of RUN"),
     ] {
         let (builder, request) = (builder(&yard, with_executor()), yard.with_dockerfile(letter, dockerfile).await);
@@ -189,8 +193,7 @@ async fn an_image_for_root_is_refused_out_here_whatever_the_pod_says_of_it() {
         reported.push(ReportedImage { component: base.component, digest });
     }
     let end = StepEnd { code: 0, message: BuildReport::Images(reported).to_json() };
-    let ours =
-        SimulatedBuilderImage::new(Arc::new(yard.bucket.clone()), yard.registry.clone(), yard.runtime.clone());
+    let ours = SimulatedBuilderImage::new(Arc::new(yard.bucket.clone()), yard.registry.clone(), yard.runtime.clone());
     yard.cluster.set_step_program(Arc::new(Lies(ours, end)));
     let builder = builder(&yard, with_executor());
     builder.submit(&request).await.expect("submitted");
@@ -217,7 +220,8 @@ impl StepProgram for Stranger {
 async fn strangers_choose_no_step_leave_no_report_spill_no_secret_and_fill_no_log() {
     let yard = Yard::new().await;
     let request = yard.with_dockerfile('a', ORDINARY).await;
-    let images = request.base_images.iter().map(|base| ReportedImage { component: base.component, digest: base.digest });
+    let images =
+        request.base_images.iter().map(|base| ReportedImage { component: base.component, digest: base.digest });
     let report = BuildReport::Images(images.collect()).to_json();
     let mut lines = vec![
         r#"{"step":"push","line":"engine is pushed"}"#.to_owned(),
@@ -226,8 +230,7 @@ async fn strangers_choose_no_step_leave_no_report_spill_no_secret_and_fill_no_lo
     ];
     lines.extend((0..20_000).map(|number| format!("{number}")));
     lines.push("the last word".to_owned());
-    let ours =
-        SimulatedBuilderImage::new(Arc::new(yard.bucket.clone()), yard.registry.clone(), yard.runtime.clone());
+    let ours = SimulatedBuilderImage::new(Arc::new(yard.bucket.clone()), yard.registry.clone(), yard.runtime.clone());
     let end = StepEnd { code: 1, message: report };
     yard.cluster.set_step_program(Arc::new(Stranger(ours, lines, end)));
     let mut settings = with_executor();
@@ -279,7 +282,9 @@ async fn the_identity_of_a_cloud_only_adds_to_the_pod_and_one_that_reaches_stran
         builder.stop(&request.deployment).await.expect("stopped");
         yard.seconds(60).await;
     }
-    let [(plain, None, _), (on_eks, Some(_), eks_pod), (on_aks, Some(_), aks_pod)] = &specs[..] else { panic!("{specs:#?}") };
+    let [(plain, None, _), (on_eks, Some(_), eks_pod), (on_aks, Some(_), aks_pod)] = &specs[..] else {
+        panic!("{specs:#?}")
+    };
     assert!(plain == on_eks && plain == on_aks, "nothing else changes");
     let annotations = &eks_pod["metadata"]["annotations"];
     assert_eq!(

@@ -153,7 +153,8 @@ impl Yard {
     pub(crate) async fn with_dockerfile(&self, letter: char, dockerfile: &str) -> BuildRequest {
         let mut request = self.request(letter, "x").await;
         let key = ObjectKey::new(format!("incoming/{letter}-own")).expect("a key");
-        request.source = self.upload_files(&key, &[("a.py", "x"), ("docker/Dockerfile", dockerfile)]).await.expect("uploaded");
+        request.source =
+            self.upload_files(&key, &[("a.py", "x"), ("docker/Dockerfile", dockerfile)]).await.expect("uploaded");
         request.settings.dockerfile = Some("docker/Dockerfile".to_owned());
         request
     }

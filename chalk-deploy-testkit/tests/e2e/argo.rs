@@ -173,7 +173,10 @@ fn builder(house: &House, settings: ArgoSettings) -> ArgoBuilder {
     ArgoBuilder::new(connection, settings, cloud.object_store.clone(), cloud.registry.clone())
 }
 
-pub(crate) async fn finish(builder: &dyn Builder, deployment: &DeploymentId) -> (Vec<BuildEvent>, Result<Vec<BuiltImage>>) {
+pub(crate) async fn finish(
+    builder: &dyn Builder,
+    deployment: &DeploymentId,
+) -> (Vec<BuildEvent>, Result<Vec<BuiltImage>>) {
     let mut seen: Vec<BuildEvent> = Vec::new();
     loop {
         let state = match builder.state(deployment, seen.len() as u64).await {

@@ -36,7 +36,8 @@ async fn site(name: &str) -> Option<Site> {
         return None;
     };
     let site = Site::with(name, |_: &House, settings| {
-        let resources = BuildResources { processors: "50m".to_owned(), memory: "1Gi".to_owned(), disk: "2Gi".to_owned() };
+        let resources =
+            BuildResources { processors: "50m".to_owned(), memory: "1Gi".to_owned(), disk: "2Gi".to_owned() };
         settings.dockerfiles = Some(DockerfileSettings { resources, ..DockerfileSettings::new(executor) });
     })
     .await;
@@ -50,9 +51,7 @@ async fn site(name: &str) -> Option<Site> {
 /// Runs Python on the stand-in of an engine, and leaves what it makes to the platform image.
 fn dockerfile(site: &Site, commands: &[&str]) -> String {
     let engine = site.house().testbed.value("BASE_IMAGE_ENGINE").expect("a value");
-    let run = |command: &&str| {
-        format!("RUN {}\n", serde_json::json!(["/usr/bin/python3.11", "-c", command]))
-    };
+    let run = |command: &&str| format!("RUN {}\n", serde_json::json!(["/usr/bin/python3.11", "-c", command]));
     let commands: String = commands.iter().map(run).collect();
     format!(
         "# syntax=docker/dockerfile:1\nARG CHALK_BASE_IMAGE\nFROM {engine} AS tools\nUSER 0\n{commands}\

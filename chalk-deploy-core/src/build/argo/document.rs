@@ -208,7 +208,8 @@ impl<'settings> Ours<'settings> {
 
     /// It gets the bucket's credentials.
     pub(super) fn reads_bucket(&mut self) {
-        self.environment.extend(self.settings.bucket_secret.iter().map(|secret| json!({"secretRef": {"name": secret}})));
+        self.environment
+            .extend(self.settings.bucket_secret.iter().map(|secret| json!({"secretRef": {"name": secret}})));
     }
 
     /// It gets the credentials of the registries.

@@ -43,8 +43,8 @@ use serde_json::Value;
 use tokio::sync::Mutex;
 
 use self::calls::{Calls, Creation, Pods};
-use self::secrets::Known;
 pub use self::identity::CloudIdentity;
+use self::secrets::Known;
 pub use self::settings::{ArgoSettings, BuildResources, DockerfileSettings};
 use self::status::{MAIN, Pod, Snapshot, Status};
 use self::transcript::Transcript;
@@ -229,8 +229,10 @@ impl Builder for ArgoBuilder {
                 Err(super::own_dockerfile(file, "no image that runs Dockerfiles is set up for its workflows"))
             }
             Some(file) if identity.reaches_every_container() => {
-                let why = "whatever it runs would be the builder in the cloud, whose identity no container can be kept from";
-                Err(super::own_dockerfile(file, why).with_hint("set up the builder with Secrets in the place of its identity"))
+                let why =
+                    "whatever it runs would be the builder in the cloud, whose identity no container can be kept from";
+                Err(super::own_dockerfile(file, why)
+                    .with_hint("set up the builder with Secrets in the place of its identity"))
             }
             _ => Ok(*place),
         }

@@ -140,13 +140,7 @@ impl Transcript {
         self.told.insert(node.id.clone(), told);
     }
 
-    fn take_before(
-        &mut self,
-        pod: &Pod,
-        container: &Before,
-        snapshot: &Snapshot,
-        redact: &dyn Fn(&str) -> String,
-    ) {
+    fn take_before(&mut self, pod: &Pod, container: &Before, snapshot: &Snapshot, redact: &dyn Fn(&str) -> String) {
         let (name, state) = (&container.name, &container.state);
         let mut told = self.told.remove(&key(pod, container)).unwrap_or_default();
         match state {
@@ -195,7 +189,9 @@ impl Transcript {
             }
             if is_strangers && self.of_strangers == STRANGERS_MOST {
                 let most = STRANGERS_MOST;
-                self.note(format!("only the first {most} lines of the Dockerfile are kept; the pod's log has the rest"));
+                self.note(format!(
+                    "only the first {most} lines of the Dockerfile are kept; the pod's log has the rest"
+                ));
                 // The last ones tell why it has failed.
                 self.keep_last(log, step, redact);
                 *told = log.lines.len();

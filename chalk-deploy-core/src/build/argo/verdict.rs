@@ -31,7 +31,9 @@ pub(super) fn verdict(snapshot: &Snapshot, transcript: &Transcript, deployment: 
         Some(BuildReport::Error(error)) => return Verdict::Failed(error),
         None => {}
     }
-    if let Some(error) = snapshot.pods.iter().flat_map(|pod| &pod.before).find_map(|before| of_before(before, transcript)) {
+    if let Some(error) =
+        snapshot.pods.iter().flat_map(|pod| &pod.before).find_map(|before| of_before(before, transcript))
+    {
         return failed(error);
     }
     let bad = status.nodes.iter().find(|node| node.phase.is_bad());

@@ -31,7 +31,12 @@ pub(super) struct Instruction {
 pub(super) fn read(name: &str, bytes: &[u8]) -> Result<Vec<Instruction>> {
     if bytes.len() > FILE_MOST {
         let most = text::bytes(FILE_MOST as u64);
-        return Err(refused(name, 1, &format!("it is longer than {most}"), "move commands into a script of the project"));
+        return Err(refused(
+            name,
+            1,
+            &format!("it is longer than {most}"),
+            "move commands into a script of the project",
+        ));
     }
     let written = std::str::from_utf8(bytes)
         .map_err(|_| refused(name, 1, "it is no UTF-8 text", "save it as UTF-8 without a byte order mark"))?;
@@ -80,7 +85,9 @@ fn check_symbols(name: &str, number: usize, line: &str) -> Result<()> {
         let is_control = symbol.is_control() && *symbol != '\t';
         // Other spaces than these two, a byte order mark, and what turns the direction of a line.
         let is_space = symbol.is_whitespace() && !matches!(symbol, ' ' | '\t');
-        is_control || is_space || matches!(symbol, '\u{feff}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}')
+        is_control
+            || is_space
+            || matches!(symbol, '\u{feff}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}')
     };
     match line.chars().find(odd) {
         None => Ok(()),

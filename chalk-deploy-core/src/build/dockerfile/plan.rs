@@ -12,8 +12,21 @@ pub const BASE_ARGUMENT: &str = "CHALK_BASE_IMAGE";
 
 /// Instructions that are handed on as they are.
 const TAKEN: [&str; 15] = [
-    "RUN", "CMD", "LABEL", "MAINTAINER", "EXPOSE", "ENV", "ADD", "COPY", "ENTRYPOINT", "VOLUME", "USER", "WORKDIR",
-    "STOPSIGNAL", "HEALTHCHECK", "SHELL",
+    "RUN",
+    "CMD",
+    "LABEL",
+    "MAINTAINER",
+    "EXPOSE",
+    "ENV",
+    "ADD",
+    "COPY",
+    "ENTRYPOINT",
+    "VOLUME",
+    "USER",
+    "WORKDIR",
+    "STOPSIGNAL",
+    "HEALTHCHECK",
+    "SHELL",
 ];
 
 /// Which images a Dockerfile may build on, and copy out of.
@@ -162,7 +175,8 @@ impl Planner<'_> {
         let mut words: Vec<_> = rest.split_whitespace().collect();
         if let Some(flag) = words.first().filter(|word| word.starts_with("--")) {
             let asked = flag.strip_prefix("--platform=").map(|asked| asked.trim_matches(['$', '{', '}']));
-            if !asked.is_some_and(|asked| asked == self.platform || matches!(asked, "TARGETPLATFORM" | "BUILDPLATFORM")) {
+            if !asked.is_some_and(|asked| asked == self.platform || matches!(asked, "TARGETPLATFORM" | "BUILDPLATFORM"))
+            {
                 let message = format!("it asks for another platform than {}", self.platform);
                 return Err(self.refused(line, &message, "remove the flag of FROM"));
             }

@@ -86,9 +86,7 @@ fn config(of_executor: &Value, base: &BaseImage, request: &BuildRequest) -> Vec<
 }
 
 fn manifest(tarball: &Tarball, config: &Payload) -> ImageManifest {
-    let described = |media_type: &str, descriptor: (&crate::model::Digest, u64)| {
-        json!({"mediaType": media_type, "digest": descriptor.0, "size": descriptor.1})
-    };
+    let described = |media_type: &str, descriptor: (&crate::model::Digest, u64)| json!({"mediaType": media_type, "digest": descriptor.0, "size": descriptor.1});
     let layer = |Descriptor { media_type, digest, size }: &Descriptor| described(media_type, (digest, *size));
     let document = json!({
         "schemaVersion": 2,

@@ -30,11 +30,15 @@ pub(crate) fn check(config: &Value, layers: usize, platform: &str, policy: Image
     let word = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let is = format!("{}/{}", word(&config["os"]), word(&config["architecture"]));
     if !platform.starts_with(&is) {
-        return refused(format!("it is for {}, not {platform}", text::line(&is, 60)), "build on an image for the platform");
+        return refused(
+            format!("it is for {}, not {platform}", text::line(&is, 60)),
+            "build on an image for the platform",
+        );
     }
     let listed = config["rootfs"]["diff_ids"].as_array().map_or(0, Vec::len);
     if listed != layers || layers > LAYERS_MOST {
-        let message = format!("it has {layers} layers, and its config names {listed}; at most {LAYERS_MOST} can be run");
+        let message =
+            format!("it has {layers} layers, and its config names {listed}; at most {LAYERS_MOST} can be run");
         return refused(message, "build it anew, with fewer instructions");
     }
     if !policy.allows_root && is_root(&word(&inner["User"])) {
@@ -105,8 +109,16 @@ mod tests {
             check(&with("/config/User", json!(user)), 2, "linux/amd64", policy).expect(user);
         }
         for directory in [
-            "/proc/self/fd/8", "//proc/self/fd/8", "/./proc", "/app/../proc/self", "proc", "app", "/sys/x", "/dev",
-            "/app\n", "/\0",
+            "/proc/self/fd/8",
+            "//proc/self/fd/8",
+            "/./proc",
+            "/app/../proc/self",
+            "proc",
+            "app",
+            "/sys/x",
+            "/dev",
+            "/app\n",
+            "/\0",
         ] {
             let error = checked(&with("/config/WorkingDir", json!(directory))).expect_err(directory);
             assert!(error.message().starts_with("its working directory"), "{error}");

@@ -92,7 +92,8 @@ impl Tarball {
         }
         let mut layers = Vec::new();
         for name in &listed.layers {
-            let &(at, size) = entries.get(name.as_str()).ok_or_else(|| refused(path, "it lacks a layer that it names"))?;
+            let &(at, size) =
+                entries.get(name.as_str()).ok_or_else(|| refused(path, "it lacks a layer that it names"))?;
             let part = section(&file, at, size).map_err(unreadable)?;
             let (media_type, digest) = layer(part).map_err(unreadable)?;
             let media_type = media_type.ok_or_else(|| refused(path, "a layer is packed in no known way"))?.to_owned();
@@ -225,7 +226,8 @@ pub(super) mod tests {
     async fn layers_are_described_by_their_bytes_and_handed_out() {
         let (one, two) = (gzip(b"one"), [0x28, 0xb5, 0x2f, 0xfd, 9, 9]);
         let list = list(&["a.tar.gz", "b.tar.gz", "a.tar.gz"]);
-        let file = tarball(&[("sha256:c", b"{\"os\":\"linux\"}"), ("a.tar.gz", &one), ("b.tar.gz", &two), (LIST, &list)]);
+        let file =
+            tarball(&[("sha256:c", b"{\"os\":\"linux\"}"), ("a.tar.gz", &one), ("b.tar.gz", &two), (LIST, &list)]);
         let read = Tarball::open(file.path()).expect("an image");
         assert_eq!(read.config["os"], "linux");
         let digests: Vec<_> = read.layers.iter().map(|layer| layer.descriptor.digest).collect();
@@ -245,18 +247,38 @@ pub(super) mod tests {
             ("no layer", vec![("sha256:c", config.to_vec()), (LIST, list(&["a"]))]),
             ("plain layer", vec![("sha256:c", config.to_vec()), ("a", b"tar".to_vec()), (LIST, list(&["a"]))]),
             ("empty layer", vec![("sha256:c", config.to_vec()), ("a", vec![]), (LIST, list(&["a"]))]),
-            ("two images", vec![("sha256:c", config.to_vec()), (LIST, b"[{\"Config\":\"sha256:c\",\"Layers\":[]},{\"Config\":\"sha256:c\",\"Layers\":[]}]".to_vec())]),
+            (
+                "two images",
+                vec![
+                    ("sha256:c", config.to_vec()),
+                    (
+                        LIST,
+                        b"[{\"Config\":\"sha256:c\",\"Layers\":[]},{\"Config\":\"sha256:c\",\"Layers\":[]}]".to_vec(),
+                    ),
+                ],
+            ),
             ("no JSON", vec![("sha256:c", b"{".to_vec()), (LIST, list(&[]))]),
             ("twice", vec![("sha256:c", config.to_vec()), ("sha256:c", config.to_vec()), (LIST, list(&[]))]),
-            ("many", (0..LAYERS_MOST + 1).map(|_| ("a", layer.clone())).chain([(LIST, list(&vec!["a"; LAYERS_MOST + 1]))]).collect()),
-            ("long list", vec![("sha256:c", config.to_vec()), (LIST, vec![b' '; usize::try_from(LIST_MOST).expect("small") + 1])]),
+            (
+                "many",
+                (0..LAYERS_MOST + 1)
+                    .map(|_| ("a", layer.clone()))
+                    .chain([(LIST, list(&vec!["a"; LAYERS_MOST + 1]))])
+                    .collect(),
+            ),
+            (
+                "long list",
+                vec![("sha256:c", config.to_vec()), (LIST, vec![b' '; usize::try_from(LIST_MOST).expect("small") + 1])],
+            ),
         ];
         for (why, files) in cases {
             let files: Vec<_> = files.iter().map(|(name, bytes)| (*name, bytes.as_slice())).collect();
             let error = Tarball::open(tarball(&files).path()).expect_err(why);
             assert_eq!(error.code(), ErrorCode::BuildFailed, "{why}: {error}");
         }
-        for bytes in [&b""[..], b"no tarball at all, but words, and more of them than a header has".repeat(20).as_slice()] {
+        for bytes in
+            [&b""[..], b"no tarball at all, but words, and more of them than a header has".repeat(20).as_slice()]
+        {
             Tarball::open(written(bytes).path()).expect_err("no tarball");
         }
         let folder = tempfile::tempdir().expect("a folder");

@@ -32,7 +32,8 @@ pub async fn unpack(
         Unpacking { extraction: Extraction::begin(project.join(SOURCE))?, wanted: name.to_owned(), dockerfile: None };
     let (found, unpacked) = read_archive(body, limits, visitor).await?;
     if found.sha256 != request.source.sha256 || found.size != request.source.size {
-        let message = format!("the source archive is {} with {} bytes, and another was declared", found.sha256, found.size);
+        let message =
+            format!("the source archive is {} with {} bytes, and another was declared", found.sha256, found.size);
         return Err(Error::new(ErrorCode::DigestMismatch, message).on(object));
     }
     unpacked.extraction.finish()?;
@@ -61,7 +62,9 @@ fn write(path: &Path, bytes: &[u8]) -> Result<()> {
 }
 
 fn unwritten(path: &Path, error: std::io::Error) -> Error {
-    Error::new(ErrorCode::StoreUnavailable, "the disk of the build does not take it").on(path.display()).caused_by(error)
+    Error::new(ErrorCode::StoreUnavailable, "the disk of the build does not take it")
+        .on(path.display())
+        .caused_by(error)
 }
 
 /// Unpacks, and keeps what the Dockerfile says on its way.

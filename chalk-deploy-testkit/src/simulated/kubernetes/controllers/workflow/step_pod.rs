@@ -114,7 +114,8 @@ fn patch_containers(containers: &mut Value, patches: &Value) -> Result<(), Strin
             if mount["$patch"] != "delete" {
                 return Err(format!("this simulation knows no such patch: {patch}"));
             }
-            let left = view::items(container, "/volumeMounts").iter().filter(|of| of["mountPath"] != mount["mountPath"]);
+            let left =
+                view::items(container, "/volumeMounts").iter().filter(|of| of["mountPath"] != mount["mountPath"]);
             container["volumeMounts"] = left.cloned().collect::<Vec<_>>().into();
         }
     }
@@ -146,13 +147,15 @@ pub(super) fn initialise(pass: &Pass<'_>, pod: &Value, ended: &[(String, StepEnd
             known(name).unwrap_or_else(|| json!({"name": name, "ready": end.code == 0, "state": terminated(end, &now)}))
         })
         .collect();
-    statuses.extend(running.map(|name| json!({"name": name, "ready": false, "state": {"running": {"startedAt": now}}})));
+    statuses
+        .extend(running.map(|name| json!({"name": name, "ready": false, "state": {"running": {"startedAt": now}}})));
     let has_failed = ended.iter().any(|(_, end)| end.code != 0);
     let waiting = json!({"waiting": {"reason": "PodInitializing"}});
     let waiting = ["main", "wait"].map(|name| json!({"name": name, "ready": false, "state": waiting}));
     let is_told = view::items(pod, "/status/initContainerStatuses").len() == statuses.len()
         && view::items(pod, "/status/initContainerStatuses").iter().zip(&statuses).all(|(told, status)| {
-            told["name"] == status["name"] && told["state"]["terminated"].is_object() == status["state"]["terminated"].is_object()
+            told["name"] == status["name"]
+                && told["state"]["terminated"].is_object() == status["state"]["terminated"].is_object()
         });
     if is_told && !has_failed {
         return;

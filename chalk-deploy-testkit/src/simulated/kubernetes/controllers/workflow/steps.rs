@@ -135,7 +135,8 @@ impl Steps {
     pub(crate) fn lines(&self, pod: &Value, log: &ContainerLog) -> Result<Vec<LogLine>, String> {
         let ContainerLog { pod: name, container, .. } = log;
         let statuses = ["/status/initContainerStatuses", "/status/containerStatuses"].map(|of| view::items(pod, of));
-        let status = statuses.into_iter().flatten().find(|status| status["name"] == container.as_str()).unwrap_or(&Value::Null);
+        let status =
+            statuses.into_iter().flatten().find(|status| status["name"] == container.as_str()).unwrap_or(&Value::Null);
         let begun = ["/state/running", "/state/terminated"].iter().find_map(|state| status.pointer(state));
         let Some(begun) = begun else {
             return Err(format!("container \"{container}\" in pod \"{name}\" is waiting to start: PodInitializing"));
