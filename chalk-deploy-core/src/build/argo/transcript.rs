@@ -111,7 +111,7 @@ impl Transcript {
         if !told.runs {
             let reason = match main {
                 Some(Container::Waiting(reason)) if !reason.is_empty() && is_first => Some(reason),
-                _ if node.phase == Phase::Pending && !node.message.is_empty() => Some(&node.message),
+                _ if node.phase == Phase::Pending && !node.message.is_empty() && is_first => Some(&node.message),
                 _ => None,
             };
             if let Some(reason) = reason

@@ -291,10 +291,13 @@ pub(super) mod tests {
 
     #[test]
     fn a_cut_tarball_and_one_that_promises_more_than_it_has_are_refused() {
-        let whole = tarball(&[("sha256:c", b"{}"), ("a", &gzip(&[7; 5000])), (LIST, &list(&["a"]))]);
+        let list = list(&["a"]);
+        let whole = tarball(&[("sha256:c", b"{}"), ("a", &gzip(&[7; 5000])), (LIST, &list)]);
         let bytes = std::fs::read(whole.path()).expect("there");
         Tarball::open(written(&bytes).path()).expect("whole");
-        for length in (0..bytes.len() - 1024).step_by(97) {
+        // What follows the last byte of the last file is filling.
+        let end = bytes.len() - 1024 - 512 + list.len();
+        for length in (0..end).step_by(97).chain([end - 1]) {
             Tarball::open(written(&bytes[..length]).path()).expect_err("cut");
         }
         let mut header = tar::Header::new_ustar();
