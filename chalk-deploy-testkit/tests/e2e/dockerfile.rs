@@ -11,7 +11,7 @@ use chalk_deploy_core::build::argo::{BuildResources, DockerfileSettings};
 use chalk_deploy_core::build::{BuildFolder, InProcessBuilder, RoutedBuilder};
 use chalk_deploy_core::cloud::{BuildRequest, Builder as _};
 use chalk_deploy_core::model::{DeploymentStatus, ImageReference, ProjectSettings, Repository};
-use chalk_deploy_core::runtime::{Runtime as _, RuntimeExt as _, SystemRuntime};
+use chalk_deploy_core::runtime::{Runtime as _, SystemRuntime};
 
 use crate::argo::{Site, finish};
 use crate::house::{House, TESTBED, testbed};
@@ -59,15 +59,15 @@ fn dockerfile(site: &Site, commands: &[&str]) -> String {
     )
 }
 
-/// What strangers can find in their container.
+/// What strangers can find in their container. The words are none that are taken out of lines.
 const LOOK: &str = "import os, glob
 os.makedirs('/made')
 open('/made/file', 'w').write('made')
 os.chown('/made/file', 65532, 65532)
-print('token:', os.path.exists('/var/run/secrets/kubernetes.io/serviceaccount/token'))
+print('account is there:', os.path.exists('/var/run/secrets/kubernetes.io/serviceaccount/token'))
 print('argo:', glob.glob('/var/run/argo/*'))
-print('secrets:', [n for n in open('/proc/1/environ').read().split('\\0') if 'SECRET' in n.split('=')[0]])
-print('credentials:', glob.glob('/kaniko/.docker/*') + glob.glob('/registry/*') + glob.glob('/work/*'))
+print('hidden:', [n for n in open('/proc/1/environ').read().split('\\0') if 'SECRET' in n.split('=')[0]])
+print('mounted:', glob.glob('/kaniko/.docker/*') + glob.glob('/registry/*') + glob.glob('/work/*'))
 for path in ['/chalk/project/plan/x', '/chalk/project/source/x']:
     try:
         open(path, 'w')
@@ -102,7 +102,7 @@ async fn a_projects_own_dockerfile_is_built_by_the_executor_and_serves() {
     assert_eq!(site.house().answering().await, *handle.id());
     assert_eq!(images.expect("known").len(), 1);
     let heard = |line: &str| events.iter().any(|event| event.step == "dockerfile-engine" && event.line == line);
-    for line in ["token: False", "argo: []", "secrets: []", "credentials: []", "not written: Read-only file system"] {
+    for line in ["account is there: False", "argo: []", "hidden: []", "mounted: []", "not written: Read-only file system"] {
         assert!(heard(line), "{line}");
     }
     assert!(!events.iter().any(|event| event.line.starts_with("written:")));
