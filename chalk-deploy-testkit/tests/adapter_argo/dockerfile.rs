@@ -282,14 +282,14 @@ async fn the_identity_of_a_cloud_only_adds_to_the_pod_and_one_that_reaches_stran
         builder.stop(&request.deployment).await.expect("stopped");
         yard.seconds(60).await;
     }
-    let [(plain, None, _), (on_eks, Some(_), eks_pod), (on_aks, Some(_), aks_pod)] = &specs[..] else {
+    let [(plain, None, _), (amazon, Some(_), amazon_pod), (azure, Some(_), azure_pod)] = &specs[..] else {
         panic!("{specs:#?}")
     };
-    assert!(plain == on_eks && plain == on_aks, "nothing else changes");
-    let annotations = &eks_pod["metadata"]["annotations"];
+    assert!(plain == amazon && plain == azure, "nothing else changes");
+    let annotations = &amazon_pod["metadata"]["annotations"];
     assert_eq!(
         annotations["eks.amazonaws.com/skip-containers"],
         "init,wait,dockerfile-stream-worker,dockerfile-engine"
     );
-    assert_eq!(aks_pod["metadata"]["labels"]["azure.workload.identity/use"], "true");
+    assert_eq!(azure_pod["metadata"]["labels"]["azure.workload.identity/use"], "true");
 }

@@ -102,7 +102,9 @@ async fn a_projects_own_dockerfile_is_built_by_the_executor_and_serves() {
     assert_eq!(site.house().answering().await, *handle.id());
     assert_eq!(images.expect("known").len(), 1);
     let heard = |line: &str| events.iter().any(|event| event.step == "dockerfile-engine" && event.line == line);
-    for line in ["account is there: False", "argo: []", "hidden: []", "mounted: []", "not written: Read-only file system"] {
+    for line in
+        ["account is there: False", "argo: []", "hidden: []", "mounted: []", "not written: Read-only file system"]
+    {
         assert!(heard(line), "{line}");
     }
     assert!(!events.iter().any(|event| event.line.starts_with("written:")));

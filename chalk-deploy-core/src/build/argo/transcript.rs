@@ -143,18 +143,18 @@ impl Transcript {
     fn take_before(&mut self, pod: &Pod, container: &Before, snapshot: &Snapshot, redact: &dyn Fn(&str) -> String) {
         let (name, state) = (&container.name, &container.state);
         let mut told = self.told.remove(&key(pod, container)).unwrap_or_default();
-        match state {
-            // `PodInitializing` is its turn not having come.
-            Container::Waiting(reason) if !reason.is_empty() && !reason.starts_with("PodInitializing") => {
-                if told.reasons.len() < REASONS_MOST && told.reasons.insert(reason.clone()) {
-                    self.say(name, format!("its pod waits: {reason}"));
-                }
-            }
-            state if state.has_begun() && !told.runs => {
-                told.runs = true;
-                self.say(name, format!("it runs in pod {}", text::line(&pod.name, 100)));
-            }
-            _ => {}
+        // `PodInitializing` is its turn not having come.
+        if let Container::Waiting(reason) = state
+            && !reason.is_empty()
+            && !reason.starts_with("PodInitializing")
+            && told.reasons.len() < REASONS_MOST
+            && told.reasons.insert(reason.clone())
+        {
+            self.say(name, format!("its pod waits: {reason}"));
+        }
+        if state.has_begun() && !told.runs {
+            told.runs = true;
+            self.say(name, format!("it runs in pod {}", text::line(&pod.name, 100)));
         }
         if let Some(log) = snapshot.logs.get(&(pod.name.clone(), name.clone()))
             && !told.is_over

@@ -158,14 +158,9 @@ impl Planner<'_> {
                 return Err(self.refused(line, "an argument has no usable name", "write ARG NAME=VALUE"));
             }
             // The platform image is no matter of the project's.
-            if name != BASE_ARGUMENT {
-                let value = self.expanded(line, unquoted(value))?;
-                self.write("ARG", &format!("{name}={value}"));
-                self.arguments.insert(name.to_owned(), value);
-            } else {
-                let base = self.base.clone();
-                self.write("ARG", &format!("{name}={base}"));
-            }
+            let value = if name == BASE_ARGUMENT { self.base.clone() } else { self.expanded(line, unquoted(value))? };
+            self.write("ARG", &format!("{name}={value}"));
+            self.arguments.insert(name.to_owned(), value);
         }
         Ok(())
     }
@@ -240,7 +235,7 @@ impl Planner<'_> {
 
     /// The flags of COPY and ADD, judged; what follows them stays as it is.
     fn copied(&mut self, line: usize, rest: &str) -> Result<String> {
-        let (mut flags, mut rest) = (String::new(), rest);
+        let (mut flags, mut rest) = (Vec::new(), rest);
         while rest.starts_with("--") {
             let (flag, after) = rest.split_once([' ', '\t']).unwrap_or((rest, ""));
             rest = after.trim_start();
@@ -251,9 +246,9 @@ impl Planner<'_> {
             match name {
                 "--from" => {
                     let from = self.origin(line, value)?;
-                    flags.push_str(&format!("--from={from} "));
+                    flags.push(format!("--from={from} "));
                 }
-                "--chown" | "--chmod" if !value.is_empty() => flags.push_str(&format!("{flag} ")),
+                "--chown" | "--chmod" if !value.is_empty() => flags.push(format!("{flag} ")),
                 // It only makes layers independent of each other.
                 "--link" => {}
                 _ => {
@@ -262,7 +257,7 @@ impl Planner<'_> {
                 }
             }
         }
-        Ok(flags + rest)
+        Ok(flags.concat() + rest)
     }
 
     fn origin(&mut self, line: usize, value: &str) -> Result<String> {
