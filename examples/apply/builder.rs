@@ -34,7 +34,7 @@ pub(super) struct BuilderArguments {
     #[arg(long, value_name = "REPOSITORY", value_parser = repository)]
     pub(super) dockerfile_tags_of: Vec<Repository>,
 
-    /// The namespace of the workflows [default: the environment's, as --namespace names it]
+    /// The namespace of the workflows [default: that of --namespace, or of the kubeconfig]
     #[arg(long, value_name = "NAMESPACE")]
     pub(super) builder_namespace: Option<Namespace>,
 

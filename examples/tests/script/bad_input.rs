@@ -38,8 +38,8 @@ const CASES: &[Case] = &[
     case("a field of the wrong type", &["project"], |sandbox| setting(sandbox, "runtime: 3")),
     case("a missing requirements file", &["project"], |sandbox| setting(sandbox, "requirements: needed.txt")),
     case("a Dockerfile of its own", &["project"], |sandbox| {
-        sandbox.write("project/docker/Dockerfile", "FROM ${CHALK_BASE_IMAGE}\n");
-        setting(sandbox, "dockerfile: docker/Dockerfile");
+        sandbox.write("project/Dockerfile", "FROM ${CHALK_BASE_IMAGE}\n");
+        setting(sandbox, "dockerfile: Dockerfile");
     }),
     case("workflows without a cluster", &["project", "--builder", "argo"], nothing),
     case("a namespace of workflows without workflows", &["project", "--builder-namespace", "builds"], nothing),

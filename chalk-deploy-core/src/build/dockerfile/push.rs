@@ -47,7 +47,7 @@ pub async fn push(
             let message = format!("the registry stored {stored}, not {digest}");
             return Err(Error::new(ErrorCode::ImageMismatch, message).on(repository));
         }
-        say("push", format!("{component} is {repository}@{digest}, with {} sent", text::bytes(sent)));
+        say("push", format!("{component} is {repository}@{digest}; {} of it were not there", text::bytes(sent)));
         reported.push(ReportedImage { component, digest });
     }
     Ok(reported)
