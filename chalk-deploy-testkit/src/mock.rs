@@ -34,13 +34,14 @@ pub use mockall::predicate;
 /// A mock of each trait, to be given its expectations and then made a [`Cloud`].
 ///
 /// ```
-/// use chalk_deploy_core::model::BuildPlace;
+/// use chalk_deploy_core::model::{BuildPlace, ProjectSettings};
 /// use chalk_deploy_testkit::mock::MockCloud;
 ///
 /// let mut mocks = MockCloud::default();
-/// mocks.builder.expect_place().return_const(BuildPlace::DataPlane);
+/// mocks.builder.expect_place().returning(|_| Ok(BuildPlace::DataPlane));
 /// let cloud = mocks.into_cloud();
-/// assert_eq!(cloud.builder.place(), BuildPlace::DataPlane);
+/// assert_eq!(cloud.builder.place(&ProjectSettings::default())?, BuildPlace::DataPlane);
+/// # Ok::<(), chalk_deploy_core::Error>(())
 /// ```
 #[derive(Debug, Default)]
 pub struct MockCloud {

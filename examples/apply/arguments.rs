@@ -8,6 +8,7 @@ use chalk_deploy_core::model::{DeploymentTag, IdempotencyKey, Promotion, Strateg
 use chalk_deploy_core::{Error, ErrorCode, Result, text};
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, ValueEnum};
 
+use super::builder::BuilderArguments;
 use super::target::TargetArguments;
 
 const EXAMPLES: &str = "\
@@ -101,6 +102,9 @@ pub(super) struct Arguments {
 
     #[command(flatten)]
     pub(super) target: TargetArguments,
+
+    #[command(flatten)]
+    pub(super) builder: BuilderArguments,
 }
 
 /// The names of the strategies on the command line.
@@ -148,6 +152,7 @@ impl Arguments {
                 .with_hint("give each tag once"));
         }
         arguments.target.check()?;
+        arguments.builder.check(arguments.target.kubeconfig.is_some())?;
         Ok(Asked::Run(Box::new(arguments)))
     }
 

@@ -6,7 +6,6 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use chalk_deploy_core::bucket::{Bucket, S3CredentialSource, S3Credentials};
-use chalk_deploy_core::build::{BuildFolder, InProcessBuilder};
 use chalk_deploy_core::checkpoint::Checkpoints;
 use chalk_deploy_core::cloud::{Cloud, ManifestLocator, Registry};
 use chalk_deploy_core::kubernetes::{
@@ -23,6 +22,7 @@ use chalk_deploy_core::transport::{NetworkTransport, Transport};
 use chalk_deploy_core::{Error, ErrorCode, Result};
 use chalk_deploy_testkit::simulated::plane::{PlaneSettings, SharedPlane, SimulatedEnvironments};
 
+use super::builder::{BuilderArguments, Place};
 use super::target::{BaseImageReference, GatewayName, ImageVersion, RegistryUrl, TargetArguments};
 
 /// The variables that hold who we are at the registry.
@@ -65,13 +65,14 @@ impl DataPlanes {
     /// What is wrong with the flags, or with a file that they name.
     pub(super) fn open(
         target: &TargetArguments,
+        builder: &BuilderArguments,
         state: &Path,
         runtime: &Arc<dyn Runtime>,
         checkpoints: &Arc<dyn Checkpoints>,
     ) -> Result<Self> {
         if let (Some(kubeconfig), Some(registry), Some(bucket)) = (&target.kubeconfig, &target.registry, &target.bucket)
         {
-            let named = Named::open(target, kubeconfig, registry, bucket, state, runtime)?;
+            let named = Named::open((target, builder), kubeconfig, registry, bucket, state, runtime)?;
             return Ok(Self::Named(Box::new(named)));
         }
         let checkpoints = checkpoints.clone();
@@ -127,7 +128,7 @@ pub(super) struct Named {
 
 impl Named {
     fn open(
-        target: &TargetArguments,
+        (target, builder): (&TargetArguments, &BuilderArguments),
         kubeconfig: &Path,
         registry_url: &RegistryUrl,
         bucket_url: &str,
@@ -144,14 +145,23 @@ impl Named {
         let registry = Arc::new(registry(registry_url, network.clone(), runtime)?);
         let bucket: Arc<Bucket> =
             Arc::new(Bucket::from_url(bucket_url, network.clone(), bucket_credentials(), runtime.clone())?);
-        let builds = BuildFolder::open(state.join("builds"))?;
-        let builder = InProcessBuilder::new(bucket.clone(), registry.clone(), builds, runtime.clone());
+        let namespace = target.namespace.clone().or_else(|| access.namespace().cloned());
+        let builder = builder.open(&Place {
+            state,
+            runtime,
+            bucket: bucket.clone(),
+            bucket_url,
+            registry: registry.clone(),
+            connection: &connection,
+            namespace: namespace.as_ref(),
+            plain_http: registry_url.is_plain.then(|| registry_url.host.clone()).into_iter().collect(),
+        })?;
         let kubernetes = KubernetesCluster::new(connection.clone());
         let cloud = Cloud {
             object_store: bucket,
             registry: registry.clone(),
             cluster: Arc::new(kubernetes.clone()),
-            builder: Arc::new(builder),
+            builder,
             traffic: Arc::new(traffic(target, connection, network, runtime)?),
         };
         Ok(Self {
@@ -161,7 +171,7 @@ impl Named {
             cluster: ClusterName::new(access.server())?,
             registry_url: registry_url.clone(),
             bucket: bucket_url.split(['?', '@']).next().unwrap_or_default().to_owned(),
-            namespace: target.namespace.clone().or_else(|| access.namespace().cloned()),
+            namespace,
             base_images: target.base_images.clone(),
         })
     }

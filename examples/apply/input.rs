@@ -55,6 +55,7 @@ impl Input {
             ));
         }
         let environment = project.environment(arguments.environment.as_deref())?;
+        arguments.builder.admit(&environment.settings)?;
         Ok(Self { project, environment })
     }
 

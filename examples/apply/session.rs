@@ -16,6 +16,7 @@ use chalk_deploy_testkit::simulated::plane::EnvironmentFront;
 use futures::StreamExt as _;
 
 use super::arguments::Arguments;
+use super::builder::BuilderArguments;
 use super::confirm::confirm;
 use super::data_plane::DataPlanes;
 use super::exit::{self, Stop};
@@ -104,9 +105,10 @@ impl Session<'_> {
         input: &Input,
         checkpoints: &Arc<dyn Checkpoints>,
     ) -> impl Future<Output = Result<(Deployer, DataPlanes)>> + Send + use<> {
-        let (target, state) = (self.arguments.target.clone(), self.arguments.state.clone());
-        let evidence = self.evidence.clone();
-        open(target, state, input.environments(), evidence, Arc::clone(&self.runtime), Arc::clone(checkpoints))
+        let (target, builder) = (self.arguments.target.clone(), self.arguments.builder.clone());
+        let (state, evidence) = (self.arguments.state.clone(), self.evidence.clone());
+        let (environments, runtime) = (input.environments(), Arc::clone(&self.runtime));
+        open(target, builder, state, environments, evidence, runtime, Arc::clone(checkpoints))
     }
 
     async fn apply(&mut self, deployer: &Deployer, request: ApplyRequest) -> Result<u8, Stop> {
@@ -190,6 +192,7 @@ impl Session<'_> {
 /// The store in the state folder, the data planes, and the deployer on both.
 async fn open(
     target: TargetArguments,
+    builder: BuilderArguments,
     state: PathBuf,
     environments: Vec<EnvironmentId>,
     evidence: EvidencePolicy,
@@ -197,7 +200,7 @@ async fn open(
     checkpoints: Arc<dyn Checkpoints>,
 ) -> Result<(Deployer, DataPlanes)> {
     let store: Arc<dyn DeploymentStore> = SqliteStore::open(&state).await?;
-    let planes = DataPlanes::open(&target, &state, &runtime, &checkpoints)?;
+    let planes = DataPlanes::open(&target, &builder, &state, &runtime, &checkpoints)?;
     let deployer = Deployer::builder(planes.environments(environments), store)
         .with_runtime(runtime)
         .with_checkpoints(checkpoints)

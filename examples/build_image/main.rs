@@ -1,5 +1,6 @@
-//! The program of the build container on Argo Workflows: reads a source archive, builds the images of a request on
-//! their base images, and pushes them by digest.
+//! The program of the build containers on Argo Workflows: reads a source archive, builds the images of a request on
+//! their base images, and pushes them by digest; or does what comes before and after the commands of a project's own
+//! Dockerfile.
 //!
 //! It is told what to build by one word (`chalk_deploy_core::build::envelope`), writes a JSON object a line to stdout, and
 //! leaves a report in the files that it is given (`chalk_deploy_core::build::report`). Who it is at the bucket and at the
@@ -14,26 +15,73 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use chalk_deploy_core::bucket::{Bucket, S3CredentialSource, S3Credentials};
-use chalk_deploy_core::build::report::BuildReport;
+use chalk_deploy_core::build::dockerfile::{self, BasePolicy, ImagePolicy};
+use chalk_deploy_core::build::report::{BuildLine, BuildReport};
 use chalk_deploy_core::build::{BuildFolder, InProcessBuilder, container, docker_config, envelope};
+use chalk_deploy_core::model::Repository;
 use chalk_deploy_core::oci::{OciRegistry, OciSettings};
 use chalk_deploy_core::runtime::{Runtime, SystemRuntime};
-use chalk_deploy_core::transport::NetworkTransport;
+use chalk_deploy_core::source::ArchiveLimits;
+use chalk_deploy_core::transport::{NetworkTransport, Transport};
 use chalk_deploy_core::{Error, ErrorCode, Result};
-use clap::Parser;
+use clap::{Args, Parser, Subcommand};
 
-/// Builds and pushes the images of one build request
+/// Does a container's part of a build on Argo Workflows
 #[derive(Debug, Parser)]
 #[command(name = "build-image", version)]
 struct Arguments {
-    /// The request, as the builder outside has sealed it
-    #[arg(long, value_name = "WORD")]
-    request: String,
+    #[command(subcommand)]
+    part: Part,
+}
 
-    /// The source bucket
-    #[arg(long, value_name = "URL")]
-    bucket: String,
+#[derive(Debug, Subcommand)]
+enum Part {
+    /// Builds the images of a request on their base images, and pushes them
+    Build {
+        /// The request, as the builder outside has sealed it
+        #[arg(long, value_name = "WORD")]
+        request: String,
+        /// The source bucket
+        #[arg(long, value_name = "URL")]
+        bucket: String,
+        #[command(flatten)]
+        common: Common,
+    },
+    /// Unpacks the source of a request, and judges its Dockerfile
+    Unpack {
+        /// The request, as the builder outside has sealed it
+        #[arg(long, value_name = "WORD")]
+        request: String,
+        /// The source bucket
+        #[arg(long, value_name = "URL")]
+        bucket: String,
+        /// Where the source and what the executor is given go
+        #[arg(long, value_name = "DIR")]
+        project: PathBuf,
+        /// A repository whose tags a Dockerfile may name; may be given more than once
+        #[arg(long, value_name = "REPOSITORY")]
+        allow_tags_of: Vec<String>,
+        #[command(flatten)]
+        common: Common,
+    },
+    /// Verifies the images that an executor has made of a Dockerfile, and pushes them
+    Push {
+        /// A file with the request, as the builder outside has sealed it
+        #[arg(long, value_name = "FILE")]
+        request_file: PathBuf,
+        /// Where the executor has left the images
+        #[arg(long, value_name = "DIR")]
+        images: PathBuf,
+        /// Takes images whose user is root
+        #[arg(long)]
+        allow_root: bool,
+        #[command(flatten)]
+        common: Common,
+    },
+}
 
+#[derive(Debug, Args)]
+struct Common {
     /// Where the report is left; may be given more than once
     #[arg(long = "report", value_name = "FILE")]
     reports: Vec<PathBuf>,
@@ -45,17 +93,17 @@ struct Arguments {
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    let arguments = Arguments::parse();
-    let report = match build(&arguments).await {
+    let Arguments { part } = Arguments::parse();
+    let report = match run(&part).await {
         Ok(report) => report,
         Err(error) => {
             eprintln!("error: {}", error.sentence());
-            BuildReport::Error(error.record())
+            Some(BuildReport::Error(error.record()))
         }
     };
-    let written = report.to_json();
-    let mut code = u8::from(matches!(report, BuildReport::Error(_)));
-    for file in &arguments.reports {
+    let mut code = u8::from(matches!(report, Some(BuildReport::Error(_))));
+    let written = report.map(|report| report.to_json()).unwrap_or_default();
+    for file in &part.common().reports {
         if let Err(error) = std::fs::write(file, &written) {
             eprintln!("error: the report cannot be left in {}: {error}", file.display());
             code = 1;
@@ -64,28 +112,86 @@ async fn main() -> ExitCode {
     ExitCode::from(code)
 }
 
-async fn build(arguments: &Arguments) -> Result<BuildReport> {
-    let request = envelope::open(&arguments.request)?;
-    let runtime: Arc<dyn Runtime> = SystemRuntime::new();
-    let mut network = NetworkTransport::builder().runtime(runtime.clone());
-    let mut settings = OciSettings::default();
-    for host in &arguments.plain_http {
-        network = network.allow_plain_http(without_port(host));
-        settings = settings.with_plain_http(host.clone());
+/// Does the part. There is no report of what only prepares.
+async fn run(part: &Part) -> Result<Option<BuildReport>> {
+    let servers = Servers::new(&part.common().plain_http)?;
+    match part {
+        Part::Build { request, bucket, .. } => {
+            let request = envelope::open(request)?;
+            let (bucket, folder) = (servers.bucket(bucket)?, BuildFolder::temporary()?);
+            let registry = servers.registry.clone();
+            let builder = InProcessBuilder::new(Arc::new(bucket), registry.clone(), folder, servers.runtime.clone());
+            Ok(Some(container::run(&request, &builder, &*registry, &mut print).await))
+        }
+        Part::Unpack { request, bucket, project, allow_tags_of, .. } => {
+            let mut policy = BasePolicy::by_digest();
+            for repository in allow_tags_of {
+                policy = policy.allowing_tags_of(&Repository::new(repository)?);
+            }
+            let (request, bucket) = (envelope::open(request)?, servers.bucket(bucket)?);
+            let limits = ArchiveLimits::default();
+            let done = dockerfile::unpack(&request, &bucket, limits, &policy, project, &mut say).await;
+            Ok(done.err().map(|error| container::report(Err(error), &mut print)))
+        }
+        Part::Push { request_file, images, allow_root, .. } => {
+            let word = std::fs::read_to_string(request_file).map_err(|error| {
+                let message = "the request cannot be read";
+                Error::new(ErrorCode::StoreUnavailable, message).on(request_file.display()).caused_by(error)
+            })?;
+            let request = envelope::open(&word)?;
+            let policy = ImagePolicy { allows_root: *allow_root };
+            let pushed = dockerfile::push(&request, &*servers.registry, policy, images, &mut say).await;
+            Ok(Some(container::report(pushed, &mut print)))
+        }
     }
-    if let Some(credentials) = registry_credentials()? {
-        settings = settings.with_credentials(Arc::new(credentials));
+}
+
+impl Part {
+    const fn common(&self) -> &Common {
+        match self {
+            Self::Build { common, .. } | Self::Unpack { common, .. } | Self::Push { common, .. } => common,
+        }
     }
-    let network = network.build()?;
-    let bucket = Bucket::from_url(&arguments.bucket, network.clone(), bucket_credentials(), runtime.clone())?;
-    let registry = Arc::new(OciRegistry::new(network, runtime.clone(), settings));
-    let builder = InProcessBuilder::new(Arc::new(bucket), registry.clone(), BuildFolder::temporary()?, runtime.clone());
-    let mut write = |line: String| {
-        let mut output = std::io::stdout().lock();
-        // Whoever reads the lines may be gone; the build goes on.
-        let _ = writeln!(output, "{line}").and_then(|()| output.flush());
-    };
-    Ok(container::run(&request, &builder, &*registry, &mut write).await)
+}
+
+fn say(step: &str, line: String) {
+    print(BuildLine { step: step.to_owned(), line }.to_json());
+}
+
+fn print(mut line: String) {
+    line.push('\n');
+    let mut output = std::io::stdout().lock();
+    // Whoever reads the lines may be gone; the build goes on.
+    let _ = output.write_all(line.as_bytes()).and_then(|()| output.flush());
+}
+
+/// What a part talks to.
+struct Servers {
+    runtime: Arc<dyn Runtime>,
+    network: Transport,
+    registry: Arc<OciRegistry>,
+}
+
+impl Servers {
+    fn new(plain_http: &[String]) -> Result<Self> {
+        let runtime: Arc<dyn Runtime> = SystemRuntime::new();
+        let mut network = NetworkTransport::builder().runtime(runtime.clone());
+        let mut settings = OciSettings::default();
+        for host in plain_http {
+            network = network.allow_plain_http(without_port(host));
+            settings = settings.with_plain_http(host.clone());
+        }
+        if let Some(credentials) = registry_credentials()? {
+            settings = settings.with_credentials(Arc::new(credentials));
+        }
+        let network = network.build()?;
+        let registry = Arc::new(OciRegistry::new(network.clone(), runtime.clone(), settings));
+        Ok(Self { runtime, network, registry })
+    }
+
+    fn bucket(&self, url: &str) -> Result<Bucket> {
+        Bucket::from_url(url, self.network.clone(), bucket_credentials(), self.runtime.clone())
+    }
 }
 
 fn registry_credentials() -> Result<Option<chalk_deploy_core::oci::StaticCredentials>> {

@@ -19,7 +19,13 @@ pub async fn run(
     let mut say = |event: &BuildEvent| {
         write(BuildLine { step: event.step.clone(), line: event.line.clone() }.to_json());
     };
-    match build_and_push(request, builder, registry, &mut say).await {
+    let result = build_and_push(request, builder, registry, &mut say).await;
+    report(result, write)
+}
+
+/// What a container leaves at its end, after a last line if it has failed.
+pub fn report(result: Result<Vec<ReportedImage>>, write: &mut (dyn FnMut(String) + Send)) -> BuildReport {
+    match result {
         Ok(images) => BuildReport::Images(images),
         Err(error) => {
             write(BuildLine { step: "error".to_owned(), line: error.sentence() }.to_json());

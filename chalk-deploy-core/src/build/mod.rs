@@ -14,7 +14,7 @@
 //! For several platforms it does so once for each, on the images that an index of the base has, and makes an index.
 //!
 //! It installs nothing: a project whose requirements name more than its base image [declares](PROVIDES) is refused when
-//! it is submitted, and so is one with a Dockerfile of its own. It checks and compiles nothing either; its events tell
+//! it is submitted, and so is one with a Dockerfile of its own, which [`RoutedBuilder`] sends to the Argo builder. It checks and compiles nothing either; its events tell
 //! of the steps above and of no others.
 //!
 //! What it makes lies in a [`BuildFolder`], and a build whose process was killed goes on from its beginning when someone
@@ -29,6 +29,8 @@ pub(crate) mod contents;
 #[cfg(feature = "oci")]
 pub mod docker_config;
 #[cfg(any(feature = "kubernetes", feature = "oci"))]
+pub mod dockerfile;
+#[cfg(any(feature = "kubernetes", feature = "oci"))]
 pub mod envelope;
 mod folder;
 pub(crate) mod image;
@@ -40,6 +42,7 @@ mod progress;
 mod redaction;
 pub mod report;
 mod requirements;
+mod router;
 #[cfg(test)]
 mod testing;
 mod work;
@@ -54,13 +57,14 @@ use async_trait::async_trait;
 use crate::cloud::{BuildRequest, BuildState, Builder, ImageContents, ObjectStore, Registry};
 use crate::error::Retry;
 use crate::image::Compression;
-use crate::model::{BuildPlace, DeploymentId, Digest, Repository};
+use crate::model::{BuildPlace, DeploymentId, Digest, ProjectSettings, Repository};
 use crate::runtime::{Runtime, RuntimeExt as _};
 use crate::source::ArchiveLimits;
 use crate::{Error, ErrorCode, Result};
 
 pub use folder::BuildFolder;
 pub use requirements::PROVIDES;
+pub use router::{Route, RoutedBuilder, Routing};
 
 use base::Documents;
 use folder::{Outcome, Record};
@@ -174,8 +178,11 @@ impl fmt::Debug for InProcessBuilder {
 
 #[async_trait]
 impl Builder for InProcessBuilder {
-    fn place(&self) -> BuildPlace {
-        BuildPlace::ThisProcess
+    fn place(&self, settings: &ProjectSettings) -> Result<BuildPlace> {
+        match &settings.dockerfile {
+            Some(file) => Err(own_dockerfile(file, "only the in-process builder is set up, which runs none")),
+            None => Ok(BuildPlace::ThisProcess),
+        }
     }
 
     async fn submit(&self, request: &BuildRequest) -> Result<()> {
@@ -193,9 +200,7 @@ impl Builder for InProcessBuilder {
             return Ok(());
         }
         check(request)?;
-        if request.settings.dockerfile.is_some() {
-            return Err(own_dockerfile(request, "only the in-process builder is set up, which runs none"));
-        }
+        self.place(&request.settings)?;
         work::check_source(&*self.workshop.bucket, &request.source).await?;
         for request in request.for_each_platform()? {
             requirements::check(&self.workshop, &request).await?;
@@ -249,6 +254,11 @@ fn check(request: &BuildRequest) -> Result<()> {
     if request.base_images.is_empty() {
         return invalid("there is no base image to build on", "name a base image for each component");
     }
+    // It becomes a part of a command.
+    let is_word = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"/.-_".contains(&byte);
+    if request.platform.is_empty() || !request.platform.bytes().all(is_word) {
+        return invalid("the platform is no word", "name it as `linux/amd64`");
+    }
     if request.base_images.len() != request.repositories.len() {
         return invalid("there is not one repository for each base image", "");
     }
@@ -260,10 +270,10 @@ fn check(request: &BuildRequest) -> Result<()> {
 }
 
 /// A project that brings its own Dockerfile is for the Argo builder; here is why it is not built.
-fn own_dockerfile(request: &BuildRequest, why: &str) -> Error {
-    let file = request.settings.dockerfile.as_deref().unwrap_or_default();
-    let message = format!("the project brings its own Dockerfile, `{}`, and {why}", crate::text::line(file, 100));
-    Error::new(ErrorCode::RequestInvalid, message).on(format!("build of {}", request.deployment)).with_hint(
-        "remove `dockerfile` from chalk.yaml, or set up the Argo builder with an image that runs Dockerfiles",
-    )
+fn own_dockerfile(file: &str, why: &str) -> Error {
+    Error::new(ErrorCode::RequestInvalid, format!("the project brings its own Dockerfile, and {why}"))
+        .on(format!("`{}`", crate::text::line(file, 100)))
+        .with_hint(
+            "set up the Argo builder with an image that runs Dockerfiles, or remove `dockerfile` from chalk.yaml",
+        )
 }

@@ -102,6 +102,19 @@ impl BuildLine {
         let clean = |words: &str, most: usize| text::line(&redacted(&known(words)), most);
         Self { step: clean(&step, STEP_MOST), line: clean(&line, LINE_MOST) }
     }
+
+    /// A line of a container in which strangers' commands run: whatever it looks like, it is what this step says.
+    pub(super) fn of_strangers(written: &str, step: &str, known: &dyn Fn(&str) -> String) -> Self {
+        let said = logged(written);
+        let said = said.as_deref().unwrap_or(written);
+        Self { step: step.to_owned(), line: text::line(&redacted(&known(said)), LINE_MOST) }
+    }
+}
+
+/// What a line of kaniko's own log says, `time="…" level=info msg="…"`, without what stands around it.
+fn logged(written: &str) -> Option<String> {
+    let (_, message) = written.strip_prefix("time=\"")?.split_once(" msg=")?;
+    if message.starts_with('"') { serde_json::from_str(message).ok() } else { Some(message.to_owned()) }
 }
 
 #[cfg(test)]
@@ -142,6 +155,23 @@ mod tests {
         for text in ["", "OOMKilled", "{}", "{\"images\":1}", &"x".repeat(100_000)] {
             assert_eq!(BuildReport::read(text), None, "{text:.20}");
         }
+    }
+
+    #[test]
+    fn what_strangers_say_is_of_their_step_and_the_executors_own_log_is_read() {
+        for (written, line) in [
+            (r#"time="2026-11-21T15:21:16Z" level=info msg="RUN [\"x\"]""#, r#"RUN ["x"]"#),
+            ("time=\"2026-11-21T15:21:16Z\" level=info msg=Retrieving", "Retrieving"),
+            (r#"time="x" msg="cut"#, r#"time="x" msg="cut"#),
+            (r#"{"step":"push","line":"x"}"#, r#"{"step":"push","line":"x"}"#),
+            ("", ""),
+        ] {
+            let read = BuildLine::of_strangers(written, "dockerfile-engine", &str::to_owned);
+            assert_eq!((read.step.as_str(), read.line.as_str()), ("dockerfile-engine", line));
+        }
+        let hostile = r#"time="x" msg="\u001b[2J Bearer abcdefghijklmnop""#;
+        let read = BuildLine::of_strangers(hostile, "x", &str::to_owned);
+        assert!(!read.line.contains('\u{1b}') && !read.line.contains("abcdefghijklmnop"), "{}", read.line);
     }
 
     #[test]

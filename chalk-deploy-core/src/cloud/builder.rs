@@ -20,13 +20,17 @@ use crate::{Error, ErrorCode, Result};
 #[cfg_attr(feature = "mock", mockall::automock)]
 #[async_trait]
 pub trait Builder: fmt::Debug + Send + Sync + 'static {
-    /// Where its builds run. The boundary of the data plane is asked about it before anything is submitted.
-    fn place(&self) -> BuildPlace;
+    /// Where the build of a project with these settings would run. It is asked before anything is recorded or sent, and
+    /// again before each build; the boundary of the data plane is asked about the answer.
+    ///
+    /// **Errors.** `REQUEST_INVALID` for a project that this builder cannot build, as far as its settings tell.
+    fn place(&self, settings: &ProjectSettings) -> Result<BuildPlace>;
 
     /// Starts the build of a deployment, or finds the one that was started.
     ///
     /// **Idempotency.** Keyed by the deployment: submitting again returns without a second build. Equal
-    /// [`content digests`](BuildRequest::content_digest) give equal image digests.
+    /// [`content digests`](BuildRequest::content_digest) give equal image digests, unless a Dockerfile of the project's
+    /// own runs commands: what these do, nobody can promise.
     ///
     /// **After a crash.** The build goes on, or is found to be lost by [`state`](Self::state).
     ///

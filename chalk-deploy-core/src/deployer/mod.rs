@@ -250,7 +250,7 @@ impl Deployer {
     async fn admit(&self, request: &ApplyRequest) -> Result<Arc<DataPlane>> {
         request.check_with(self.0.engine.validation)?;
         let plane = self.0.engine.environments.resolve(&request.environment).await?;
-        plane.boundary.permits(plane.cloud.builder.place())?;
+        plane.boundary.permits(plane.cloud.builder.place(&request.settings)?)?;
         Ok(plane)
     }
 

@@ -19,8 +19,8 @@ const POLL: Duration = Duration::from_millis(200);
 /// Submits the build, or finds it again, and follows it to its end.
 pub(super) async fn build_images(context: &StepContext) -> Result<StepOutput> {
     let builder = &context.plane.cloud.builder;
-    context.plane.boundary.permits(builder.place())?;
     let plan = context.plan();
+    context.plane.boundary.permits(builder.place(&plan.settings)?)?;
     builder.submit(&request(context)?).await?;
     let mut seen = 0;
     loop {

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use chalk_deploy_core::Result;
 use chalk_deploy_core::cloud::{BuildRequest, BuildState, Builder, ImageContents, Payload};
-use chalk_deploy_core::model::{BuildPlace, DeploymentId, Descriptor};
+use chalk_deploy_core::model::{BuildPlace, DeploymentId, Descriptor, ProjectSettings};
 
 super::faulty! {
     /// A [`Builder`] under a plan, as `builder`.
@@ -21,8 +21,8 @@ super::faulty! {
 #[deny(clippy::missing_trait_methods)]
 #[async_trait]
 impl Builder for FaultyBuilder {
-    fn place(&self) -> BuildPlace {
-        self.inner.place()
+    fn place(&self, settings: &ProjectSettings) -> Result<BuildPlace> {
+        self.inner.place(settings)
     }
 
     async fn submit(&self, request: &BuildRequest) -> Result<()> {

@@ -19,6 +19,7 @@ pub mod base_image;
 pub mod bucket;
 pub mod builder_image;
 pub mod checkpointed;
+mod executor;
 pub mod fault;
 pub mod gateway;
 pub mod http;

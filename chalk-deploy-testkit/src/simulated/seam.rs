@@ -83,7 +83,7 @@ pub struct ContainerLog {
 /// The programs of the steps of workflows. Whoever tests what a workflow does hands in what its images would run.
 #[async_trait]
 pub trait StepProgram: fmt::Debug + Send + Sync + 'static {
-    /// Runs the main container of a step. Lines go to `say` as they come. The future is dropped when the container is
+    /// Runs a container of a step. Lines go to `say` as they come. The future is dropped when the container is
     /// killed.
     async fn run(&self, invocation: StepInvocation, say: &(dyn Fn(String) + Send + Sync)) -> StepEnd;
 }
@@ -91,6 +91,10 @@ pub trait StepProgram: fmt::Debug + Send + Sync + 'static {
 /// What a container is started with.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StepInvocation {
+    /// The uid of its pod, whose volumes it shares with the pod's other containers.
+    pub pod: String,
+    /// The name of the container: `main`, or that of one before it.
+    pub container: String,
     /// The image.
     pub image: String,
     /// The arguments, the variables of the workflow in them replaced.

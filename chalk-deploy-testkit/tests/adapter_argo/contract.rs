@@ -36,7 +36,8 @@ async fn it_builds_the_images_that_the_in_process_builder_builds_and_neither_sou
     here.submit(&request).await.expect("submitted");
     let expected = finish(&here, &request.deployment).await.1.expect("built");
     let builder = yard.builder();
-    assert_eq!((builder.place(), builder.contents().is_none()), (BuildPlace::DataPlane, true));
+    let place = builder.place(&request.settings).expect("it builds this");
+    assert_eq!((place, builder.contents().is_none()), (BuildPlace::DataPlane, true));
     builder.submit(&request).await.expect("submitted");
     let (events, images) = finish(&builder, &request.deployment).await;
     let images = images.expect("built");
@@ -89,9 +90,12 @@ async fn a_project_with_its_own_dockerfile_is_refused_with_a_sentence_and_nothin
     let error = yard.builder().submit(&request).await.expect_err("refused");
     assert_eq!(error.code(), ErrorCode::RequestInvalid);
     assert_eq!(
-        error.message(),
-        "the project brings its own Dockerfile, `docker/Dockerfile`, and no image that runs Dockerfiles is set up for its workflows"
+        error.sentence(),
+        "`docker/Dockerfile`: the project brings its own Dockerfile, and no image that runs Dockerfiles is set up for its \
+         workflows; set up the Argo builder with an image that runs Dockerfiles, or remove `dockerfile` from chalk.yaml"
     );
+    let placed = yard.builder().place(&request.settings).expect_err("nowhere");
+    assert_eq!(placed.sentence(), error.sentence(), "it is told before anything is recorded");
     assert!(yard.workflows().is_empty());
 }
 

@@ -6,7 +6,9 @@
 mod cancel;
 mod contract;
 mod crash;
+mod dockerfile;
 mod hostile;
 mod pipeline;
+mod routing;
 mod troubles;
 mod yard;

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use chalk_deploy_core::Result;
-use chalk_deploy_core::build::argo::{ArgoBuilder, ArgoSettings};
+use chalk_deploy_core::build::argo::{ArgoBuilder, ArgoSettings, DockerfileSettings};
 use chalk_deploy_core::cloud::{
     BuildEvent, BuildRequest, Builder, ByteStream, ObjectStore, Payload, PutMode, Registry,
 };
@@ -150,6 +150,16 @@ impl Yard {
         }
     }
 
+    /// A request for a project with a Dockerfile of its own.
+    pub(crate) async fn with_dockerfile(&self, letter: char, dockerfile: &str) -> BuildRequest {
+        let mut request = self.request(letter, "x").await;
+        let key = ObjectKey::new(format!("incoming/{letter}-own")).expect("a key");
+        request.source =
+            self.upload_files(&key, &[("a.py", "x"), ("docker/Dockerfile", dockerfile)]).await.expect("uploaded");
+        request.settings.dockerfile = Some("docker/Dockerfile".to_owned());
+        request
+    }
+
     /// The workflows, as they are stored.
     pub(crate) fn workflows(&self) -> Vec<Arc<Value>> {
         self.objects.list(WORKFLOW, Some(SPACE)).0
@@ -208,6 +218,13 @@ pub(crate) fn settings() -> ArgoSettings {
     let mut settings = ArgoSettings::new(Namespace::new(SPACE).expect("a namespace"), image, "s3://embedded-source");
     settings.secrets = vec![Secret::new(SECRET)];
     settings
+}
+
+/// Those of a builder that builds Dockerfiles, too.
+pub(crate) fn with_executor() -> ArgoSettings {
+    let repository = Repository::new("registry.embedded/chalk/kaniko").expect("a repository");
+    let image = ImageReference { repository, digest: Digest::of("the executor") };
+    ArgoSettings { dockerfiles: Some(DockerfileSettings::new(image)), ..settings() }
 }
 
 /// Follows a build to its end.
@@ -275,11 +292,17 @@ impl BuilderHarness for Harness {
 
 impl Yard {
     pub(crate) async fn upload(&self, key: &ObjectKey, content: &str) -> Result<ArchiveReference> {
+        self.upload_files(key, &[("a.py", content)]).await
+    }
+
+    async fn upload_files(&self, key: &ObjectKey, files: &[(&str, &str)]) -> Result<ArchiveReference> {
         let mut archive = tar::Builder::new(Vec::new());
-        let mut header = tar::Header::new_ustar();
-        header.set_size(content.len() as u64);
-        header.set_mode(0o644);
-        archive.append_data(&mut header, "a.py", content.as_bytes()).expect("memory takes all");
+        for (name, content) in files {
+            let mut header = tar::Header::new_ustar();
+            header.set_size(content.len() as u64);
+            header.set_mode(0o644);
+            archive.append_data(&mut header, name, content.as_bytes()).expect("memory takes all");
+        }
         let payload = Payload::from_bytes(archive.into_inner().expect("memory takes all"));
         self.bucket.put(key, &payload, PutMode::WriteOnce).await?;
         Ok(ArchiveReference { key: key.clone(), sha256: payload.sha256(), size: payload.size() })

@@ -3,6 +3,7 @@
 mod argo;
 mod conformance;
 mod cutover;
+mod dockerfile;
 #[path = "../common/engine.rs"]
 mod engine;
 mod house;

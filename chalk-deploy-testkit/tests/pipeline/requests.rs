@@ -1,7 +1,9 @@
 //! What is asked for, and what is refused before anything is created.
 
 use chalk_deploy_core::ErrorCode;
-use chalk_deploy_core::model::{Boundary, BuildPlace, DeploymentStatus, DeploymentTag, IdempotencyKey, Strategy};
+use chalk_deploy_core::model::{
+    Boundary, BuildPlace, DeploymentStatus, DeploymentTag, IdempotencyKey, ProjectSettings, Strategy,
+};
 use chalk_deploy_core::observe::EventKind;
 use chalk_deploy_core::store::HistoryQuery;
 use chalk_deploy_testkit::fake::BuildBehaviour;
@@ -61,7 +63,8 @@ async fn a_builder_outside_the_customers_cloud_is_refused_when_the_boundary_says
     let mut plane = house.world.data_plane(&crate::house::environment()).expect("a data plane");
     // That the metadata plane's cluster is inside says nothing of a process.
     plane.boundary = Boundary::default().with_metadata_inside();
-    assert_eq!(plane.cloud.builder.place(), BuildPlace::ThisProcess);
+    let place = plane.cloud.builder.place(&ProjectSettings::default()).expect("it builds all");
+    assert_eq!(place, BuildPlace::ThisProcess);
     let deployer = chalk_deploy_core::Deployer::single(plane, house.store.clone()).expect("a deployer");
     let error = deployer.apply(request("one")).await.expect_err("refused");
     assert_eq!(error.code(), ErrorCode::BoundaryViolation);

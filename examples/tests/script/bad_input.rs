@@ -37,6 +37,12 @@ const CASES: &[Case] = &[
     case("a broken chalk.yaml", &["project"], |sandbox| sandbox.write("project/chalk.yaml", "project: [fraud\n")),
     case("a field of the wrong type", &["project"], |sandbox| setting(sandbox, "runtime: 3")),
     case("a missing requirements file", &["project"], |sandbox| setting(sandbox, "requirements: needed.txt")),
+    case("a Dockerfile of its own", &["project"], |sandbox| {
+        sandbox.write("project/Dockerfile", "FROM ${CHALK_BASE_IMAGE}\n");
+        setting(sandbox, "dockerfile: Dockerfile");
+    }),
+    case("workflows without a cluster", &["project", "--builder", "argo"], nothing),
+    case("a namespace of workflows without workflows", &["project", "--builder-namespace", "builds"], nothing),
     case("no such directory", &["elsewhere"], nothing),
     case("a project that is a file", &["project/chalk.yaml"], nothing),
     case("an unknown environment", &["project", "--environment", "staging"], nothing),

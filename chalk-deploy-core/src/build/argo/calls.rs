@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::document;
 use super::settings::ArgoSettings;
-use super::status::{Container, Log, MAIN, Pod};
+use super::status::{Container, Log, Pod};
 use crate::kubernetes::{Asked, Connection, Failure, List, POD, Verb, WORKFLOW, WatchNews, follow};
 use crate::model::{DeploymentId, ObjectReference};
 use crate::runtime::{Runtime, RuntimeExt as _};
@@ -107,10 +107,10 @@ impl Calls {
         Ok(Pods { items: list.items.unwrap_or_default(), version: list.metadata.resource_version })
     }
 
-    /// The log of a pod's container from its beginning, in whole lines.
-    pub(super) async fn log(&self, pod: &Pod) -> Result<Log> {
+    /// The log of a container of a pod from its beginning, in whole lines.
+    pub(super) async fn log(&self, pod: &Pod, name: &str, container: &Container) -> Result<Log> {
         let parameters = LogParams {
-            container: Some(MAIN.to_owned()),
+            container: Some(name.to_owned()),
             limit_bytes: i64::try_from(LOG_MOST).ok(),
             ..LogParams::default()
         };
@@ -126,7 +126,7 @@ impl Calls {
             }
             Err(failure) => return Err(failure.error(&asked)),
         };
-        let ended = matches!(pod.main, Container::Ended { .. });
+        let ended = matches!(container, Container::Ended { .. });
         Ok(whole_lines(&written, ended))
     }
 

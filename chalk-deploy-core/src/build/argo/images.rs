@@ -1,10 +1,15 @@
 //! The images that a build says it has pushed, read back.
 
+use std::sync::Arc;
+
 use serde::Deserialize;
 
 use super::platforms;
+use super::settings::DockerfileSettings;
+use crate::build::contents::RegistryBlob;
+use crate::build::dockerfile::{CONFIG_MOST, check_runnable};
 use crate::build::report::ReportedImage;
-use crate::cloud::{BuildRequest, ImageManifest, ManifestLocator, Registry};
+use crate::cloud::{BuildRequest, ImageManifest, ManifestLocator, Payload, Registry};
 use crate::model::{BuiltImage, Descriptor, Digest, ImageLocation, Repository};
 use crate::{Error, ErrorCode, Result};
 
@@ -25,12 +30,13 @@ struct Entry {
 /// The images of a report, each read by its digest from the repository that the request names for it. What was not asked
 /// for, is missing, or is not in its repository, is refused: a build's word alone leads to no image.
 pub(super) async fn read_back(
-    registry: &dyn Registry,
+    registry: &Arc<dyn Registry>,
     request: &BuildRequest,
     reported: &[ReportedImage],
+    dockerfiles: Option<&DockerfileSettings>,
 ) -> Result<Vec<BuiltImage>> {
     if request.platforms()?.len() > 1 {
-        return platforms::read_back(registry, request, reported).await;
+        return platforms::read_back(&**registry, request, reported).await;
     }
     let refused =
         |message: String| Error::new(ErrorCode::ImageMismatch, message).on(format!("build of {}", request.deployment));
@@ -45,10 +51,12 @@ pub(super) async fn read_back(
         let manifest = registry.manifest(repository, &locator).await?.ok_or_else(|| {
             refused(format!("it reports {repository}@{}, and the registry does not have it", image.digest))
         })?;
-        images.push(
-            described(&manifest, component, repository, image.digest)
-                .ok_or_else(|| refused(format!("{repository}@{} is no image", image.digest)))?,
-        );
+        let image = described(&manifest, component, repository, image.digest)
+            .ok_or_else(|| refused(format!("{repository}@{} is no image", image.digest)))?;
+        if let Some(dockerfiles) = dockerfiles.filter(|_| request.settings.dockerfile.is_some()) {
+            check_config(registry, repository, &image, request, dockerfiles).await?;
+        }
+        images.push(image);
     }
     if reported.len() != images.len() {
         return Err(refused("it reports images that nobody has asked for".to_owned()));
@@ -75,4 +83,26 @@ fn described(
         platforms: Vec::new(),
         location: ImageLocation::Registry(repository.clone()),
     })
+}
+
+/// Judges once more, out here, whether an image may run into which strangers' commands were let.
+async fn check_config(
+    registry: &Arc<dyn Registry>,
+    repository: &Repository,
+    image: &BuiltImage,
+    request: &BuildRequest,
+    dockerfiles: &DockerfileSettings,
+) -> Result<()> {
+    let refused = |message: &str| {
+        let subject = format!("{repository}@{}", image.manifest.digest);
+        Error::new(ErrorCode::ImageMismatch, message).on(subject)
+    };
+    let Some((config, layers)) = image.blobs.split_first() else { return Err(refused("it has no config")) };
+    if config.size > CONFIG_MOST {
+        return Err(refused("its config is too long"));
+    }
+    let blob = RegistryBlob::new(registry.clone(), repository.clone(), config.digest);
+    let bytes = Payload::new(config.digest, config.size, Arc::new(blob)).bytes().await?;
+    let config = serde_json::from_slice(&bytes).map_err(|error| refused("its config is no JSON").caused_by(error))?;
+    check_runnable(&config, layers.len(), &request.platform, dockerfiles.policy)
 }

@@ -18,15 +18,17 @@
 //! - *Cancelling is removing*, which works also where no controller is running: Kubernetes itself ends the pods of what
 //!   was removed.
 //!
-//! A project's own Dockerfile is refused here, too, until an image that runs Dockerfiles is set up: see ARCHITECTURE.md.
+//! A project's own Dockerfile is built where [`ArgoSettings::dockerfiles`] says by what, and refused where it does not.
 
 mod calls;
 mod document;
+mod identity;
 mod images;
 mod platforms;
 mod secrets;
 mod settings;
 mod status;
+mod strangers;
 mod transcript;
 mod verdict;
 #[cfg(test)]
@@ -42,15 +44,17 @@ use serde_json::Value;
 use tokio::sync::Mutex;
 
 use self::calls::{Calls, Creation, Pods};
+pub use self::identity::CloudIdentity;
 use self::secrets::Known;
-pub use self::settings::{ArgoSettings, BuildResources};
-use self::status::{Pod, Snapshot, Status};
+pub use self::settings::{ArgoSettings, BuildResources, DockerfileSettings};
+use self::status::{MAIN, Pod, Snapshot, Status};
 use self::transcript::Transcript;
 use self::verdict::{Verdict, verdict};
+use crate::build::report::ReportedImage;
 use crate::cloud::{BuildRequest, BuildState, Builder, ImageContents, ObjectStore, Registry};
 use crate::error::{RecordedError, Retry};
 use crate::kubernetes::Connection;
-use crate::model::{BuildPlace, BuiltImage, DeploymentId, ObjectReference};
+use crate::model::{BuildPlace, BuiltImage, DeploymentId, ObjectReference, ProjectSettings};
 use crate::{Error, ErrorCode, Result};
 
 /// For how long one waits until a workflow that is being removed is gone.
@@ -141,8 +145,13 @@ impl ArgoBuilder {
         let mut snapshot =
             Snapshot { status: Status::read(workflow), pods: Pod::read_all(&listed.items, uid), ..Snapshot::default() };
         for pod in &snapshot.pods {
-            if pod.main.has_begun() {
-                snapshot.logs.insert(pod.name.clone(), calls.log(pod).await?);
+            let before = pod.before.iter().filter(|container| !followed.transcript.has_told(pod, container));
+            let containers = before.map(|container| (container.name.as_str(), &container.state));
+            for (name, container) in containers.chain([(MAIN, &pod.main)]) {
+                if container.has_begun() {
+                    let log = calls.log(pod, name, container).await?;
+                    snapshot.logs.insert((pod.name.clone(), name.to_owned()), log);
+                }
             }
         }
         if followed.uid != uid {
@@ -173,7 +182,7 @@ impl ArgoBuilder {
             }
             Verdict::Built(reported) => match &followed.images {
                 Some(images) => Ok(images.clone()),
-                None => match images::read_back(&*self.0.registry, request, &reported).await {
+                None => match self.read_back(request, &reported).await {
                     Ok(images) => Ok(followed.images.insert(images).clone()),
                     Err(error) if error.retry() == Retry::Permanent => Err(error.record()),
                     Err(error) => return Err(error),
@@ -182,6 +191,10 @@ impl ArgoBuilder {
         };
         followed.is_over = true;
         Ok(Some(end))
+    }
+
+    async fn read_back(&self, request: &BuildRequest, reported: &[ReportedImage]) -> Result<Vec<BuiltImage>> {
+        images::read_back(&self.0.registry, request, reported, self.settings().dockerfiles.as_ref()).await
     }
 
     /// Waits until a workflow that is being removed is gone.
@@ -210,16 +223,26 @@ fn is_going(workflow: &Value) -> bool {
 
 #[async_trait]
 impl Builder for ArgoBuilder {
-    fn place(&self) -> BuildPlace {
-        self.settings().place
+    fn place(&self, settings: &ProjectSettings) -> Result<BuildPlace> {
+        let ArgoSettings { place, dockerfiles, identity, .. } = self.settings();
+        match &settings.dockerfile {
+            Some(file) if dockerfiles.is_none() => {
+                Err(super::own_dockerfile(file, "no image that runs Dockerfiles is set up for its workflows"))
+            }
+            Some(file) if identity.reaches_every_container() => {
+                let why =
+                    "whatever it runs would be the builder in the cloud, whose identity no container can be kept from";
+                Err(super::own_dockerfile(file, why)
+                    .with_hint("set up the builder with Secrets in the place of its identity"))
+            }
+            _ => Ok(*place),
+        }
     }
 
     /// A workflow of an earlier attempt that has failed for a reason that may pass is removed, and another is made.
     async fn submit(&self, request: &BuildRequest) -> Result<()> {
         super::check(request)?;
-        if request.settings.dockerfile.is_some() {
-            return Err(super::own_dockerfile(request, "no image that runs Dockerfiles is set up for its workflows"));
-        }
+        self.place(&request.settings)?;
         super::work::check_source(&*self.0.bucket, &request.source).await?;
         let (reference, calls) = (self.reference(&request.deployment), &self.0.calls);
         let workflow = document::workflow(self.settings(), request)?;

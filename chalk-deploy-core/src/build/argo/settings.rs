@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::time::Duration;
 
+use super::identity::CloudIdentity;
+use crate::build::dockerfile::{BasePolicy, ImagePolicy};
 use crate::kubernetes::{AccessRequest, POD, Secret, WORKFLOW};
 use crate::model::{BuildPlace, ImageReference, Namespace};
 
@@ -24,6 +26,10 @@ pub struct ArgoSettings {
     pub place: BuildPlace,
     /// The service account of the build's pods.
     pub service_account: String,
+    /// By which means of its cloud that account is somebody there.
+    pub identity: CloudIdentity,
+    /// What builds projects that bring a Dockerfile. Without it they are refused.
+    pub dockerfiles: Option<DockerfileSettings>,
     /// A Secret whose entries become the build container's environment: credentials of the bucket, where the service
     /// account has none of its own.
     pub bucket_secret: Option<String>,
@@ -40,6 +46,44 @@ pub struct ArgoSettings {
     /// Texts that must not get into a log: credentials that the build is given. Each is taken out as it is, in base64
     /// and percent-encoded.
     pub secrets: Vec<Secret>,
+}
+
+/// What builds a project's own Dockerfile: an executor that runs strangers' commands.
+///
+/// Its pod needs a namespace whose Pod Security level is *baseline* or *privileged*: the executor is root in its
+/// container. What its commands reach over the network is what the namespace's network policies let them reach; the
+/// metadata service of the cloud should not be among it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DockerfileSettings {
+    /// The image of kaniko's executor, by digest, or of a program that takes its arguments at its place,
+    /// `/kaniko/executor`.
+    pub image: ImageReference,
+    /// Which images a Dockerfile may build on.
+    pub bases: BasePolicy,
+    /// Which images may come out of it.
+    pub policy: ImagePolicy,
+    /// A Secret of the type `kubernetes.io/dockerconfigjson` with which the executor pulls. Whatever the Dockerfile runs
+    /// can read it: it should not permit more than pulling base images.
+    pub base_secret: Option<String>,
+    /// What the executor reserves and may use; the disk is that of the source, and again that of the image.
+    pub resources: BuildResources,
+}
+
+impl DockerfileSettings {
+    /// Base images by digest, no image for root, no credentials; half a processor, 2 GiB of memory, 16 GiB of disk.
+    pub fn new(image: ImageReference) -> Self {
+        Self {
+            image,
+            bases: BasePolicy::by_digest(),
+            policy: ImagePolicy::default(),
+            base_secret: None,
+            resources: BuildResources {
+                processors: "500m".to_owned(),
+                memory: "2Gi".to_owned(),
+                disk: "16Gi".to_owned(),
+            },
+        }
+    }
 }
 
 /// What a build container reserves and may use, as quantities of Kubernetes.
@@ -70,6 +114,8 @@ impl ArgoSettings {
             bucket: bucket.into(),
             place: BuildPlace::DataPlane,
             service_account: "default".to_owned(),
+            identity: CloudIdentity::None,
+            dockerfiles: None,
             bucket_secret: None,
             registry_secret: None,
             plain_http: BTreeSet::new(),
@@ -107,6 +153,8 @@ impl fmt::Debug for ArgoSettings {
             .field("image", &self.image)
             .field("place", &self.place)
             .field("service_account", &self.service_account)
+            .field("identity", &self.identity)
+            .field("dockerfiles", &self.dockerfiles)
             .finish_non_exhaustive()
     }
 }

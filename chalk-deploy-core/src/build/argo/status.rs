@@ -9,6 +9,7 @@ use flate2::read::GzDecoder;
 use serde_json::{Map, Value};
 
 use super::document::REPORT;
+use super::strangers::{DOCKERFILE, UNPACK};
 use crate::build::redaction::redacted;
 use crate::build::report::STEP_MOST;
 use crate::text;
@@ -19,6 +20,8 @@ const NODES_MOST: usize = 200;
 const PACKED_MOST: usize = 2 << 20;
 /// So many bytes may they unpack to.
 const UNPACKED_MOST: u64 = 16 << 20;
+/// So many containers of a pod are read before the one that reports images.
+const BEFORE_MOST: usize = 16;
 /// So many pods are read.
 const PODS_MOST: usize = 200;
 /// The longest message that is shown.
@@ -94,9 +97,25 @@ pub(super) struct Pod {
     pub(super) name: String,
     pub(super) node: String,
     pub(super) main: Container,
+    /// The containers before it, in the order in which they run.
+    pub(super) before: Vec<Before>,
 }
 
-/// The container that does a step's work.
+/// A container that runs before the one that reports images.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Before {
+    pub(super) name: String,
+    pub(super) state: Container,
+}
+
+impl Before {
+    /// Whether strangers' commands run in it: nothing that it says of itself is believed.
+    pub(super) fn is_strangers(&self) -> bool {
+        self.name.starts_with(DOCKERFILE)
+    }
+}
+
+/// How a container stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Container {
     /// It has not begun, for this reason.
@@ -121,8 +140,8 @@ impl Container {
 pub(super) struct Snapshot {
     pub(super) status: Status,
     pub(super) pods: Vec<Pod>,
-    /// The whole lines of each pod's container so far, by the pod's name.
-    pub(super) logs: std::collections::BTreeMap<String, Log>,
+    /// The whole lines of containers so far, by the names of pod and container.
+    pub(super) logs: std::collections::BTreeMap<(String, String), Log>,
 }
 
 /// What a container has written, as much of it as is read.
@@ -228,19 +247,30 @@ impl Pod {
     fn read(pod: &Value) -> Option<Self> {
         let name = pod["metadata"]["name"].as_str()?;
         let node = pod["metadata"]["annotations"][NODE_ID].as_str().unwrap_or(name);
-        let statuses = pod["status"]["containerStatuses"].as_array().map(Vec::as_slice).unwrap_or_default();
-        let state = statuses.iter().find(|status| status["name"] == MAIN).map_or(&Value::Null, |main| &main["state"]);
-        let main = if let Some(ended) = state["terminated"].as_object() {
-            let word = |name: &str| ended.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
-            // A code that is no number is none that means success.
-            let code = ended.get("exitCode").and_then(Value::as_i64).unwrap_or(-1);
-            Container::Ended { code, reason: text::line(&word("reason"), STEP_MOST), message: word("message") }
-        } else if state["running"].is_object() {
-            Container::Running
-        } else {
-            Container::Waiting(waiting(pod, state))
-        };
-        Some(Self { name: name.to_owned(), node: node.to_owned(), main })
+        let main = statuses(pod, "containerStatuses").iter().find(|status| status["name"] == MAIN);
+        let main = container(pod, main.map_or(&Value::Null, |main| &main["state"]));
+        let before = statuses(pod, "initContainerStatuses").iter().filter_map(|status| {
+            let name = status["name"].as_str().filter(|name| *name == UNPACK || name.starts_with(DOCKERFILE))?;
+            Some(Before { name: text::line(name, STEP_MOST), state: container(pod, &status["state"]) })
+        });
+        Some(Self { name: name.to_owned(), node: node.to_owned(), main, before: before.take(BEFORE_MOST).collect() })
+    }
+}
+
+fn statuses<'pod>(pod: &'pod Value, of: &str) -> &'pod [Value] {
+    pod["status"][of].as_array().map(Vec::as_slice).unwrap_or_default()
+}
+
+fn container(pod: &Value, state: &Value) -> Container {
+    if let Some(ended) = state["terminated"].as_object() {
+        let word = |name: &str| ended.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+        // A code that is no number is none that means success.
+        let code = ended.get("exitCode").and_then(Value::as_i64).unwrap_or(-1);
+        Container::Ended { code, reason: text::line(&word("reason"), STEP_MOST), message: word("message") }
+    } else if state["running"].is_object() {
+        Container::Running
+    } else {
+        Container::Waiting(waiting(pod, state))
     }
 }
 

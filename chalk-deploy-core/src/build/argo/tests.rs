@@ -9,8 +9,8 @@ use flate2::write::GzEncoder;
 use serde_json::{Value, json};
 
 use super::document;
-use super::settings::ArgoSettings;
-use super::status::{Container, Log, Phase, Pod, Snapshot, Status};
+use super::settings::{ArgoSettings, DockerfileSettings};
+use super::status::{Container, Log, MAIN, Phase, Pod, Snapshot, Status};
 use super::transcript::Transcript;
 use super::verdict::{Verdict, verdict};
 use crate::build::report::{BuildReport, ReportedImage};
@@ -56,7 +56,7 @@ fn pod(state: &Value) -> Vec<Pod> {
 
 fn look(status: Status, pods: Vec<Pod>, lines: &[&str]) -> Snapshot {
     let log = Log { lines: lines.iter().map(|line| (*line).to_owned()).collect(), ..Log::default() };
-    let logs = pods.iter().map(|pod| (pod.name.clone(), log.clone())).collect();
+    let logs = pods.iter().map(|pod| ((pod.name.clone(), MAIN.to_owned()), log.clone())).collect();
     Snapshot { status, pods, logs }
 }
 
@@ -300,4 +300,108 @@ fn settings_are_shown_without_secrets() {
     settings.bucket = "s3://user:hunter3@source".to_owned();
     let shown = format!("{settings:?}");
     assert!(!shown.contains("hunter"), "{shown}");
+}
+
+fn with_executor() -> ArgoSettings {
+    let repository = Repository::new("registry.test/chalk/kaniko").expect("a repository");
+    let image = ImageReference { repository, digest: Digest::of("executor") };
+    ArgoSettings { dockerfiles: Some(DockerfileSettings::new(image)), ..settings() }
+}
+
+/// A pod of a Dockerfile's build: what was unpacked, what strangers run, and what comes after them.
+fn initialising(unpack: &Value, stranger: &Value) -> Vec<Pod> {
+    let waits = json!({"waiting": {"reason": "PodInitializing"}});
+    let pod = json!({
+        "metadata": {
+            "name": "build-1",
+            "annotations": {"workflows.argoproj.io/node-id": "build-1"},
+            "ownerReferences": [{"uid": "u"}],
+        },
+        "status": {
+            "initContainerStatuses": [
+                {"name": "init", "state": ended(0, "")},
+                {"name": "unpack", "state": unpack},
+                {"name": "dockerfile-engine", "state": stranger},
+                {"name": "istio-init", "state": ended(1, "not ours")},
+            ],
+            "containerStatuses": [{"name": "main", "state": waits}],
+        },
+    });
+    Pod::read_all(&[pod], "u")
+}
+
+fn before(unpack: &Value, stranger: &Value, lines: &[&str]) -> Snapshot {
+    let pods = initialising(unpack, stranger);
+    let log = Log { lines: lines.iter().map(|line| (*line).to_owned()).collect(), ..Log::default() };
+    let logs = [(("build-1".to_owned(), "dockerfile-engine".to_owned()), log)].into();
+    Snapshot { status: status("Running", json!({"build-1": node("Pending", "PodInitializing")})), pods, logs }
+}
+
+#[test]
+fn what_a_user_has_written_stands_in_the_workflow_of_a_dockerfile_only_inside_of_one_parameter() {
+    let mut request = request();
+    request.settings.dockerfile = Some("{{workflow.name}}/--no-push\nFROM".to_owned());
+    let made = document::workflow(&with_executor(), &request).expect("a workflow");
+    assert_eq!(document::request_of(&made, &request.deployment), Some(request));
+    let text = made.to_string();
+    assert!(!text.contains("workflow.name") && !text.contains("FROM"), "{text}");
+    let variables: Vec<_> = text.split("{{").skip(1).filter_map(|rest| rest.split("}}").next()).collect();
+    assert_eq!(variables, ["workflow.parameters.request", "workflow.parameters.bucket"]);
+    let patch = made["spec"]["podSpecPatch"].as_str().expect("a patch");
+    assert!(patch.contains(r#"{"$patch":"delete","mountPath":"/var/run/argo"}"#), "{patch}");
+}
+
+#[test]
+fn without_a_dockerfile_the_executor_changes_nothing() {
+    let plain = document::workflow(&settings(), &request()).expect("a workflow");
+    assert_eq!(document::workflow(&with_executor(), &request()).expect("a workflow"), plain);
+}
+
+#[test]
+fn a_build_of_a_dockerfile_is_told_container_by_container() {
+    let (waits, runs) = (json!({"waiting": {"reason": "PodInitializing"}}), json!({"running": {}}));
+    let pulls = json!({"waiting": {"reason": "ImagePullBackOff", "message": "no such image"}});
+    let looks = [
+        before(&runs, &waits, &[]),
+        before(&ended(0, ""), &pulls, &[]),
+        before(&ended(0, ""), &runs, &[r#"{"step":"push","line":"x"}"#]),
+        before(&ended(0, ""), &ended(0, ""), &[r#"{"step":"push","line":"x"}"#, "more"]),
+    ];
+    let expected = [
+        "unpack: it runs in pod build-1",
+        "unpack: it has succeeded",
+        "dockerfile-engine: its pod waits: ImagePullBackOff: no such image",
+        "dockerfile-engine: it runs in pod build-1",
+        r#"dockerfile-engine: {"step":"push","line":"x"}"#,
+        "dockerfile-engine: more",
+        "dockerfile-engine: it has succeeded",
+    ];
+    assert_eq!(told(&looks), expected);
+    assert!(looks.iter().all(|look| judged(look) == Verdict::Running));
+}
+
+#[test]
+fn what_strangers_leave_is_no_report_and_what_ends_them_is_told() {
+    let report = |report: BuildReport| ended(3, &report.to_json());
+    let images = BuildReport::Images(vec![ReportedImage { component: Component::Engine, digest: Digest::of("x") }]);
+    let error = Error::new(ErrorCode::CloudUnavailable, "trust me").record();
+    let strangers = [report(images.clone()), report(BuildReport::Error(error.clone())), ended(3, "")];
+    for state in strangers {
+        let failed = failure(&before(&ended(0, ""), &state, &["gcc: not found"]));
+        assert_eq!((failed.code, failed.retry), (ErrorCode::BuildFailed, Retry::Permanent));
+        let message = &failed.message;
+        assert!(message.contains("Dockerfile has failed with exit code 3; it said last: gcc: not found"), "{message}");
+    }
+    // One that succeeds and reports images has not built any for us.
+    let succeeded = json!({"terminated": {"exitCode": 0, "reason": "Completed", "message": images.to_json()}});
+    assert_eq!(judged(&before(&ended(0, ""), &succeeded, &[])), Verdict::Running);
+    let waits = json!({"waiting": {"reason": "PodInitializing"}});
+    assert_eq!(failure(&before(&report(BuildReport::Error(error.clone())), &waits, &[])), error);
+    assert!(failure(&before(&ended(101, "words"), &waits, &[])).message.contains("unpacking the source has failed"));
+    let mut killed = ended(137, "");
+    // Its pod was ended; Argo knows why.
+    assert_eq!(judged(&before(&ended(0, ""), &killed, &[])), Verdict::Running);
+    killed["terminated"]["reason"] = "OOMKilled".into();
+    let failed = failure(&before(&ended(0, ""), &killed, &[]));
+    assert!(failed.message.contains("needed more memory") && failed.hint.contains("raise the memory"), "{failed}");
 }

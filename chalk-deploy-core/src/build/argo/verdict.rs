@@ -4,7 +4,7 @@
 //! ended, about ten seconds before the controller has told of it, and it stands there also where Argo's own bookkeeping
 //! fails because its executor lacks a permission (`workflowtaskresults`, which seed 003's role does not grant).
 
-use super::status::{Container, Node, Phase, Snapshot};
+use super::status::{Before, Container, Node, Phase, Snapshot};
 use super::transcript::Transcript;
 use crate::build::report::{BuildReport, ReportedImage};
 use crate::error::{RecordedError, Retry};
@@ -30,6 +30,11 @@ pub(super) fn verdict(snapshot: &Snapshot, transcript: &Transcript, deployment: 
         Some(BuildReport::Images(images)) => return Verdict::Built(images),
         Some(BuildReport::Error(error)) => return Verdict::Failed(error),
         None => {}
+    }
+    if let Some(error) =
+        snapshot.pods.iter().flat_map(|pod| &pod.before).find_map(|before| of_before(before, transcript))
+    {
+        return failed(error);
     }
     let bad = status.nodes.iter().find(|node| node.phase.is_bad());
     // While Argo goes on, so do we: it may yet tell more than an exit code.
@@ -85,13 +90,43 @@ fn report(snapshot: &Snapshot) -> Option<BuildReport> {
             // Success and its report belong together: what a failed container says of images is not believed.
             BuildReport::read(message).filter(|report| matches!(report, BuildReport::Images(_)) == (*code == 0))
         }
-        _ => None,
+        // What a container of ours before it could not do. The strangers' ones leave no report that counts.
+        _ => pod.before.iter().filter(|before| !before.is_strangers()).find_map(|before| match &before.state {
+            Container::Ended { code, message, .. } if *code != 0 => {
+                BuildReport::read(message).filter(|report| matches!(report, BuildReport::Error(_)))
+            }
+            _ => None,
+        }),
     });
     let of_nodes = snapshot.status.nodes.iter().filter(|node| node.phase.is_over()).filter_map(|node| {
         let report = BuildReport::read(node.report.as_deref()?)?;
         (matches!(report, BuildReport::Images(_)) == (node.phase == Phase::Succeeded)).then_some(report)
     });
     of_pods.chain(of_nodes).next()
+}
+
+/// Why a container before the main one ends the build. One that was killed may have been killed with its pod: what Argo
+/// makes of that is waited for.
+fn of_before(before: &Before, transcript: &Transcript) -> Option<Error> {
+    let Container::Ended { code, reason, .. } = &before.state else { return None };
+    let (what, hint) = if before.is_strangers() {
+        ("the project's own Dockerfile", "correct the Dockerfile, or what it runs")
+    } else {
+        ("unpacking the source", "resume; if it repeats, look at the log of the pod")
+    };
+    let (code, last) = (*code, told(transcript));
+    match (code, reason.as_str()) {
+        (0, _) => None,
+        (_, "OOMKilled") => {
+            let message = format!("{what} needed more memory than it may use ({code}){last}");
+            Some(Error::new(ErrorCode::BuildFailed, message).with_hint("raise the memory of builds"))
+        }
+        (137 | 143, _) => None,
+        _ => {
+            let message = format!("{what} has failed with exit code {code}{last}");
+            Some(Error::new(ErrorCode::BuildFailed, message).with_hint(hint))
+        }
+    }
 }
 
 fn ended(snapshot: &Snapshot) -> Option<&Container> {

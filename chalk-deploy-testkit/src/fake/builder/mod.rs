@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use chalk_deploy_core::checkpoint::{Checkpoints, NoCheckpoints};
 use chalk_deploy_core::cloud::{BuildEvent, BuildRequest, BuildState, Builder, ImageContents, Payload};
-use chalk_deploy_core::model::{BuildPlace, BuiltImage, DeploymentId, Descriptor, Digest};
+use chalk_deploy_core::model::{BuildPlace, BuiltImage, DeploymentId, Descriptor, Digest, ProjectSettings};
 use chalk_deploy_core::text::printable;
 use chalk_deploy_core::{Error, ErrorCode, Result};
 use serde::{Deserialize, Serialize};
@@ -200,8 +200,8 @@ impl FakeBuilder {
 
 #[async_trait]
 impl Builder for FakeBuilder {
-    fn place(&self) -> BuildPlace {
-        self.place
+    fn place(&self, _: &ProjectSettings) -> Result<BuildPlace> {
+        Ok(self.place)
     }
 
     async fn submit(&self, request: &BuildRequest) -> Result<()> {

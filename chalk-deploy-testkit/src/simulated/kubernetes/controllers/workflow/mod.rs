@@ -6,9 +6,13 @@
 //! `spec.suspend`, `spec.shutdown`, deadlines and the time to live are observed. Loops, references to templates of other
 //! objects and expressions are an error of the node that has them.
 
+mod calls;
 mod node;
+mod outcome;
 mod step_pod;
 mod steps;
+mod visit;
+mod work;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -17,7 +21,8 @@ use std::time::Duration;
 use chalk_deploy_core::model::Timestamp;
 use serde_json::{Map, Value, json};
 
-use self::node::{Outcome, Tree};
+use self::node::Tree;
+use self::outcome::Outcome;
 pub(super) use self::steps::Steps;
 use super::pass::Pass;
 use super::view;

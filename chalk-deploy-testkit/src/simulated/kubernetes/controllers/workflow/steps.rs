@@ -19,8 +19,8 @@ use crate::simulated::seam::{ContainerLog, LogLine, StepEnd, StepInvocation, Ste
 #[derive(Default)]
 pub(crate) struct Steps {
     chosen: Mutex<Chosen>,
-    /// What runs or has run, by the uid of its pod.
-    runs: Mutex<BTreeMap<String, Run>>,
+    /// What runs or has run, by the uid of its pod and its container.
+    runs: Mutex<BTreeMap<(String, String), Run>>,
     /// Kept until it is heard: a step may end while the controllers look.
     news: Notify,
 }
@@ -84,16 +84,17 @@ impl Steps {
         lock(&self.chosen).words.get(template).map(|(_, message)| message.clone()).unwrap_or_default()
     }
 
-    /// The end of the program in a pod, which is started if it does not run.
+    /// The end of the program in a container of a pod, which is started if it does not run.
     pub(super) fn end(
         self: &Arc<Self>,
-        pod: &str,
+        (pod, container): (&str, &str),
         runtime: &Arc<dyn Runtime>,
         invocation: impl FnOnce() -> StepInvocation,
     ) -> Option<StepEnd> {
         let program = lock(&self.chosen).program.clone()?;
         let mut runs = lock(&self.runs);
-        if let Some(run) = runs.get(pod) {
+        let key = (pod.to_owned(), container.to_owned());
+        if let Some(run) = runs.get(&key) {
             return lock(&run.end).clone();
         }
         let (lines, end) = (Arc::<Mutex<Vec<LogLine>>>::default(), Arc::<Mutex<Option<StepEnd>>>::default());
@@ -111,20 +112,20 @@ impl Steps {
                 }
             })
         };
-        runs.insert(pod.to_owned(), Run { lines, end, task: task.abort_handle() });
+        runs.insert(key, Run { lines, end, task: task.abort_handle() });
         None
     }
 
     /// Kills what runs in a pod; what it has written stays.
     pub(super) fn kill(&self, pod: &str) {
-        if let Some(run) = lock(&self.runs).get(pod) {
+        for (_, run) in lock(&self.runs).iter().filter(|((of, _), _)| of == pod) {
             run.task.abort();
         }
     }
 
     /// Forgets what ran in pods that are gone.
     pub(super) fn keep(&self, is_there: impl Fn(&str) -> bool) {
-        lock(&self.runs).retain(|pod, _| is_there(pod));
+        lock(&self.runs).retain(|(pod, _), _| is_there(pod));
     }
 
     /// What a step's container has written.
@@ -133,17 +134,18 @@ impl Steps {
     /// In the words of a kubelet, for a container that has not begun.
     pub(crate) fn lines(&self, pod: &Value, log: &ContainerLog) -> Result<Vec<LogLine>, String> {
         let ContainerLog { pod: name, container, .. } = log;
-        let statuses = view::items(pod, "/status/containerStatuses");
-        let status = statuses.iter().find(|status| status["name"] == container.as_str()).unwrap_or(&Value::Null);
+        let statuses = ["/status/initContainerStatuses", "/status/containerStatuses"].map(|of| view::items(pod, of));
+        let status =
+            statuses.into_iter().flatten().find(|status| status["name"] == container.as_str()).unwrap_or(&Value::Null);
         let begun = ["/state/running", "/state/terminated"].iter().find_map(|state| status.pointer(state));
         let Some(begun) = begun else {
             return Err(format!("container \"{container}\" in pod \"{name}\" is waiting to start: PodInitializing"));
         };
-        if container != "main" {
-            return Ok(Vec::new());
-        }
-        if let Some(run) = lock(&self.runs).get(log.uid.as_str()) {
+        if let Some(run) = lock(&self.runs).get(&(log.uid.clone(), container.clone())) {
             return Ok(lock(&run.lines).clone());
+        }
+        if container != super::step_pod::MAIN {
+            return Ok(Vec::new());
         }
         let started = super::super::time::parse(view::text(begun, "/startedAt")).unwrap_or_default();
         let line = |text: &String, at: Timestamp| LogLine { time: at, text: Bytes::from(text.clone()) };
