@@ -46,7 +46,6 @@ pub mod bucket;
 #[cfg(feature = "oci")]
 pub mod oci;
 pub mod build;
-#[cfg(feature = "oci")]
 pub mod image;
 #[cfg(feature = "kubernetes")]
 pub mod kubernetes;

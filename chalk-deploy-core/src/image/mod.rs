@@ -11,27 +11,39 @@
 //!
 //! The same folders on the same base give the same digest, on every machine and at every time.
 
+#[cfg(feature = "oci")]
 mod base;
+#[cfg(feature = "oci")]
 mod cache;
 mod compression;
+#[cfg(feature = "oci")]
 mod document;
 mod layer;
+#[cfg(feature = "oci")]
 mod reference;
 mod spool;
 
+#[cfg(feature = "oci")]
 use std::sync::Arc;
 
+#[cfg(feature = "oci")]
 use crate::build::contents::RegistryBlob;
+#[cfg(feature = "oci")]
 use crate::cloud::{ImageManifest, Payload, Registry};
+#[cfg(feature = "oci")]
 use crate::model::Digest;
 
+#[cfg(feature = "oci")]
 pub use base::BaseImage;
+#[cfg(feature = "oci")]
 pub use cache::ImageCache;
 pub use compression::Compression;
 pub use layer::Layer;
+#[cfg(feature = "oci")]
 pub use reference::{ImageName, Pointer};
 
 /// An image that can be pushed: its manifest, and its blobs with where they come from.
+#[cfg(feature = "oci")]
 #[derive(Debug, Clone)]
 pub struct Image {
     /// The manifest.
@@ -40,6 +52,7 @@ pub struct Image {
     pub blobs: Vec<Payload>,
 }
 
+#[cfg(feature = "oci")]
 impl Image {
     /// Layers these on a base image; each has the name that the image's history gives it. `registry` is where the base
     /// image's layers are read, should they have to be.

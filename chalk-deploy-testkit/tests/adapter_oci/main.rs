@@ -5,6 +5,7 @@
 
 mod builds;
 mod contract;
+mod dependencies;
 mod downloads;
 mod foreign;
 mod hostile;
@@ -15,6 +16,7 @@ mod small_registry;
 mod tags;
 mod tokens;
 mod uploads;
+mod wheels;
 
 use std::sync::Arc;
 
