@@ -4,7 +4,8 @@
 //! It is told what to build by one word (`chalk_deploy_core::build::envelope`), writes a JSON object a line to stdout, and
 //! leaves a report in the files that it is given (`chalk_deploy_core::build::report`). Who it is at the bucket and at the
 //! registries, it learns from its surroundings: `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY` and `AWS_SESSION_TOKEN`, and
-//! `config.json` in the folder `DOCKER_CONFIG`. Neither ever gets into a line or a report.
+//! `config.json` in the folder `DOCKER_CONFIG`. Neither ever gets into a line or a report. What a project requires is
+//! installed with the uv on its `PATH`.
 
 #![expect(clippy::print_stderr, reason = "a container is read by its output")]
 
@@ -15,12 +16,18 @@ use std::sync::Arc;
 
 use chalk_deploy_core::bucket::{Bucket, S3CredentialSource, S3Credentials};
 use chalk_deploy_core::build::report::BuildReport;
-use chalk_deploy_core::build::{BuildFolder, InProcessBuilder, container, docker_config, envelope};
+use chalk_deploy_core::build::{
+    BuildFolder, DependencySettings, InProcessBuilder, container, docker_config, envelope,
+};
 use chalk_deploy_core::oci::{OciRegistry, OciSettings};
 use chalk_deploy_core::runtime::{Runtime, SystemRuntime};
 use chalk_deploy_core::transport::NetworkTransport;
 use chalk_deploy_core::{Error, ErrorCode, Result};
 use clap::Parser;
+
+/// What uv may see of the container's environment: the index and whom to trust, which the embedder sets.
+const INSTALLER_SEES: [&str; 6] =
+    ["UV_DEFAULT_INDEX", "SSL_CERT_FILE", "SSL_CERT_DIR", "HTTPS_PROXY", "https_proxy", "NO_PROXY"];
 
 /// Builds and pushes the images of one build request
 #[derive(Debug, Parser)]
@@ -79,13 +86,24 @@ async fn build(arguments: &Arguments) -> Result<BuildReport> {
     let network = network.build()?;
     let bucket = Bucket::from_url(&arguments.bucket, network.clone(), bucket_credentials(), runtime.clone())?;
     let registry = Arc::new(OciRegistry::new(network, runtime.clone(), settings));
-    let builder = InProcessBuilder::new(Arc::new(bucket), registry.clone(), BuildFolder::temporary()?, runtime.clone());
+    let builder = InProcessBuilder::new(Arc::new(bucket), registry.clone(), BuildFolder::temporary()?, runtime.clone())
+        .with_dependencies(installation());
     let mut write = |line: String| {
         let mut output = std::io::stdout().lock();
         // Whoever reads the lines may be gone; the build goes on.
         let _ = writeln!(output, "{line}").and_then(|()| output.flush());
     };
     Ok(container::run(&request, &builder, &*registry, &mut write).await)
+}
+
+/// uv, from the index that the container is told of.
+fn installation() -> DependencySettings {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let settings = DependencySettings::new(std::env::split_paths(&path));
+    INSTALLER_SEES.iter().fold(settings, |settings, name| match std::env::var_os(name) {
+        Some(value) => settings.with_variable(name, value),
+        None => settings,
+    })
 }
 
 fn registry_credentials() -> Result<Option<chalk_deploy_core::oci::StaticCredentials>> {

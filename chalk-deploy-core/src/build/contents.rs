@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::Read as _;
+use std::path::PathBuf;
 use std::sync::{Arc, PoisonError};
 
 use async_trait::async_trait;
@@ -10,7 +11,7 @@ use futures::StreamExt as _;
 
 use super::InProcessBuilder;
 use super::dependencies::DependencyRecord;
-use super::folder::BuildFolder;
+use super::folder::{BuildFolder, failed};
 use super::image;
 use crate::cloud::{ByteStream, ImageContents, ObjectStore, Payload, PayloadSource, Registry};
 use crate::model::{Descriptor, Digest, ObjectKey, Repository};
@@ -48,14 +49,18 @@ impl PayloadSource for RegistryBlob {
 }
 
 /// A content of the folder as a source of bytes.
-pub(super) struct Kept {
+struct Kept {
     folder: BuildFolder,
     digest: Digest,
 }
 
-impl Kept {
-    pub(super) const fn new(folder: BuildFolder, digest: Digest) -> Self {
-        Self { folder, digest }
+/// A file as a source of bytes.
+pub(super) struct AtPath(pub(super) PathBuf);
+
+#[async_trait]
+impl PayloadSource for AtPath {
+    async fn open(&self) -> Result<ByteStream> {
+        Ok(stream(File::open(&self.0).map_err(|error| failed("read", &self.0)(error))?))
     }
 }
 
@@ -140,7 +145,7 @@ impl ImageContents for InProcessBuilder {
                 Some(Origin::Pushed(repository)) => Some(repository),
                 _ => None,
             };
-            let source = Arc::new(Kept::new(folder.clone(), digest));
+            let source = Arc::new(Kept { folder: folder.clone(), digest });
             return if whole {
                 Ok(Payload::new(digest, descriptor.size, source).with_origin(origin))
             } else {

@@ -56,7 +56,7 @@ use async_trait::async_trait;
 
 use crate::cloud::{BuildRequest, BuildState, Builder, ImageContents, ObjectStore, Registry};
 use crate::error::Retry;
-use crate::model::{BuildPlace, DeploymentId, Digest};
+use crate::model::{BuildPlace, DeploymentId, Digest, RequirementsFile};
 use crate::runtime::{Runtime, RuntimeExt as _};
 use crate::source::ArchiveLimits;
 use crate::{Error, ErrorCode, Result};
@@ -232,6 +232,14 @@ impl Builder for InProcessBuilder {
     fn contents(&self) -> Option<Arc<dyn ImageContents>> {
         Some(Arc::new(self.clone()))
     }
+}
+
+/// Refuses requirements files that no builder of ours would follow, before anything is begun.
+///
+/// # Errors
+/// [`ErrorCode::RequirementDenied`] with the file and the line.
+pub fn check_requirements(files: &[RequirementsFile]) -> Result<()> {
+    dependencies::listing::read(files).map(drop)
 }
 
 fn lost(deployment: &DeploymentId) -> Error {

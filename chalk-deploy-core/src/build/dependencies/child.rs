@@ -256,8 +256,9 @@ mod tests {
                 runtime.sleep(Duration::from_millis(5)).await;
             }
         };
+        let mut hear = |_: &str| {};
         tokio::select! {
-            _ = invocation.run(&*runtime, &mut |_| {}) => panic!("it ended"),
+            _ = invocation.run(&*runtime, &mut hear) => panic!("it ended"),
             () = begun => {}
         }
         let id = std::fs::read_to_string(&file).expect("it began");

@@ -118,26 +118,17 @@ pub(super) async fn prepare(
     let work = Work { workshop, group, installer, folder: scratch.path().join("packages"), running };
     let lock = earlier.as_ref().map(|record| record.lock.clone());
     let (resolved, layer) = work.install(lock).await?;
-    let Some((layer, file, packages)) = layer else {
-        let record = record_of(&parts, key, &work.installer.version, resolved.lock, None, Vec::new());
-        workshop.folder.keep_dependencies(&record, None)?;
-        return store::retain(workshop, record, running).await;
+    let (layer, file, packages) = match layer {
+        Some((layer, file, packages)) => (Some(LayerRecord::of(&layer)), Some(file), packages),
+        None => (None, None, Vec::new()),
     };
-    let layer = LayerRecord {
-        descriptor: layer.descriptor().clone(),
-        diff: layer.diff(),
-        unpacked: layer.unpacked(),
-        entries: layer.entries(),
-    };
-    let record = record_of(&parts, key, &work.installer.version, resolved.lock, Some(layer), packages);
-    workshop.folder.keep_dependencies(&record, Some(file))?;
-    if let Some(earlier) = earlier {
-        if earlier.layer.as_ref().map(|layer| layer.diff) != record.layer.as_ref().map(|layer| layer.diff) {
-            running.say(STEP, "note: installed anew from its lock, the layer is another one than before".to_owned());
-        }
+    let record = record_of(&parts, key, &work.installer.version, resolved.lock, layer, packages);
+    if earlier.is_some_and(|earlier| earlier.layer.map(|layer| layer.diff) != record.layer.as_ref().map(|layer| layer.diff)) {
+        running.say(STEP, "note: installed anew from its lock, the layer is another one than before".to_owned());
+        workshop.folder.keep_dependencies(&record, file)?;
         return Ok(record);
     }
-    store::retain(workshop, record, running).await
+    store::retain(workshop, record, file, running).await
 }
 
 fn record_of(

@@ -339,7 +339,7 @@ mod tests {
         let package = |more: &str| format!("[[package]]\nname = \"a\"\nversion = \"1\"\n{more}\n");
         for text in [
             package("[package.source]\ntype = \"git\"\nurl = \"https://x.example\""),
-            package("files = [{file = \"a.whl\", hash = \"md5:00\"}]"),
+            package("files = [{file = \"a-1-py3-none-any.whl\", hash = \"md5:00\"}]"),
             package("markers = \"$(id)\""),
             package("").replace("\"1\"", "\"1; rm -rf\""),
             package("").replace("\"a\"", "\"--index-url\""),

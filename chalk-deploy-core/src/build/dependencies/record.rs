@@ -15,6 +15,7 @@ use serde_json::json;
 use super::lock::Lock;
 use super::target::PythonVersion;
 use crate::build::image;
+use crate::image::Layer;
 use crate::model::{Descriptor, Digest, ObjectKey};
 use crate::{Error, ErrorCode, Result};
 
@@ -96,6 +97,17 @@ impl KeyParts<'_> {
             "bases": bases,
             "mediaType": media_type,
         })))
+    }
+}
+
+impl LayerRecord {
+    pub(super) fn of(layer: &Layer) -> Self {
+        Self {
+            descriptor: layer.descriptor().clone(),
+            diff: layer.diff(),
+            unpacked: layer.unpacked(),
+            entries: layer.entries(),
+        }
     }
 }
 

@@ -4,11 +4,12 @@ use std::io::Write as _;
 use std::sync::Arc;
 
 use futures::TryStreamExt as _;
+use tempfile::NamedTempFile;
 
 use super::record::{DependencyRecord, LayerRecord, RECORD_MOST};
 use super::{STEP, Sought, tell};
 use crate::build::Workshop;
-use crate::build::contents::Kept;
+use crate::build::contents::AtPath;
 use crate::build::folder::failed;
 use crate::build::progress::{Running, breathe};
 use crate::build::requirements::Group;
@@ -105,37 +106,43 @@ pub(super) async fn fetch_layer(workshop: &Workshop, record: &DependencyRecord) 
     Ok(true)
 }
 
-/// Keeps a record and its layer in the bucket. Whoever was first has decided: the record that is there then is given.
+/// Keeps a record and its layer: first in the bucket, so that what the folder has is never the only one, then in the
+/// folder. Whoever was first has decided: the record that the bucket has then is given.
 pub(super) async fn retain(
     workshop: &Workshop,
     record: DependencyRecord,
+    file: Option<NamedTempFile>,
     running: &Arc<Running>,
 ) -> Result<DependencyRecord> {
-    match put(workshop, &record).await {
-        Ok(()) => {
-            tell(running, &record, "is kept");
-            Ok(record)
-        }
+    match put(workshop, &record, file.as_ref()).await {
+        Ok(()) => {}
         Err(error) if error.code() == ErrorCode::PermissionDenied => {
-            running.say(STEP, "note: the bucket takes no dependency layer; without the index it cannot be made again".to_owned());
-            tell(running, &record, "was made");
-            Ok(record)
+            let note = "note: the bucket takes no dependency layer; without the index it cannot be made again";
+            running.say(STEP, note.to_owned());
         }
         Err(error) if error.code() == ErrorCode::ObjectExists => {
             let first = of_bucket(workshop, &record.key).await?.ok_or(error)?;
-            fetch_layer(workshop, &first).await?;
-            workshop.folder.keep_dependencies(&first, None)?;
-            tell(running, &first, "of another builder is taken");
-            Ok(first)
+            if first.layer == record.layer {
+                workshop.folder.keep_dependencies(&first, file)?;
+                return Ok(first);
+            }
+            if fetch_layer(workshop, &first).await? {
+                workshop.folder.keep_dependencies(&first, None)?;
+                tell(running, &first, "of another builder is taken");
+                return Ok(first);
+            }
         }
-        Err(error) => Err(error),
+        Err(error) => return Err(error),
     }
+    workshop.folder.keep_dependencies(&record, file)?;
+    tell(running, &record, "is kept");
+    Ok(record)
 }
 
-async fn put(workshop: &Workshop, record: &DependencyRecord) -> Result<()> {
-    if let Some(LayerRecord { descriptor, .. }) = &record.layer {
+async fn put(workshop: &Workshop, record: &DependencyRecord, file: Option<&NamedTempFile>) -> Result<()> {
+    if let (Some(LayerRecord { descriptor, .. }), Some(file)) = (&record.layer, file) {
         let place = DependencyRecord::layer_in_bucket(&descriptor.digest)?;
-        let source = Kept::new(workshop.folder.clone(), descriptor.digest);
+        let source = AtPath(file.path().to_owned());
         let payload = Payload::new(descriptor.digest, descriptor.size, Arc::new(source));
         workshop.bucket.put(&place, &payload, PutMode::WriteOnce).await?;
     }
