@@ -102,11 +102,11 @@ impl BuildFolder {
         tempfile::tempdir_in(work).map_err(failed("make a folder in", work))
     }
 
-    /// Where installers keep what they have fetched.
+    /// Where installers keep what they have fetched. Absolute, because they work elsewhere.
     pub(super) fn cache(&self) -> Result<PathBuf> {
         let path = self.root.join("cache");
         fs::create_dir_all(&path).map_err(failed("make", &path))?;
-        Ok(path)
+        std::path::absolute(&path).map_err(failed("find", &path))
     }
 
     /// The dependency layer of a key, if it is remembered. It counts as used then.

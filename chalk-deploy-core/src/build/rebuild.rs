@@ -147,7 +147,9 @@ fn mismatch(record: &BuildRecord, images: &BTreeMap<Component, Digest>, other_bu
         None => "there are more images now than there were".to_owned(),
     };
     let hint = match other_builder {
-        Some(builder) => format!("it was built by {}, and this is {BUILDER}: use that version", text::line(builder, 80)),
+        Some(builder) => {
+            format!("it was built by {}, and this is {BUILDER}: use that version", text::line(builder, 80))
+        }
         None => "find out what differs: the builder's version is the same".to_owned(),
     };
     Error::new(ErrorCode::ImageMismatch, message).on(format!("build of {}", record.deployment)).with_hint(hint)
@@ -190,14 +192,16 @@ pub(super) async fn retain(
         dependencies: built.dependencies.clone(),
         images: built.made.iter().map(|made| (made.image.component, made.image.manifest.digest)).collect(),
     };
-    let bytes = serde_json::to_vec(&record).map_err(|error| {
-        Error::new(ErrorCode::Internal, "the record of a build cannot be written").caused_by(error)
-    })?;
+    let bytes = serde_json::to_vec(&record)
+        .map_err(|error| Error::new(ErrorCode::Internal, "the record of a build cannot be written").caused_by(error))?;
     match workshop.bucket.put(&key(&request.deployment)?, &Payload::from_bytes(bytes), PutMode::Replace).await {
         Ok(_) => Ok(()),
         // A builder that may only read builds all the same.
         Err(error) if error.code() == ErrorCode::PermissionDenied => {
-            running.say("record", "note: the bucket takes no record of the build; it cannot be made again from there".to_owned());
+            running.say(
+                "record",
+                "note: the bucket takes no record of the build; it cannot be made again from there".to_owned(),
+            );
             Ok(())
         }
         Err(error) => Err(error),

@@ -115,11 +115,12 @@ fn python(request: &BuildRequest, base: &Base) -> Result<PythonVersion> {
                 .with_hint("correct `runtime` in chalk.yaml, or name another base image"))
         }
         (Some(python), _) | (None, Some(python)) => Ok(python),
-        (None, None) => {
-            Err(Error::new(ErrorCode::RequestInvalid, "nothing says for which Python its requirements are to be installed")
-                .on(format!("build of {}", request.deployment))
-                .with_hint("name the `runtime` in chalk.yaml, such as python311"))
-        }
+        (None, None) => Err(Error::new(
+            ErrorCode::RequestInvalid,
+            "nothing says for which Python its requirements are to be installed",
+        )
+        .on(format!("build of {}", request.deployment))
+        .with_hint("name the `runtime` in chalk.yaml, such as python311")),
     }
 }
 

@@ -8,7 +8,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use chalk_deploy_core::build::dependencies::InstallTool;
-use chalk_deploy_core::build::{BUILDER, BuildFolder, BuildHistory, DependencySettings, InProcessBuilder, SITE_PACKAGES};
+use chalk_deploy_core::build::{
+    BUILDER, BuildFolder, BuildHistory, DependencySettings, InProcessBuilder, SITE_PACKAGES,
+};
 use chalk_deploy_core::cloud::{
     BuildEvent, BuildRequest, Builder, ImageContents, ImageManifest, ObjectStore, Payload, PutMode, Registry,
 };
@@ -226,7 +228,11 @@ async fn the_layer_is_made_once_for_all_components_and_sent_once_to_the_registry
     let seen = yard.push(&builder, &request, &images).await;
     for layer in [layer, &images[0].blobs[3]] {
         let digest = layer.digest.to_string();
-        assert_eq!(with(&seen, "PUT", &digest.replace(':', "%3A")).len() + with(&seen, "PUT", &digest).len(), 1, "{seen:#?}");
+        assert_eq!(
+            with(&seen, "PUT", &digest.replace(':', "%3A")).len() + with(&seen, "PUT", &digest).len(),
+            1,
+            "{seen:#?}"
+        );
         assert_eq!(with(&seen, "POST", "mount=").len(), 4, "two layers of the base, and two of ours");
     }
 }

@@ -1,9 +1,10 @@
 //! uv and pip themselves, on wheels made here and on PyPI. What is not installed on the machine is said to be skipped.
 
 use std::io::Write as _;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
-use chalk_deploy_core::build::DependencySettings;
+use chalk_deploy_core::build::{BuildFolder, DependencySettings};
 use chalk_deploy_core::build::dependencies::{InstallTool, PackageOrigin};
 
 use super::builds::temporary;
@@ -31,7 +32,10 @@ fn wheel(folder: &Path, name: &str, version: &str, tag: &str, requires: &[&str],
     let mut all: Vec<(String, String)> =
         files.iter().map(|(path, text)| ((*path).to_owned(), (*text).to_owned())).collect();
     all.push((format!("{information}/METADATA"), metadata));
-    all.push((format!("{information}/WHEEL"), format!("Wheel-Version: 1.0\nGenerator: hand\nRoot-Is-Purelib: true\nTag: {tag}\n")));
+    all.push((
+        format!("{information}/WHEEL"),
+        format!("Wheel-Version: 1.0\nGenerator: hand\nRoot-Is-Purelib: true\nTag: {tag}\n"),
+    ));
     let record: String = all.iter().map(|(path, _)| format!("{path},,\n")).collect();
     all.push((format!("{information}/RECORD"), format!("{record}{information}/RECORD,,\n")));
     let (mut bytes, mut directory) = (Vec::new(), Vec::new());
@@ -96,7 +100,14 @@ async fn uv_and_pip_come_to_the_same_image_on_wheels_for_another_machine() {
     );
     wheel(wheels.path(), "beta", "1.0", "py3-none-any", &[], &[("beta.py", "y = 1\n")]);
     wheel(wheels.path(), "beta", "1.5", "py3-none-any", &[], &[("beta.py", "y = 2\n")]);
-    wheel(wheels.path(), "beta", "2.0", "cp310-cp310-manylinux_2_28_x86_64", &[], &[("beta.py", "for another Python\n")]);
+    wheel(
+        wheels.path(),
+        "beta",
+        "2.0",
+        "cp310-cp310-manylinux_2_28_x86_64",
+        &[],
+        &[("beta.py", "for another Python\n")],
+    );
     wheel(wheels.path(), "native", "2.0", "cp311-cp311-manylinux_2_28_x86_64", &[], &[("native.py", "z = 1\n")]);
     wheel(wheels.path(), "native", "2.0", "cp311-cp311-manylinux_2_28_aarch64", &[], &[("native.py", "other\n")]);
     let mut found = Vec::new();
@@ -118,6 +129,36 @@ async fn uv_and_pip_come_to_the_same_image_on_wheels_for_another_machine() {
     }
     for (tool, blobs) in &found[1..] {
         assert_eq!(*blobs, found[0].1, "{tool:?} comes to the same config and layers");
+    }
+}
+
+#[tokio::test]
+async fn nothing_of_the_project_is_run_although_the_builders_folder_lies_in_it() {
+    let wheels = tempfile::tempdir().expect("a folder");
+    wheel(wheels.path(), "beta", "1.0", "py3-none-any", &[], &[("beta.py", "y = 1\n")]);
+    for tool in tools() {
+        let project = tempfile::tempdir().expect("a folder");
+        let write = |path: &str, text: &str| {
+            let path = project.path().join(path);
+            std::fs::create_dir_all(path.parent().expect("a parent")).expect("made");
+            std::fs::write(&path, text).expect("written");
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).expect("made a program");
+        };
+        let ran = project.path().join("ran");
+        write(".venv/bin/python", &format!("#!/bin/sh\ntouch '{}'\nexit 1\n", ran.display()));
+        write(".venv/pyvenv.cfg", "home = /usr/bin\nversion_info = 3.11.0\n");
+        write(".python-version", &project.path().join(".venv/bin/python").to_string_lossy());
+        write("pyproject.toml", "[tool.uv]\nindex-url = \"http://127.0.0.1:1/\"\n");
+        write("pip.py", "raise SystemExit(1)\n");
+        let folder = BuildFolder::open(project.path().join(".chalk-deploy/builds")).expect("opened");
+        let yard = Yard::new().await;
+        let settings = DependencySettings::new(search_path())
+            .with_tool(tool.clone())
+            .with_origin(PackageOrigin::Folder(wheels.path().to_owned()));
+        let request = yard.request('a', "x", "beta\n").await;
+        let (events, images) = build(&yard.builder(folder, settings), &request).await;
+        images.unwrap_or_else(|error| panic!("{tool:?}: {} {events:#?}", error.sentence()));
+        assert!(!ran.exists(), "{tool:?} runs what lies in the project");
     }
 }
 

@@ -34,6 +34,8 @@ pub(super) struct Invocation<'a> {
     pub(super) limit: Duration,
     /// What is never shown.
     pub(super) secrets: Vec<String>,
+    /// Whether what it writes to stdout is listened to: it may be the answer once more, and no news.
+    pub(super) hears_stdout: bool,
 }
 
 /// How it ended.
@@ -67,7 +69,7 @@ impl Invocation<'_> {
             .envs(self.variables.iter().map(|(name, value)| (name, value)))
             .current_dir(self.folder)
             .stdin(Stdio::null())
-            .stdout(Stdio::piped())
+            .stdout(if self.hears_stdout { Stdio::piped() } else { Stdio::null() })
             .stderr(Stdio::piped())
             .process_group(0)
             .kill_on_drop(true)
@@ -90,8 +92,11 @@ impl Invocation<'_> {
         let last = || said.last.iter().cloned().collect::<Vec<_>>();
         let Some((status, is_drained)) = ended else {
             let minutes = self.limit.as_secs() / 60;
-            return Err(failed(format!("installing did not end within {minutes} min, and was stopped{}", shown(&last())))
-                .with_hint("allow more time, or look at how the index answers"));
+            return Err(failed(format!(
+                "installing did not end within {minutes} min, and was stopped{}",
+                shown(&last())
+            ))
+            .with_hint("allow more time, or look at how the index answers"));
         };
         let status = status.map_err(|error| failed("it cannot be waited for".to_owned()).caused_by(error))?;
         if is_drained {
@@ -196,6 +201,7 @@ mod tests {
             folder,
             limit: Duration::from_secs(20),
             secrets: vec!["hush-hush".to_owned()],
+            hears_stdout: true,
         }
     }
 
@@ -221,10 +227,8 @@ mod tests {
         let (folder, runtime) = (tempfile::tempdir().expect("a folder"), SystemRuntime::new());
         let script = "for n in $(seq 300); do echo line $n; done; printf 'hush-hush \\033[31m https://u:p@x/\\r' >&2; env; exit 3";
         let mut heard = Vec::new();
-        let ended = shell(script, folder.path())
-            .run(&*runtime, &mut |line| heard.push(line.to_owned()))
-            .await
-            .expect("it ran");
+        let ended =
+            shell(script, folder.path()).run(&*runtime, &mut |line| heard.push(line.to_owned())).await.expect("it ran");
         assert!(!ended.success);
         assert_eq!(heard.len(), LINES_HEARD);
         assert_eq!(ended.said.len(), LINES_SHOWN);

@@ -98,15 +98,15 @@ impl<'a> Installer<'a> {
             |tool| vec![tool],
         );
         for tool in tools {
-            let mut installer =
-                Self { settings, target, runtime, scratch, cache, tool, version: String::new() };
+            let mut installer = Self { settings, target, runtime, scratch, cache, tool, version: String::new() };
             let mut said = None;
             let mut hear = |line: &str| {
                 said.get_or_insert_with(|| line.to_owned());
             };
             match installer.run(words("--version"), &mut hear).await {
                 Ok(ended) if ended.success => {
-                    let words: Vec<_> = said.unwrap_or_default().split_whitespace().take(2).map(str::to_owned).collect();
+                    let words: Vec<_> =
+                        said.unwrap_or_default().split_whitespace().take(2).map(str::to_owned).collect();
                     installer.version = text::line(&words.join(" "), 60);
                     return Ok(installer);
                 }
@@ -114,9 +114,12 @@ impl<'a> Installer<'a> {
                 Err(error) => tracing::debug!(%error, "a program that installs cannot be run"),
             }
         }
-        Err(Error::new(ErrorCode::BuildFailed, "there is neither uv nor a Python with pip to install requirements with")
-            .on("dependencies")
-            .with_hint("install uv where the builder looks for programs, or name one in its settings"))
+        Err(Error::new(
+            ErrorCode::BuildFailed,
+            "there is neither uv nor a Python with pip to install requirements with",
+        )
+        .on("dependencies")
+        .with_hint("install uv where the builder looks for programs, or name one in its settings"))
     }
 
     /// Finds versions and files for what was asked, and for what that needs itself.
@@ -182,14 +185,20 @@ impl<'a> Installer<'a> {
     }
 
     fn for_uv(&self) -> Vec<OsString> {
-        let mut arguments = words("--only-binary :all: --python-platform");
-        arguments.extend([self.target.for_uv().into(), "--python-version".into(), self.target.python.to_string().into()]);
+        // `--system`: uv else runs the Python of a `.venv` in a folder above, which may be the project's.
+        let mut arguments = words("--system --only-binary :all: --python-platform");
+        arguments.extend([
+            self.target.for_uv().into(),
+            "--python-version".into(),
+            self.target.python.to_string().into(),
+        ]);
         arguments.extend(self.from());
         arguments
     }
 
     fn for_pip(&self) -> Vec<OsString> {
-        let mut arguments = words("--only-binary=:all: --implementation cp --progress-bar off --no-color --python-version");
+        let mut arguments =
+            words("--only-binary=:all: --implementation cp --progress-bar off --no-color --python-version");
         arguments.push(self.target.python.to_string().into());
         for platform in self.target.for_pip() {
             arguments.extend(["--platform".into(), platform.into()]);
@@ -211,9 +220,12 @@ impl<'a> Installer<'a> {
             // Isolated: neither the folder nor the user's packages are looked into for modules.
             InstallTool::Pip(python) => (python, [words("-I -m pip"), arguments].concat()),
         };
+        // uv writes its lock there, too.
+        let hears_stdout = !arguments.iter().any(|argument| argument == "compile");
         let invocation = Invocation {
             program,
             arguments,
+            hears_stdout,
             variables: self.variables(),
             folder: self.scratch,
             limit: self.settings.limit,
@@ -377,7 +389,8 @@ fn of_uv(text: &str) -> Result<Resolved, String> {
             &package.version.unwrap_or_default(),
             wheels.iter().map(|(_, hash)| *hash).collect(),
         );
-        let pin = pin.filter(|pin| !pin.hashes.is_empty()).ok_or_else(|| format!("`{shown}` has no version or no wheel"))?;
+        let pin =
+            pin.filter(|pin| !pin.hashes.is_empty()).ok_or_else(|| format!("`{shown}` has no version or no wheel"))?;
         files.insert(pin.name.clone(), wheels);
         pins.push(pin);
     }
@@ -479,9 +492,8 @@ mod tests {
             hash("b")
         );
         let text = format!("[[packages]]\nname = \"a\"\nversion = \"1\"\nwheels = [{wheels}]\n");
-        let asked = |given: &str| {
-            [Requirement::parse(&format!("a==1 --hash=sha256:{}", hash(given))).expect("one")].into()
-        };
+        let asked =
+            |given: &str| [Requirement::parse(&format!("a==1 --hash=sha256:{}", hash(given))).expect("one")].into();
         let mut resolved = of_uv(&text).expect("a lock");
         resolved.keep_hashes(&asked("b")).expect("it is there");
         assert_eq!(resolved.lock.pins()[0].hashes, [Digest::of("b")].into());

@@ -163,9 +163,9 @@ fn without_comment(line: &str) -> &str {
     if line.trim_start().starts_with('#') {
         return "";
     }
-    let at = line.char_indices().find(|(at, symbol)| {
-        *symbol == '#' && line[..*at].chars().next_back().is_some_and(char::is_whitespace)
-    });
+    let at = line
+        .char_indices()
+        .find(|(at, symbol)| *symbol == '#' && line[..*at].chars().next_back().is_some_and(char::is_whitespace));
     at.map_or(line, |(at, _)| &line[..at])
 }
 

@@ -81,10 +81,7 @@ mod tests {
         let pin = |name: &str, version: &str| Pin::new(name, version, hashes.clone());
         let lock = Lock::new(vec![pin("B_x", "2").expect("a pin"), pin("a", "1.0").expect("a pin")]);
         let hash = Digest::of("a").hex();
-        assert_eq!(
-            lock.to_requirements(),
-            format!("a==1.0 --hash=sha256:{hash}\nb-x==2 --hash=sha256:{hash}\n")
-        );
+        assert_eq!(lock.to_requirements(), format!("a==1.0 --hash=sha256:{hash}\nb-x==2 --hash=sha256:{hash}\n"));
         assert!(lock.is_sound());
         assert!(pin("-r", "1").is_none() && pin("a", "1 --hash").is_none());
         for (name, version, hashes) in

@@ -108,9 +108,12 @@ pub(super) async fn prepare(
         return Ok(record.clone());
     }
     if earlier.is_none() && sought == Sought::Again {
-        return Err(Error::new(ErrorCode::ObjectMissing, "what its requirements were resolved to is not kept anywhere")
-            .on(format!("build of {}", request.deployment))
-            .with_hint("deploy the project anew; its packages may have other versions then"));
+        return Err(Error::new(
+            ErrorCode::ObjectMissing,
+            "what its requirements were resolved to is not kept anywhere",
+        )
+        .on(format!("build of {}", request.deployment))
+        .with_hint("deploy the project anew; its packages may have other versions then"));
     }
     let scratch = workshop.folder.work_folder()?;
     let cache = workshop.folder.cache()?;
@@ -123,7 +126,9 @@ pub(super) async fn prepare(
         None => (None, None, Vec::new()),
     };
     let record = record_of(&parts, key, &work.installer.version, resolved.lock, layer, packages);
-    if earlier.is_some_and(|earlier| earlier.layer.map(|layer| layer.diff) != record.layer.as_ref().map(|layer| layer.diff)) {
+    if earlier
+        .is_some_and(|earlier| earlier.layer.map(|layer| layer.diff) != record.layer.as_ref().map(|layer| layer.diff))
+    {
         running.say(STEP, "note: installed anew from its lock, the layer is another one than before".to_owned());
         workshop.folder.keep_dependencies(&record, file)?;
         return Ok(record);

@@ -82,7 +82,8 @@ pub(super) fn lock(file: &RequirementsFile, asked: &mut Asked) -> Result<()> {
         if package.source.as_ref().is_some_and(|source| source.kind != "legacy") {
             return Err(refused("it comes from elsewhere than an index"));
         }
-        let files = if package.files.is_empty() { read.metadata.files.get(&package.name) } else { Some(&package.files) };
+        let files =
+            if package.files.is_empty() { read.metadata.files.get(&package.name) } else { Some(&package.files) };
         let files = files.map(Vec::as_slice).unwrap_or_default();
         if is_for_another_system(files) {
             let name = text::line(&package.name, 60);
@@ -317,7 +318,8 @@ mod tests {
         );
         assert_eq!(names("poetry.lock", &text), ["requests==2.34.2 ; python_version >= \"3.9\""]);
         let asked = read("poetry.lock", &text).expect("understood");
-        let hashes: Vec<_> = asked.requirements.iter().flat_map(|one| &one.hashes).map(crate::model::Digest::hex).collect();
+        let hashes: Vec<_> =
+            asked.requirements.iter().flat_map(|one| &one.hashes).map(crate::model::Digest::hex).collect();
         assert_eq!(hashes, [one, other]);
         assert_eq!(asked.notes, ["`pywin32` has files for other systems only, and is left out"]);
     }
@@ -352,7 +354,8 @@ mod tests {
 
     #[test]
     fn a_projects_dependencies_are_read_in_both_forms() {
-        let standard = "[project]\nname = \"x\"\ndependencies = [\"numpy>=2\", \"a[b]==1 ; sys_platform == 'linux'\"]\n";
+        let standard =
+            "[project]\nname = \"x\"\ndependencies = [\"numpy>=2\", \"a[b]==1 ; sys_platform == 'linux'\"]\n";
         assert_eq!(names("sub/pyproject.toml", standard), ["a[b]==1 ; sys_platform == \"linux\"", "numpy>=2"]);
         let poetry = "[tool.poetry.dependencies]\npython = \"^3.11\"\na = \"^1.2.3\"\nb = \"~1.2.3\"\nc = \"*\"\n\
                       d = \"1.2.*\"\ne = {version = \"^0.2\", extras = [\"x\"], markers = \"os_name == 'posix'\"}\n\

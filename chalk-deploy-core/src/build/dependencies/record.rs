@@ -126,7 +126,8 @@ impl DependencyRecord {
     pub(in crate::build) fn read(bytes: &[u8], key: &Digest) -> Option<Self> {
         let record: Self = serde_json::from_slice(bytes).ok()?;
         let is_layer = |layer: &LayerRecord| {
-            layer.descriptor.media_type.starts_with("application/vnd.oci.image.layer.v1.tar+") && layer.descriptor.size > 0
+            layer.descriptor.media_type.starts_with("application/vnd.oci.image.layer.v1.tar+")
+                && layer.descriptor.size > 0
         };
         let is_sound = record.format == FORMAT
             && record.key == *key
@@ -155,7 +156,8 @@ mod tests {
     #[test]
     fn each_part_of_the_key_changes_it_and_nothing_else_does() {
         let (none, some) = (BTreeSet::new(), BTreeSet::from(["numpy".to_owned()]));
-        let (base, bases) = (BTreeSet::from([Digest::of("base")]), BTreeSet::from([Digest::of("base"), Digest::of("x")]));
+        let (base, bases) =
+            (BTreeSet::from([Digest::of("base")]), BTreeSet::from([Digest::of("base"), Digest::of("x")]));
         let (python, newer) = ("3.11".parse().expect("one"), "3.12".parse().expect("one"));
         let (asked, more) = (["a==1".to_owned()], ["a==1".to_owned(), "b".to_owned()]);
         let parts = || KeyParts {
@@ -202,10 +204,9 @@ mod tests {
         assert_eq!(DependencyRecord::read(&bytes, &key), Some(record.clone()));
         assert_eq!(DependencyRecord::read(&bytes, &Digest::of("other")), None);
         let newer = DependencyRecord { format: FORMAT + 1, ..record.clone() }.to_bytes().expect("written");
-        let text = String::from_utf8(bytes).expect("JSON").replace(
-            "\"lock\":[]",
-            "\"lock\":[{\"name\":\"a\",\"version\":\"1 --index-url x\",\"hashes\":[]}]",
-        );
+        let text = String::from_utf8(bytes)
+            .expect("JSON")
+            .replace("\"lock\":[]", "\"lock\":[{\"name\":\"a\",\"version\":\"1 --index-url x\",\"hashes\":[]}]");
         for bytes in [newer, text.into_bytes(), b"{}".to_vec(), Vec::new()] {
             assert_eq!(DependencyRecord::read(&bytes, &key), None);
         }

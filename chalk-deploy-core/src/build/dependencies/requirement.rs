@@ -222,8 +222,10 @@ mod tests {
             ("Num_Py", "num-py"),
             ("chalkpy[runtime, AI] >= 2.0, <3", "chalkpy[ai,runtime]<3,>=2.0"),
             ("a (==1.0.*)", "a==1.0.*"),
-            ("a~=1!2.0+local ; python_version>'3.10' and (sys_platform == \"linux\")",
-             "a~=1!2.0+local ; python_version > \"3.10\" and ( sys_platform == \"linux\" )"),
+            (
+                "a~=1!2.0+local ; python_version>'3.10' and (sys_platform == \"linux\")",
+                "a~=1!2.0+local ; python_version > \"3.10\" and ( sys_platform == \"linux\" )",
+            ),
             (&format!("a==1 --hash=sha256:{hash} --hash sha256:{hash}"), "a==1"),
         ] {
             let read = Requirement::parse(text).expect(text);

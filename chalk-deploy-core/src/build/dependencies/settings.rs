@@ -212,7 +212,8 @@ mod tests {
 
     #[test]
     fn an_address_with_a_user_in_it_or_of_another_kind_is_refused_without_showing_the_user() {
-        for url in ["https://u:secret@x.example/", "ftp://x.example", "https://", "x", "https://x.example/ --flag", ""] {
+        for url in ["https://u:secret@x.example/", "ftp://x.example", "https://", "x", "https://x.example/ --flag", ""]
+        {
             let error = PackageIndex::new(url).expect_err(url);
             assert!(!error.sentence().contains("secret"), "{error:?}");
         }

@@ -54,7 +54,9 @@ pub(super) async fn of_bucket(workshop: &Workshop, key: &Digest) -> Result<Optio
     let place = DependencyRecord::key_in_bucket(key)?;
     let stored = match workshop.bucket.get(&place).await {
         Ok(stored) => stored,
-        Err(error) if matches!(error.code(), ErrorCode::ObjectMissing | ErrorCode::PermissionDenied) => return Ok(None),
+        Err(error) if matches!(error.code(), ErrorCode::ObjectMissing | ErrorCode::PermissionDenied) => {
+            return Ok(None);
+        }
         Err(error) => return Err(error),
     };
     if stored.metadata.size > RECORD_MOST {
@@ -74,7 +76,9 @@ pub(super) async fn fetch_layer(workshop: &Workshop, record: &DependencyRecord) 
     let place = DependencyRecord::layer_in_bucket(&descriptor.digest)?;
     let mut body = match workshop.bucket.get(&place).await {
         Ok(stored) => stored.body,
-        Err(error) if matches!(error.code(), ErrorCode::ObjectMissing | ErrorCode::PermissionDenied) => return Ok(false),
+        Err(error) if matches!(error.code(), ErrorCode::ObjectMissing | ErrorCode::PermissionDenied) => {
+            return Ok(false);
+        }
         Err(error) => return Err(error),
     };
     let mut file = workshop.folder.work_file()?;

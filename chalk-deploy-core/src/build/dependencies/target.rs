@@ -31,7 +31,8 @@ impl FromStr for PythonVersion {
     /// `3.11`, or `3.11.7`.
     fn from_str(given: &str) -> Result<Self> {
         let mut parts = given.trim().split('.');
-        let digits = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit()).then(|| part.parse::<u8>().ok()).flatten();
+        let digits =
+            |part: &str| part.bytes().all(|byte| byte.is_ascii_digit()).then(|| part.parse::<u8>().ok()).flatten();
         let minor = match (parts.next(), parts.next().map(digits), parts.next().map(digits), parts.next()) {
             (Some("3"), Some(minor), None | Some(Some(_)), None) => minor,
             _ => None,

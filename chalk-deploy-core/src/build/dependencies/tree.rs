@@ -85,9 +85,12 @@ impl Counted {
             self.bytes += metadata.len();
             if self.entries > ENTRIES_MOST || self.bytes > self.unpacked_most || depth > DEPTH_MOST {
                 let most = text::bytes(self.unpacked_most);
-                return Err(Error::new(ErrorCode::BuildFailed, format!("the packages have more than {most} or too many files"))
-                    .on("dependencies")
-                    .with_hint("ask for fewer packages, or bring them in the base image"));
+                return Err(Error::new(
+                    ErrorCode::BuildFailed,
+                    format!("the packages have more than {most} or too many files"),
+                )
+                .on("dependencies")
+                .with_hint("ask for fewer packages, or bring them in the base image"));
             }
             if !metadata.is_dir() {
                 left = true;
@@ -117,7 +120,8 @@ fn record(folder: &Path, name: &str) -> Result<(Installed, BTreeMap<String, Stri
     }
     let headers = read(&folder.join("METADATA"))?.unwrap_or_default();
     let found = checked_name(&header(&headers, "Name")).ok_or_else(|| {
-        Error::new(ErrorCode::BuildFailed, "an installed package does not say what it is called").on(text::line(name, 200))
+        Error::new(ErrorCode::BuildFailed, "an installed package does not say what it is called")
+            .on(text::line(name, 200))
     })?;
     let wheel = read(&folder.join("WHEEL"))?.unwrap_or_default();
     let tags = wheel.lines().filter_map(|line| line.strip_prefix("Tag:")).map(|tag| tag.trim().to_owned()).collect();
