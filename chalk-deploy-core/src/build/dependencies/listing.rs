@@ -45,7 +45,7 @@ impl Asked {
 pub(in crate::build) fn read(files: &[RequirementsFile]) -> Result<Asked> {
     let mut asked = Asked::default();
     let has_lock = files.iter().any(|file| base_name(&file.filename) == "poetry.lock");
-    let included: BTreeSet<_> = files.iter().flat_map(|file| includes(file)).collect();
+    let included: BTreeSet<_> = files.iter().flat_map(includes).collect();
     for file in files {
         if file.contents.len() > FILE_MOST {
             return Err(denied(&file.filename, "it is larger than any list of requirements".to_owned()));

@@ -191,15 +191,14 @@ impl Work<'_> {
     /// Resolves unless it was resolved before, installs and packs. No layer where nothing is to be installed.
     async fn install(&self, lock: Option<Lock>) -> Result<(Resolved, Option<Packed>)> {
         let mut say = |line: &str| self.running.say(STEP, line.to_owned());
-        let mut resolved = match lock {
-            Some(lock) => Resolved { lock, files: BTreeMap::new() },
-            None => {
-                say(&format!("{} resolves {} requirements", self.installer.version, self.group.wanted.len()));
-                let mut resolved = self.installer.resolve(&self.group.wanted, &mut say).await?;
-                // What the base image brings, it brings in the version that it was tested with.
-                resolved.lock.0.retain(|pin| !self.group.provided.contains(&pin.name));
-                resolved
-            }
+        let mut resolved = if let Some(lock) = lock {
+            Resolved { lock, files: BTreeMap::new() }
+        } else {
+            say(&format!("{} resolves {} requirements", self.installer.version, self.group.wanted.len()));
+            let mut resolved = self.installer.resolve(&self.group.wanted, &mut say).await?;
+            // What the base image brings, it brings in the version that it was tested with.
+            resolved.lock.0.retain(|pin| !self.group.provided.contains(&pin.name));
+            resolved
         };
         if resolved.lock.pins().is_empty() {
             say("there is nothing to install: the base image brings all of it");
