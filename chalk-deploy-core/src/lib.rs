@@ -23,7 +23,7 @@
 //! | `sqlite` | `store::SqliteStore`, the embedded deployment store |
 //! | `network` | `transport::NetworkTransport`, the transport over sockets |
 //! | `object-store` | `bucket`, the `ObjectStore` adapter on object_store |
-//! | `oci` | `oci`, the `Registry` adapter on the OCI distribution protocol, and `image`, images of folders on a base |
+//! | `oci` | `oci`, the `Registry` adapter on the OCI distribution protocol, and `image::Image`, images of folders on a base |
 //! | `zstd` | layers packed with zstd |
 //! | `kubernetes` | `kubernetes`, the `ClusterApi` adapter on kube, and the `TrafficShifter` in `traffic` |
 //! | `mock` | mockall mocks of the traits: `cloud::MockObjectStore` and its siblings |

@@ -137,13 +137,15 @@ impl Yard {
         }
     }
 
-    /// Pushes images as stage 4 does, each into its repository. The requests that the registry saw.
+    /// Pushes images as stage 4 does, each into its repository and by an adapter that remembers nothing of the others.
+    /// The requests that the registry saw.
     async fn push(&self, builder: &InProcessBuilder, request: &BuildRequest, images: &[BuiltImage]) -> Vec<String> {
         self.server.requests();
         let contents = builder.contents().expect("it holds its images");
         for image in images {
             let at = request.base_images.iter().position(|base| base.component == image.component).expect("asked for");
-            push(&*self.registry, &*contents, &request.repositories[at], image).await.expect("pushed");
+            let registry = adapter(&self.server, OciSettings::default());
+            push(&registry, &*contents, &request.repositories[at], image).await.expect("pushed");
         }
         self.server.requests()
     }
@@ -302,6 +304,13 @@ async fn a_layer_that_the_folder_has_lost_is_left_where_the_registry_has_it() {
     assert_eq!(with(&seen, "HEAD", &layer_of(&again[0]).digest.to_string()).len(), 2, "one for each repository");
     lose().expect_err("it was not fetched");
     yard.push(&builder, &second, &again).await;
+
+    // Neither does a builder fetch it that begins with nothing, such as a container.
+    let fresh = yard.builder(temporary(), Yard::no_index());
+    let third = yard.request('c', "x = 2\n", "alpha\n").await;
+    let (events, found) = build(&fresh, &third).await;
+    assert_eq!(digests(&found.expect("built")), digests(&again));
+    assert!(events.iter().any(|event| event.line.contains("is where it goes")), "{events:?}");
 
     // A registry that has lost it gets it from the bucket.
     let digest = layer_of(&again[0]).digest.to_string();

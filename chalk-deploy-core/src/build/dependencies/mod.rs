@@ -6,7 +6,7 @@
 //!                                                          └──> neither: resolve ── install ── tree ── pack ── keep
 //! ```
 //!
-//! A [key](record::KeyParts) is what decides a layer: the requirements, the Python, the platform, the base images. What it
+//! A key is the digest of what decides a layer: the requirements, the Python, the platform, the base images. What it
 //! was resolved to and what came of it is one [record](DependencyRecord), written once into the bucket: with one key all
 //! builders come to one layer, even if the index has newer versions by then, and the layer itself lies beside it, so that
 //! an image can be made again with no index. To take up newer versions, the requirements are changed.
@@ -100,6 +100,13 @@ pub(super) async fn prepare(
         return Ok(record);
     }
     let earlier = store::of_bucket(workshop, &key).await?;
+    if let Some(record) = &earlier
+        && store::is_pushed(workshop, request, group, record, sought).await
+    {
+        workshop.folder.keep_dependencies(record, None)?;
+        tell(running, record, "is where it goes");
+        return Ok(record.clone());
+    }
     if let Some(record) = &earlier
         && store::fetch_layer(workshop, record).await?
     {

@@ -27,16 +27,21 @@ pub(super) async fn kept(
 ) -> Result<Option<DependencyRecord>> {
     let Some(record) = workshop.folder.dependencies(key)? else { return Ok(None) };
     let Some(layer) = &record.layer else { return Ok(Some(record)) };
-    let is_held = workshop.folder.holds(&layer.descriptor);
-    // What is built again may be for no repository at all.
-    if is_held || sought == Sought::Anew && is_pushed(workshop, request, group, layer).await {
+    if workshop.folder.holds(&layer.descriptor) || is_pushed(workshop, request, group, &record, sought).await {
         return Ok(Some(record));
     }
     Ok(fetch_layer(workshop, &record).await?.then_some(record))
 }
 
-/// Whether all repositories that the layer is for have it.
-async fn is_pushed(workshop: &Workshop, request: &BuildRequest, group: &Group, layer: &LayerRecord) -> bool {
+/// Whether all repositories that the layer is for have it. What is built again may be for no repository at all.
+pub(super) async fn is_pushed(
+    workshop: &Workshop,
+    request: &BuildRequest,
+    group: &Group,
+    record: &DependencyRecord,
+    sought: Sought,
+) -> bool {
+    let Some(layer) = record.layer.as_ref().filter(|_| sought == Sought::Anew) else { return false };
     for (base, repository) in request.base_images.iter().zip(&request.repositories) {
         if !group.components.contains(&base.component) {
             continue;
