@@ -1,16 +1,14 @@
 //! What builds the images: this process, or workflows in the cluster. The flags, checked, and the builder that they ask
 //! for.
 
-use std::path::Path;
 use std::sync::Arc;
 
 use chalk_deploy_core::build::argo::{ArgoBuilder, ArgoSettings, DockerfileSettings};
 use chalk_deploy_core::build::dockerfile::BasePolicy;
-use chalk_deploy_core::build::{BuildFolder, InProcessBuilder, RoutedBuilder, Routing};
+use chalk_deploy_core::build::{InProcessBuilder, RoutedBuilder, Routing};
 use chalk_deploy_core::cloud::{Builder, ObjectStore, Registry};
 use chalk_deploy_core::kubernetes::Connection;
 use chalk_deploy_core::model::{ImageReference, Namespace, ProjectSettings, Repository};
-use chalk_deploy_core::runtime::Runtime;
 use chalk_deploy_core::{Error, ErrorCode, Result, text};
 use clap::{Args, ValueEnum};
 
@@ -137,15 +135,12 @@ impl BuilderArguments {
             .with_hint(format!("{hint}, or remove `dockerfile` from chalk.yaml")))
     }
 
-    /// The builder on a real data plane.
+    /// The builder on a real data plane; `here` is the one in this process.
     ///
     /// # Errors
-    /// What is wrong with the flags or with the folder.
-    pub(super) fn open(&self, place: &Place<'_>) -> Result<Arc<dyn Builder>> {
-        let builds = BuildFolder::open(place.state.join("builds"))?;
-        let (bucket, registry) = (place.bucket.clone(), place.registry.clone());
-        let here: Arc<dyn Builder> =
-            Arc::new(InProcessBuilder::new(bucket.clone(), registry.clone(), builds, place.runtime.clone()));
+    /// What is wrong with the flags.
+    pub(super) fn open(&self, here: &InProcessBuilder, place: &Place<'_>) -> Result<Arc<dyn Builder>> {
+        let here: Arc<dyn Builder> = Arc::new(here.clone());
         let (BuilderName::Argo, Some(image)) = (self.name, &self.builder_image) else { return Ok(here) };
         let namespace = self.builder_namespace.clone().or_else(|| place.namespace.cloned()).ok_or_else(|| {
             Error::new(ErrorCode::RequestInvalid, "the namespace of the workflows is not named")
@@ -164,6 +159,7 @@ impl BuilderArguments {
             let bases = tags.fold(BasePolicy::by_digest(), |policy, of| policy.allowing_tags_of(of));
             DockerfileSettings { bases, ..DockerfileSettings::new(image) }
         });
+        let (bucket, registry) = (place.bucket.clone(), place.registry.clone());
         let workflows = ArgoBuilder::new(place.connection.clone(), settings, bucket, registry);
         let routing = if self.build_all_in_workflows { Routing::Everything } else { Routing::Dockerfiles };
         Ok(Arc::new(RoutedBuilder::new(here, Arc::new(workflows)).with_routing(routing)))
@@ -172,8 +168,6 @@ impl BuilderArguments {
 
 /// What a builder works with.
 pub(super) struct Place<'given> {
-    pub(super) state: &'given Path,
-    pub(super) runtime: &'given Arc<dyn Runtime>,
     pub(super) bucket: Arc<dyn ObjectStore>,
     pub(super) bucket_url: &'given str,
     pub(super) registry: Arc<dyn Registry>,

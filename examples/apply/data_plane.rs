@@ -6,8 +6,9 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use chalk_deploy_core::bucket::{Bucket, S3CredentialSource, S3Credentials};
+use chalk_deploy_core::build::{BuildFolder, DependencySettings, InProcessBuilder};
 use chalk_deploy_core::checkpoint::Checkpoints;
-use chalk_deploy_core::cloud::{Cloud, ManifestLocator, Registry};
+use chalk_deploy_core::cloud::{Cloud, ManifestLocator, ObjectStore, Registry};
 use chalk_deploy_core::kubernetes::{
     AccessRequest, ClusterAccess, Connection, ExecPolicy, Kubeconfig, KubeconfigPolicy, KubernetesCluster,
 };
@@ -49,6 +50,19 @@ const PLUGIN_SEES: [&str; 9] = [
     "AZURE_CONFIG_DIR",
 ];
 
+/// What an installer of packages may see of our environment: whom to trust, and the way out.
+const INSTALLER_SEES: [&str; 9] = [
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+    "REQUESTS_CA_BUNDLE",
+    "HTTPS_PROXY",
+    "https_proxy",
+    "HTTP_PROXY",
+    "http_proxy",
+    "NO_PROXY",
+    "no_proxy",
+];
+
 /// The data planes of a command line.
 #[derive(Debug)]
 pub(super) enum DataPlanes {
@@ -85,7 +99,10 @@ impl DataPlanes {
     /// The environments of a project in these data planes.
     pub(super) fn environments(&self, known: Vec<EnvironmentId>) -> Arc<dyn Environments> {
         match self {
-            Self::Simulated(plane) => Arc::new(SimulatedEnvironments::any(plane.adapters().clone()).listed(known)),
+            Self::Simulated(plane) => {
+                let adapters = plane.adapters().clone().with_dependencies(installation());
+                Arc::new(SimulatedEnvironments::any(adapters).listed(known))
+            }
             Self::Named(named) => {
                 Arc::new(NamedEnvironments { named: named.as_ref().clone(), known: known.into_iter().collect() })
             }
@@ -104,6 +121,19 @@ impl DataPlanes {
         }
     }
 
+    /// The bucket with the sources, and the builder on it.
+    #[allow(dead_code, reason = "`rebuild` asks for it, and `apply` does not")]
+    pub(super) async fn builds(&self) -> Result<(Arc<dyn ObjectStore>, InProcessBuilder)> {
+        match self {
+            Self::Simulated(plane) => {
+                let adapters = plane.adapters().clone().with_dependencies(installation());
+                adapters.install_base_image().await?;
+                Ok((adapters.cloud().object_store.clone(), adapters.builder().clone()))
+            }
+            Self::Named(named) => Ok((named.cloud.object_store.clone(), named.builder.clone())),
+        }
+    }
+
     /// The simulated servers, if it is them.
     pub(super) fn simulated(&self) -> Option<&SharedPlane> {
         match self {
@@ -117,6 +147,7 @@ impl DataPlanes {
 #[derive(Debug, Clone)]
 pub(super) struct Named {
     cloud: Cloud,
+    builder: InProcessBuilder,
     registry: Arc<OciRegistry>,
     kubernetes: KubernetesCluster,
     cluster: ClusterName,
@@ -146,9 +177,10 @@ impl Named {
         let bucket: Arc<Bucket> =
             Arc::new(Bucket::from_url(bucket_url, network.clone(), bucket_credentials(), runtime.clone())?);
         let namespace = target.namespace.clone().or_else(|| access.namespace().cloned());
-        let builder = builder.open(&Place {
-            state,
-            runtime,
+        let builds = BuildFolder::open(state.join("builds"))?;
+        let here = InProcessBuilder::new(bucket.clone(), registry.clone(), builds, runtime.clone())
+            .with_dependencies(installation());
+        let builder = builder.open(&here, &Place {
             bucket: bucket.clone(),
             bucket_url,
             registry: registry.clone(),
@@ -166,6 +198,7 @@ impl Named {
         };
         Ok(Self {
             cloud,
+            builder: here,
             registry,
             kubernetes,
             cluster: ClusterName::new(access.server())?,
@@ -256,6 +289,16 @@ impl Environments for NamedEnvironments {
             cloud: named.cloud.clone(),
         }))
     }
+}
+
+/// How requirements are installed: with the uv or the pip of whoever runs this, from where that one looks by itself.
+fn installation() -> DependencySettings {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let settings = DependencySettings::new(std::env::split_paths(&path));
+    INSTALLER_SEES.iter().fold(settings, |settings, name| match std::env::var_os(name) {
+        Some(value) => settings.with_variable(name, value),
+        None => settings,
+    })
 }
 
 fn access(target: &TargetArguments, kubeconfig: &Path) -> Result<ClusterAccess> {

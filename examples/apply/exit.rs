@@ -84,6 +84,7 @@ const fn refused(code: ErrorCode, retry: Retry) -> u8 {
         | Code::GraphUndecodable
         | Code::GraphInvalid
         | Code::GraphExportFailed
+        | Code::RequirementDenied
         | Code::BoundaryViolation
         | Code::JournalIncompatible => BAD_INPUT,
         // A state folder that cannot be one, such as a file.

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use chalk_deploy_core::build::check_requirements;
 use chalk_deploy_core::graph::{self, ExportRequest, FeatureGraph, ObtainedGraph, Severity};
 use chalk_deploy_core::model::{EnvironmentId, GitMetadata};
 use chalk_deploy_core::project::{Project, ResolvedEnvironment, git_metadata};
@@ -56,6 +57,9 @@ impl Input {
         }
         let environment = project.environment(arguments.environment.as_deref())?;
         arguments.builder.admit(&environment.settings)?;
+        if environment.settings.dockerfile.is_none() {
+            check_requirements(&environment.requirements)?;
+        }
         Ok(Self { project, environment })
     }
 

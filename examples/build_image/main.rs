@@ -5,7 +5,8 @@
 //! It is told what to build by one word (`chalk_deploy_core::build::envelope`), writes a JSON object a line to stdout, and
 //! leaves a report in the files that it is given (`chalk_deploy_core::build::report`). Who it is at the bucket and at the
 //! registries, it learns from its surroundings: `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY` and `AWS_SESSION_TOKEN`, and
-//! `config.json` in the folder `DOCKER_CONFIG`. Neither ever gets into a line or a report.
+//! `config.json` in the folder `DOCKER_CONFIG`. Neither ever gets into a line or a report. What a project requires is
+//! installed with the uv on its `PATH`.
 
 #![expect(clippy::print_stderr, reason = "a container is read by its output")]
 
@@ -17,7 +18,9 @@ use std::sync::Arc;
 use chalk_deploy_core::bucket::{Bucket, S3CredentialSource, S3Credentials};
 use chalk_deploy_core::build::dockerfile::{self, BasePolicy, ImagePolicy};
 use chalk_deploy_core::build::report::{BuildLine, BuildReport};
-use chalk_deploy_core::build::{BuildFolder, InProcessBuilder, container, docker_config, envelope};
+use chalk_deploy_core::build::{
+    BuildFolder, DependencySettings, InProcessBuilder, container, docker_config, envelope,
+};
 use chalk_deploy_core::model::Repository;
 use chalk_deploy_core::oci::{OciRegistry, OciSettings};
 use chalk_deploy_core::runtime::{Runtime, SystemRuntime};
@@ -25,6 +28,10 @@ use chalk_deploy_core::source::ArchiveLimits;
 use chalk_deploy_core::transport::{NetworkTransport, Transport};
 use chalk_deploy_core::{Error, ErrorCode, Result};
 use clap::{Args, Parser, Subcommand};
+
+/// What uv may see of the container's environment: the index and whom to trust, which the embedder sets.
+const INSTALLER_SEES: [&str; 6] =
+    ["UV_DEFAULT_INDEX", "SSL_CERT_FILE", "SSL_CERT_DIR", "HTTPS_PROXY", "https_proxy", "NO_PROXY"];
 
 /// Does a container's part of a build on Argo Workflows
 #[derive(Debug, Parser)]
@@ -120,7 +127,8 @@ async fn run(part: &Part) -> Result<Option<BuildReport>> {
             let request = envelope::open(request)?;
             let (bucket, folder) = (servers.bucket(bucket)?, BuildFolder::temporary()?);
             let registry = servers.registry.clone();
-            let builder = InProcessBuilder::new(Arc::new(bucket), registry.clone(), folder, servers.runtime.clone());
+            let builder = InProcessBuilder::new(Arc::new(bucket), registry.clone(), folder, servers.runtime.clone())
+                .with_dependencies(installation());
             Ok(Some(container::run(&request, &builder, &*registry, &mut print).await))
         }
         Part::Unpack { request, bucket, project, allow_tags_of, .. } => {
@@ -192,6 +200,16 @@ impl Servers {
     fn bucket(&self, url: &str) -> Result<Bucket> {
         Bucket::from_url(url, self.network.clone(), bucket_credentials(), self.runtime.clone())
     }
+}
+
+/// uv, from the index that the container is told of.
+fn installation() -> DependencySettings {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let settings = DependencySettings::new(std::env::split_paths(&path));
+    INSTALLER_SEES.iter().fold(settings, |settings, name| match std::env::var_os(name) {
+        Some(value) => settings.with_variable(name, value),
+        None => settings,
+    })
 }
 
 fn registry_credentials() -> Result<Option<chalk_deploy_core::oci::StaticCredentials>> {

@@ -5,6 +5,7 @@
 //! - `build_image`: the program of the build container on Argo Workflows, and of nothing else.
 //! - `embed`: a service in under a hundred lines, `cargo run --release --example embed`.
 //! - `inspect_archive`: shows and unpacks a source archive, `cargo run --release --example inspect_archive -- FILE`.
+//! - `rebuild`: makes the images of a past deployment again, `cargo run --release --example rebuild -- DEPLOYMENT`.
 //! - `verify_image`: whether an image's evidence is signed with a key,
 //!   `cargo run --release --example verify_image -- REF --key FILE`.
 //! - `validate_graph`: what is wrong with an export, `cargo run --release --example validate_graph -- EXPORT`.

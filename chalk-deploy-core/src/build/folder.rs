@@ -2,7 +2,9 @@
 //!
 //! ```text
 //! builds/<deployment id>.json   what is built, what it said, what came of it
+//! dependencies/<hex>.json       dependency layers by what decides them, the newest ones
 //! contents/<hex>                layers, configs and manifests
+//! cache/                        what installers keep of what they have fetched; it may be removed at any time
 //! work/<random>/                what one builder is making; it goes with its builder, or when the next one comes
 //! ```
 //!
@@ -11,13 +13,15 @@
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
-use std::io::{self, Write as _};
+use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use rustix::fs::{AtFlags, CWD, Timespec, Timestamps, UTIME_NOW};
 use serde::{Deserialize, Serialize};
 use tempfile::{NamedTempFile, TempDir};
 
+use super::dependencies::{DependencyRecord, RECORD_MOST};
 use crate::cloud::{BuildEvent, BuildRequest};
 use crate::error::{RecordedError, Retry};
 use crate::model::{BuiltImage, DeploymentId, Descriptor, Digest, Platform, Repository};
@@ -25,6 +29,10 @@ use crate::{Error, ErrorCode, Result};
 
 /// How many builds are kept, unless it is set.
 const KEPT: usize = 100;
+/// How many dependency layers are kept besides those of the builds. They are the largest things here.
+const LAYERS_KEPT: usize = 10;
+/// The moment at which the operating system is asked.
+const NOW: Timespec = Timespec { tv_sec: 0, tv_nsec: UTIME_NOW };
 
 /// A directory in which a builder keeps its builds and what they made, as many of the newest as are to be kept. Clones are the same folder.
 #[derive(Debug, Clone)]
@@ -67,7 +75,7 @@ impl BuildFolder {
     }
 
     fn at(root: PathBuf, temporary: Option<Arc<TempDir>>) -> Result<Self> {
-        for name in ["builds", "contents", "work"] {
+        for name in ["builds", "contents", "dependencies", "work"] {
             let path = root.join(name);
             fs::create_dir_all(&path).map_err(failed("make", &path))?;
         }
@@ -88,6 +96,86 @@ impl BuildFolder {
         Ok(file)
     }
 
+    /// A folder to work in, which goes when it is dropped.
+    pub(super) fn work_folder(&self) -> Result<TempDir> {
+        let work = self.work.folder.path();
+        tempfile::tempdir_in(work).map_err(failed("make a folder in", work))
+    }
+
+    /// Where installers keep what they have fetched. Absolute, because they work elsewhere.
+    pub(super) fn cache(&self) -> Result<PathBuf> {
+        let path = self.root.join("cache");
+        fs::create_dir_all(&path).map_err(failed("make", &path))?;
+        std::path::absolute(&path).map_err(failed("find", &path))
+    }
+
+    /// The dependency layer of a key, if it is remembered. It counts as used then.
+    pub(super) fn dependencies(&self, key: &Digest) -> Result<Option<DependencyRecord>> {
+        let path = self.dependencies_of(key);
+        let Some(file) = absent(File::open(&path)).map_err(failed("read", &path))? else { return Ok(None) };
+        let mut bytes = Vec::new();
+        file.take(RECORD_MOST).read_to_end(&mut bytes).map_err(failed("read", &path))?;
+        let now = Timestamps { last_access: NOW, last_modification: NOW };
+        if let Err(error) = rustix::fs::utimensat(CWD, &path, &now, AtFlags::empty()) {
+            tracing::debug!(%error, "the use of a dependency layer could not be noted");
+        }
+        Ok(DependencyRecord::read(&bytes, key))
+    }
+
+    /// Remembers a dependency layer, with the layer itself if it is new.
+    pub(super) fn keep_dependencies(&self, record: &DependencyRecord, layer: Option<NamedTempFile>) -> Result<()> {
+        let path = self.dependencies_of(&record.key);
+        if let Some(file) = &layer {
+            file.as_file().sync_all().map_err(failed("write", file.path()))?;
+        }
+        let file = self.work_file_of(&record.to_bytes()?)?;
+        file.as_file().sync_all().map_err(failed("write", &path))?;
+        exclusively(&self.root, || {
+            if let (Some(layer), Some(of)) = (layer, &record.layer) {
+                let target = self.content(&of.descriptor.digest);
+                layer.persist(&target).map_err(|error| failed("write", &target)(error.error))?;
+            }
+            file.persist(&path).map_err(|error| failed("write", &path)(error.error))?;
+            self.prune_layers()
+        })
+    }
+
+    /// Forgets the dependency layers that were not used for longest. What a build names stays until that goes.
+    fn prune_layers(&self) -> Result<()> {
+        let folder = self.root.join("dependencies");
+        let mut records = Vec::new();
+        for entry in fs::read_dir(&folder).map_err(failed("list", &folder))? {
+            let entry = entry.map_err(failed("list", &folder))?;
+            records.push((entry.metadata().and_then(|metadata| metadata.modified()).ok(), entry.path()));
+        }
+        records.sort_unstable();
+        let surplus = records.len().saturating_sub(LAYERS_KEPT);
+        for (_, path) in records.iter().take(surplus) {
+            absent(fs::remove_file(path)).map_err(failed("remove", path))?;
+        }
+        if surplus > 0 { self.sweep() } else { Ok(()) }
+    }
+
+    /// The layers of the dependencies that are remembered.
+    fn layers(&self) -> Result<Vec<Digest>> {
+        let folder = self.root.join("dependencies");
+        let mut layers = Vec::new();
+        for entry in fs::read_dir(&folder).map_err(failed("list", &folder))? {
+            let path = entry.map_err(failed("list", &folder))?.path();
+            let name = path.file_stem().map(|name| format!("sha256:{}", name.to_string_lossy())).unwrap_or_default();
+            let Ok(key) = name.parse() else { continue };
+            let bytes = absent(fs::read(&path)).map_err(failed("read", &path))?.unwrap_or_default();
+            let record = DependencyRecord::read(&bytes, &key);
+            layers.extend(record.and_then(|record| record.layer).map(|layer| layer.descriptor.digest));
+        }
+        Ok(layers)
+    }
+
+    /// Whether a content is here, at its whole length.
+    pub(super) fn holds(&self, descriptor: &Descriptor) -> bool {
+        fs::metadata(self.content(&descriptor.digest)).is_ok_and(|metadata| metadata.len() == descriptor.size)
+    }
+
     /// What was kept under a digest.
     pub(super) fn open_content(&self, digest: &Digest) -> Result<Option<File>> {
         let path = self.content(digest);
@@ -96,10 +184,7 @@ impl BuildFolder {
 
     /// Whether everything that was made for these images is there, at its whole length.
     pub(super) fn holds_all(&self, images: &[Made]) -> bool {
-        let held = |descriptor: &Descriptor| {
-            fs::metadata(self.content(&descriptor.digest)).is_ok_and(|metadata| metadata.len() == descriptor.size)
-        };
-        images.iter().flat_map(Made::own).all(held)
+        images.iter().flat_map(Made::own).all(|descriptor| self.holds(descriptor))
     }
 
     pub(super) fn record(&self, deployment: &DeploymentId) -> Result<Option<Record>> {
@@ -198,8 +283,8 @@ impl BuildFolder {
 
     fn sweep(&self) -> Result<()> {
         let records = self.records()?;
-        let named: BTreeSet<_> =
-            records.iter().flat_map(|record| &record.images).flat_map(Made::own).map(|own| own.digest.hex()).collect();
+        let built = records.iter().flat_map(|record| &record.images).flat_map(Made::own).map(|own| own.digest.hex());
+        let named: BTreeSet<_> = built.chain(self.layers()?.iter().map(Digest::hex)).collect();
         let folder = self.root.join("contents");
         for entry in fs::read_dir(&folder).map_err(failed("list", &folder))? {
             let entry = entry.map_err(failed("list", &folder))?;
@@ -222,6 +307,10 @@ impl BuildFolder {
 
     fn content(&self, digest: &Digest) -> PathBuf {
         self.root.join("contents").join(digest.hex())
+    }
+
+    fn dependencies_of(&self, key: &Digest) -> PathBuf {
+        self.root.join("dependencies").join(format!("{}.json", key.hex()))
     }
 
     fn record_of(&self, deployment: &DeploymentId) -> PathBuf {
@@ -264,6 +353,8 @@ fn exclusively<T>(root: &Path, change: impl FnOnce() -> Result<T>) -> Result<T> 
 pub(super) struct Built {
     pub(super) made: Vec<Made>,
     pub(super) files: Vec<(Digest, NamedTempFile)>,
+    /// The keys of the dependency layers in them.
+    pub(super) dependencies: BTreeSet<Digest>,
 }
 
 /// A build as it is kept.
@@ -303,14 +394,24 @@ pub(super) struct Made {
     /// The index that it is in, when it was built for several platforms.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) index: Option<Descriptor>,
+    /// The repository that it is for.
+    #[serde(default)]
+    pub(super) repository: Option<Repository>,
+    /// Layers of ours that the folder need not hold: the registry has them, and the bucket.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub(super) elsewhere: BTreeSet<Digest>,
 }
 
 impl Made {
-    /// What the builder itself holds: manifest, config and our layer.
+    /// What the builder itself holds: manifest, config and our layers.
     fn own(&self) -> impl Iterator<Item = &Descriptor> {
-        let blobs = self.image.blobs.iter().enumerate();
-        let ours = blobs.filter(|(at, _)| *at == 0 || *at > self.base_layers).map(|(_, descriptor)| descriptor);
-        ours.chain([&self.image.manifest]).chain(&self.index)
+        let layers = self.layers().iter().filter(|layer| !self.elsewhere.contains(&layer.digest));
+        self.image.blobs.first().into_iter().chain(layers).chain([&self.image.manifest]).chain(&self.index)
+    }
+
+    /// The layers on top of the base image's.
+    pub(super) fn layers(&self) -> &[Descriptor] {
+        self.image.blobs.get(self.base_layers + 1..).unwrap_or_default()
     }
 
     /// The layers of the base image.

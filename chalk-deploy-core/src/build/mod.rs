@@ -1,31 +1,38 @@
-//! The in-process builder: a layer with the source on a base image, the same inputs giving the same digest on every
-//! machine.
+//! The in-process builder: a layer with the dependencies and one with the source on a base image, the same inputs giving
+//! the same digest on every machine.
 //!
 //! ```text
-//!  archive in the bucket ── fetch ──> source.tar.gz ── layer ──> layer.tar.gz ┐
-//!  base image, by digest ── base ───> manifest, config ───────────── image ───┴──> config, manifest
+//!  requirements, base image ── dependencies ──> a layer that was made before, or a new one ─┐
+//!  archive in the bucket ── fetch ──> source.tar.gz ── layer ──> layer.tar.gz ──────────────┤
+//!  base image, by digest ── base ───> manifest, config ─────────────────────────── image ───┴──> config, manifest
 //! ```
 //!
-//! What it builds is an OCI image whose layers are the base image's, named by their descriptors, and one more with the
-//! project under `/app`. The base image's layers are not fetched: whoever pushes the image is told in which
+//! What it builds is an OCI image whose layers are the base image's, named by their descriptors, then what the project
+//! requires under [`SITE_PACKAGES`], then the project under `/app`. Components whose base images bring the same share
+//! both. The base image's layers are not fetched: whoever pushes the image is told in which
 //! repository they lie ([`Payload::origin`](crate::cloud::Payload::origin)), and only where that one is in another
 //! registry do their bytes stream through this process.
 //!
 //! For several platforms it does so once for each, on the images that an index of the base has, and makes an index.
 //!
-//! It installs nothing: a project whose requirements name more than its base image [declares](PROVIDES) is refused when
-//! it is submitted, and so is one with a Dockerfile of its own, which [`RoutedBuilder`] sends to the Argo builder. It checks and compiles nothing either; its events tell
-//! of the steps above and of no others.
+//! It installs what the requirements name and the base image does not [declare](PROVIDES) to bring, if it is
+//! [set up](InProcessBuilder::with_dependencies) to; else a project that needs more is refused when it is submitted. A
+//! [`dependencies`] layer is made once for all builds with the same requirements on the same base image. A project with a
+//! Dockerfile of its own is refused; [`RoutedBuilder`] sends it to the Argo builder.
+//!
+//! Each build leaves a [`BuildRecord`] in the bucket, from which the same image can be made
+//! [again](InProcessBuilder::rebuild) when registry, builder and index are gone.
 //!
 //! What it makes lies in a [`BuildFolder`], and a build whose process was killed goes on from its beginning when someone
-//! asks about it. Nothing here uses a thread: long work gives others their turn every few hundred kilobytes, so that it
-//! can be driven in virtual time.
+//! asks about it. Nothing here uses a thread or another program but installing: long work gives others their turn every
+//! few hundred kilobytes, so that it can be driven in virtual time.
 
 #[cfg(feature = "kubernetes")]
 pub mod argo;
 pub(crate) mod base;
 pub mod container;
 pub(crate) mod contents;
+pub mod dependencies;
 #[cfg(feature = "oci")]
 pub mod docker_config;
 #[cfg(any(feature = "kubernetes", feature = "oci"))]
@@ -39,6 +46,7 @@ mod layer;
 mod packing;
 mod platforms;
 mod progress;
+mod rebuild;
 mod redaction;
 pub mod report;
 mod requirements;
@@ -57,14 +65,18 @@ use async_trait::async_trait;
 use crate::cloud::{BuildRequest, BuildState, Builder, ImageContents, ObjectStore, Registry};
 use crate::error::Retry;
 use crate::image::Compression;
-use crate::model::{BuildPlace, DeploymentId, Digest, ProjectSettings, Repository};
+use crate::model::{BuildPlace, DeploymentId, Digest, ProjectSettings, Repository, RequirementsFile};
 use crate::runtime::{Runtime, RuntimeExt as _};
 use crate::source::ArchiveLimits;
 use crate::{Error, ErrorCode, Result};
 
+pub use dependencies::{DependencySettings, SITE_PACKAGES};
 pub use folder::BuildFolder;
-pub use requirements::PROVIDES;
+pub use rebuild::{BUILDER, BuildHistory, BuildRecord, Rebuilt};
+pub use requirements::{PROVIDES, PYTHON};
 pub use router::{Route, RoutedBuilder, Routing};
+
+use dependencies::Sought;
 
 use base::Documents;
 use folder::{Outcome, Record};
@@ -81,7 +93,7 @@ const MOMENT: Duration = Duration::from_millis(500);
 pub struct InProcessBuilder {
     workshop: Arc<Workshop>,
     table: Arc<Table>,
-    origins: Arc<Mutex<BTreeMap<Digest, Repository>>>,
+    origins: Arc<Mutex<BTreeMap<Digest, contents::Origin>>>,
 }
 
 /// What a build works with.
@@ -95,6 +107,9 @@ struct Workshop {
     /// Where the manifests and configs of base images are read.
     documents: Arc<dyn Documents>,
     compression: Compression,
+    dependencies: Option<DependencySettings>,
+    /// Held while a dependency layer is looked for and made.
+    installing: Arc<tokio::sync::Mutex<()>>,
 }
 
 impl InProcessBuilder {
@@ -105,10 +120,17 @@ impl InProcessBuilder {
         folder: BuildFolder,
         runtime: Arc<dyn Runtime>,
     ) -> Self {
-        let limits = ArchiveLimits::default();
-        let (documents, compression) = (Arc::new(base_registry.clone()), Compression::Gzip);
-        let bucket = object_store;
-        let workshop = Workshop { bucket, registry: base_registry, folder, runtime, limits, documents, compression };
+        let workshop = Workshop {
+            bucket: object_store,
+            documents: Arc::new(base_registry.clone()),
+            registry: base_registry,
+            folder,
+            runtime,
+            limits: ArchiveLimits::default(),
+            compression: Compression::Gzip,
+            dependencies: None,
+            installing: Arc::default(),
+        };
         Self { workshop: Arc::new(workshop), table: Arc::default(), origins: Arc::default() }
     }
 
@@ -136,6 +158,13 @@ impl InProcessBuilder {
         self.with(|workshop| workshop.compression = compression)
     }
 
+    /// Lets it install what projects require. Installing starts a program and waits for it, so that it needs a clock that
+    /// goes by itself; a dependency layer that was made before does not.
+    #[must_use]
+    pub fn with_dependencies(self, settings: DependencySettings) -> Self {
+        self.with(|workshop| workshop.dependencies = Some(settings))
+    }
+
     fn with(self, change: impl FnOnce(&mut Workshop)) -> Self {
         let mut workshop = Workshop::clone(&self.workshop);
         change(&mut workshop);
@@ -149,7 +178,12 @@ impl InProcessBuilder {
         self.table.start(&deployment, |running| {
             // Without the table: a build ends with the last clone of its builder.
             tokio::spawn(async move {
-                let result = platforms::build(&workshop, &request, &running).await;
+                let result = async {
+                    let built = platforms::build(&workshop, &request, Sought::Anew, &running).await?;
+                    rebuild::retain(&workshop, &request, &built, &running).await?;
+                    Ok(built)
+                };
+                let result = result.await;
                 running.end(result, |events, outcome| workshop.folder.finish(&request, events, outcome));
             })
         })
@@ -239,6 +273,14 @@ impl Builder for InProcessBuilder {
     fn contents(&self) -> Option<Arc<dyn ImageContents>> {
         Some(Arc::new(self.clone()))
     }
+}
+
+/// Refuses requirements files that no builder of ours would follow, before anything is begun.
+///
+/// # Errors
+/// [`ErrorCode::RequirementDenied`] with the file and the line.
+pub fn check_requirements(files: &[RequirementsFile]) -> Result<()> {
+    dependencies::listing::read(files).map(drop)
 }
 
 fn lost(deployment: &DeploymentId) -> Error {

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::dependencies::Sought;
 use super::folder::{Built, Made};
 use super::progress::Running;
 use super::{Workshop, index, work};
@@ -10,16 +11,22 @@ use crate::model::{BuiltImage, Descriptor, Digest, ImageLocation, PlatformImage}
 use crate::{Error, ErrorCode, Result};
 
 /// Builds all images of a request, one platform after the other.
-pub(super) async fn build(workshop: &Workshop, request: &BuildRequest, running: &Arc<Running>) -> Result<Built> {
+pub(super) async fn build(
+    workshop: &Workshop,
+    request: &BuildRequest,
+    sought: Sought,
+    running: &Arc<Running>,
+) -> Result<Built> {
     let alone = request.for_each_platform()?;
     if let [only] = &alone[..] {
-        return work::build(workshop, only, running).await;
+        return work::build(workshop, only, sought, running).await;
     }
     let mut whole = Built::default();
     for request in &alone {
         running.say("platform", format!("the images for {} are built", request.platform));
-        let built = work::build(workshop, request, running).await?;
+        let built = work::build(workshop, request, sought, running).await?;
         whole.made.extend(built.made);
+        whole.dependencies.extend(built.dependencies);
         for (digest, file) in built.files {
             // The layer with the source is the same on every platform.
             if whole.files.iter().all(|(held, _)| *held != digest) {

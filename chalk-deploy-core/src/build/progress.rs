@@ -86,6 +86,11 @@ impl Running {
         self.news.notify_waiters();
     }
 
+    /// All that it has said.
+    pub(super) fn events(&self) -> Vec<BuildEvent> {
+        self.state_of().events.clone()
+    }
+
     pub(super) fn is_stopped(&self) -> bool {
         self.state_of().stopped
     }

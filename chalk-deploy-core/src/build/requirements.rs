@@ -1,114 +1,135 @@
-//! Which projects can be built without installing anything.
+//! What of a project's requirements its base images bring, and what must be installed.
 
 use std::collections::BTreeSet;
 
 use super::Workshop;
-use super::base::Base;
+use super::base::{Base, subject};
+use super::dependencies::requirement::{Requirement, normal};
+use super::dependencies::target::Target;
+use super::dependencies::{PythonVersion, listing};
 use crate::cloud::BuildRequest;
+use crate::model::{Component, Digest};
 use crate::{Error, ErrorCode, Result, text};
 
-/// The label in which a base image lists the Python distributions that it brings, by name and between commas.
+/// The label in which a base image lists the Python distributions that it brings, by name and between commas. An image
+/// without it brings chalkpy: that is what a platform image is for.
 pub const PROVIDES: &str = "ai.chalk.provides";
 
-/// Refuses a project whose requirements name more than every base image declares to bring. Only names are compared: a
-/// base image is pinned by digest, and with it the versions that it brings.
+/// The label in which a base image says which Python it has, such as `3.11`. Without it, it is the runtime of chalk.yaml.
+pub const PYTHON: &str = "ai.chalk.python";
+
+const CHALKPY: &str = "chalkpy";
+
+/// Components for which the same is to be installed.
+#[derive(Debug)]
+pub(super) struct Group {
+    pub(super) components: BTreeSet<Component>,
+    pub(super) bases: BTreeSet<Digest>,
+    pub(super) python: PythonVersion,
+    /// What their base images bring.
+    pub(super) provided: BTreeSet<String>,
+    /// What is asked for and not brought.
+    pub(super) wanted: BTreeSet<Requirement>,
+}
+
+/// What must be installed.
+#[derive(Debug, Default)]
+pub(super) struct Needed {
+    pub(super) groups: Vec<Group>,
+    pub(super) notes: Vec<String>,
+}
+
+/// Refuses a project whose requirements cannot be read, or ask for more than this builder can install. Nothing is
+/// installed yet.
 pub(super) async fn check(workshop: &Workshop, request: &BuildRequest) -> Result<()> {
-    let mut asked = BTreeSet::new();
-    for file in &request.requirements {
-        asked.extend(names(&file.contents).map_err(|line| {
-            refusal(&format!("`{}` asks for more than distributions by name", text::line(line, 100)), &file.filename)
-        })?);
-    }
-    if asked.is_empty() {
+    if listing::read(&request.requirements)?.requirements.is_empty() {
         return Ok(());
     }
+    let mut bases = Vec::new();
     for image in &request.base_images {
         let base = Base::read(&*workshop.documents, &image.repository, image.digest, &request.platform).await?;
-        let provided: BTreeSet<_> = base.label(PROVIDES).unwrap_or_default().split(',').map(normal).collect();
-        let missing: Vec<_> = asked.difference(&provided).take(10).map(|name| format!("`{name}`")).collect();
-        if !missing.is_empty() {
-            let files: Vec<_> = request.requirements.iter().map(|file| file.filename.as_str()).collect();
-            let message = format!("the base image of {} does not bring {}", image.component, missing.join(", "));
-            return Err(refusal(&message, &files.join(", ")));
-        }
+        bases.push((image.component, base));
+    }
+    let needed = needed(request, &bases, workshop.dependencies.is_some())?;
+    for group in &needed.groups {
+        Target::new(group.python, &request.platform)?;
     }
     Ok(())
 }
 
-fn refusal(message: &str, file: &str) -> Error {
-    Error::new(ErrorCode::RequestInvalid, format!("{message}, and the in-process builder installs nothing"))
-        .on(text::line(file, 200))
-        .with_hint("use a base image that brings it, or a builder that installs requirements")
-}
-
-/// The names of the distributions that a requirements file asks for (pip's format; names compared as PEP 503 says), or
-/// the line that asks for something else: an option, a file, an address.
-fn names(contents: &str) -> Result<BTreeSet<String>, &str> {
-    let mut names = BTreeSet::new();
-    let mut continued = false;
-    for line in contents.lines() {
-        // What follows a backslash belongs to the requirement before, such as its hashes.
-        let is_rest = continued;
-        continued = line.trim_end().ends_with('\\');
-        let bare = line.split(" #").next().unwrap_or_default().trim();
-        if is_rest || bare.is_empty() || bare.starts_with('#') {
+/// What must be installed on these base images. Of what they bring only names are compared: a base image is pinned by
+/// digest, and with it the versions that it brings.
+pub(super) fn needed(request: &BuildRequest, bases: &[(Component, Base)], can_install: bool) -> Result<Needed> {
+    let asked = listing::read(&request.requirements)?;
+    let mut needed = Needed { groups: Vec::new(), notes: asked.notes };
+    for (component, base) in bases {
+        let provided = provided(base);
+        let (brought, wanted): (BTreeSet<_>, BTreeSet<_>) =
+            asked.requirements.iter().cloned().partition(|asked| provided.contains(&asked.name));
+        if wanted.is_empty() {
             continue;
         }
-        let name = bare.split(|symbol: char| " \t<>=!~;[(@\\".contains(symbol)).next().unwrap_or_default();
-        let edge = |byte: Option<u8>| byte.is_some_and(|byte| byte.is_ascii_alphanumeric());
-        let holds = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte));
-        // An archive or a folder could have a name like this too; `@` leads to an address.
-        let is_name = edge(name.bytes().next()) && edge(name.bytes().last()) && holds && !bare.contains('@');
-        if !is_name || bare.contains("://") {
-            return Err(line);
+        if !can_install {
+            return Err(nothing_installed(request, *component, &wanted));
         }
-        names.insert(normal(name));
+        let python = python(request, base)?;
+        let brought: BTreeSet<_> = brought.iter().map(|brought| format!("`{}`", brought.name)).collect();
+        if !brought.is_empty() {
+            let names = brought.into_iter().collect::<Vec<_>>().join(", ");
+            let note = format!("not installed, because the base image of {component} brings it: {names}");
+            needed.notes.push(text::line(&note, 500));
+        }
+        let found = needed.groups.iter_mut().find(|group| group.python == python && group.provided == provided);
+        if let Some(group) = found {
+            group.components.insert(*component);
+            group.bases.insert(base.digest);
+        } else {
+            let (components, bases) = ([*component].into(), [base.digest].into());
+            needed.groups.push(Group { components, bases, python, provided, wanted });
+        }
     }
-    Ok(names)
+    Ok(needed)
 }
 
-fn normal(name: &str) -> String {
-    let mut normal = String::new();
-    for symbol in name.trim().chars() {
-        match symbol {
-            '-' | '_' | '.' if normal.ends_with('-') => {}
-            '-' | '_' | '.' => normal.push('-'),
-            symbol => normal.extend(symbol.to_lowercase()),
-        }
-    }
-    normal
+fn provided(base: &Base) -> BTreeSet<String> {
+    let listed = base.label(PROVIDES).unwrap_or(CHALKPY);
+    listed.split(',').map(normal).filter(|name| !name.is_empty()).collect()
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn names_of(contents: &str) -> Vec<String> {
-        names(contents).expect("names only").into_iter().collect()
-    }
-
-    #[test]
-    fn comments_versions_extras_markers_and_hashes_are_not_names() {
-        assert_eq!(names_of("# nothing\n\n   # more\n"), Vec::<String>::new());
-        assert_eq!(
-            names_of(
-                "chalkpy[runtime] >= 2.0, <3 ; python_version > '3.10'  # why\nNum_Py==1.2 \\\n    --hash=sha256:ab\nzope.interface\n"
-            ),
-            ["chalkpy", "num-py", "zope-interface"]
-        );
-    }
-
-    #[test]
-    fn what_asks_for_more_than_names_is_told() {
-        for line in [
-            "-r other.txt",
-            "--index-url https://x.example",
-            "-e .",
-            "./wheel.whl",
-            "a @ https://x.example/a.whl",
-            "https://x.example/a.whl",
-        ] {
-            assert_eq!(names(&format!("chalkpy\n{line}\n")), Err(line), "{line}");
+/// The Python of a base image.
+fn python(request: &BuildRequest, base: &Base) -> Result<PythonVersion> {
+    let of_project = request.settings.runtime.as_deref().and_then(PythonVersion::of_runtime);
+    let label = base.label(PYTHON).map(|label| {
+        label.parse::<PythonVersion>().map_err(|error| {
+            Error::new(ErrorCode::BuildFailed, format!("the label {PYTHON} of the base image names no version"))
+                .on(subject(&base.repository, &base.digest))
+                .with_hint("name a version such as 3.11 there, or use another base image")
+                .caused_by(error)
+        })
+    });
+    match (label.transpose()?, of_project) {
+        (Some(label), Some(project)) if label != project => {
+            let message = format!("the base image has Python {label}, and chalk.yaml asks for {project}");
+            Err(Error::new(ErrorCode::RequestInvalid, message)
+                .on(subject(&base.repository, &base.digest))
+                .with_hint("correct `runtime` in chalk.yaml, or name another base image"))
         }
+        (Some(python), _) | (None, Some(python)) => Ok(python),
+        (None, None) => Err(Error::new(
+            ErrorCode::RequestInvalid,
+            "nothing says for which Python its requirements are to be installed",
+        )
+        .on(format!("build of {}", request.deployment))
+        .with_hint("name the `runtime` in chalk.yaml, such as python311")),
     }
+}
+
+fn nothing_installed(request: &BuildRequest, component: Component, wanted: &BTreeSet<Requirement>) -> Error {
+    let missing: Vec<_> = wanted.iter().take(10).map(|wanted| format!("`{}`", wanted.name)).collect();
+    let files: Vec<_> = request.requirements.iter().map(|file| file.filename.as_str()).collect();
+    let missing = missing.join(", ");
+    let message = format!("the base image of {component} does not bring {missing}, and this builder installs nothing");
+    Error::new(ErrorCode::RequestInvalid, message)
+        .on(text::line(&files.join(", "), 200))
+        .with_hint("use a base image that brings it, or a builder that is set up with uv or pip")
 }

@@ -1,5 +1,6 @@
 //! The steps of a build.
 
+use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::sync::Arc;
 
@@ -7,21 +8,29 @@ use futures::StreamExt as _;
 use tempfile::NamedTempFile;
 
 use super::base::Base;
+use super::dependencies::{self, DependencyRecord, Sought};
 use super::folder::{BuildFolder, Built, Made, failed};
-use super::layer::{self, Layer};
+use super::image::Added;
 use super::progress::{Running, breathe};
-use super::{SOURCE_DIRECTORY, Workshop, image};
+use super::{SOURCE_DIRECTORY, Workshop, image, layer, requirements};
 use crate::cloud::{BuildRequest, ObjectStore};
 use crate::model::{ArchiveReference, BuiltImage, Component, Descriptor, Digest, DigestHasher, ImageLocation};
 use crate::{Error, ErrorCode, Result, text};
 
 /// Builds all images of a request.
-pub(super) async fn build(workshop: &Workshop, request: &BuildRequest, running: &Arc<Running>) -> Result<Built> {
+pub(super) async fn build(
+    workshop: &Workshop,
+    request: &BuildRequest,
+    sought: Sought,
+    running: &Arc<Running>,
+) -> Result<Built> {
     // A first turn for whoever submitted it.
     breathe().await;
     let archive = fetch(workshop, &request.source).await?;
     running
         .say("fetch", format!("the source archive is {}, {}", text::bytes(request.source.size), request.source.sha256));
+    let bases = bases(workshop, request, running).await?;
+    let dependencies = dependency_layers(workshop, request, &bases, sought, running).await?;
     let mut layer = layer::make(workshop, archive.as_file(), &request.source.sha256).await?;
     drop(archive);
     running.say(
@@ -34,17 +43,47 @@ pub(super) async fn build(workshop: &Workshop, request: &BuildRequest, running: 
         ),
     );
     let mut built = Built::default();
+    for (component, base) in bases {
+        let added = Added { dependencies: dependencies.get(&component), source: &layer };
+        let digest = assemble(&workshop.folder, component, base, &added, request, &mut built)?;
+        running.say("image", format!("the image of {component} is {digest}"));
+    }
+    built.made.sort_by_key(|made| made.image.component);
+    built.dependencies = dependencies.values().map(|record| record.key).collect();
+    let file = std::mem::replace(&mut layer.file, workshop.folder.work_file()?);
+    built.files.push((layer.descriptor.digest, file));
+    Ok(built)
+}
+
+async fn bases(workshop: &Workshop, request: &BuildRequest, running: &Running) -> Result<Vec<(Component, Base)>> {
+    let mut bases = Vec::new();
     for image in &request.base_images {
         let base = Base::read(&*workshop.documents, &image.repository, image.digest, &request.platform).await?;
         let (component, layers) = (image.component, base.layers.len());
         running.say("base", format!("{component} is built on {}, layers: {layers}", base.digest));
-        let digest = assemble(&workshop.folder, component, base, &layer, request, &mut built)?;
-        running.say("image", format!("the image of {component} is {digest}"));
+        bases.push((component, base));
     }
-    built.made.sort_by_key(|made| made.image.component);
-    let file = std::mem::replace(&mut layer.file, workshop.folder.work_file()?);
-    built.files.push((layer.descriptor.digest, file));
-    Ok(built)
+    Ok(bases)
+}
+
+/// The dependency layer of each component that needs one. Components whose base images bring the same share it.
+async fn dependency_layers(
+    workshop: &Workshop,
+    request: &BuildRequest,
+    bases: &[(Component, Base)],
+    sought: Sought,
+    running: &Arc<Running>,
+) -> Result<BTreeMap<Component, DependencyRecord>> {
+    let needed = requirements::needed(request, bases, workshop.dependencies.is_some())?;
+    for note in &needed.notes {
+        running.say("dependencies", note.clone());
+    }
+    let mut records = BTreeMap::new();
+    for group in &needed.groups {
+        let record = dependencies::prepare(workshop, request, group, sought, running).await?;
+        records.extend(group.components.iter().map(|component| (*component, record.clone())));
+    }
+    Ok(records)
 }
 
 /// Refuses a source that is not in the bucket.
@@ -95,13 +134,13 @@ fn assemble(
     folder: &BuildFolder,
     component: Component,
     base: Base,
-    layer: &Layer,
+    added: &Added<'_>,
     request: &BuildRequest,
     built: &mut Built,
 ) -> Result<Digest> {
-    let config = image::config(&base, component, layer, request);
+    let config = image::config(&base, component, added, request);
     let described = descriptor(image::CONFIG, &config);
-    let manifest = image::manifest(&base, &described, layer);
+    let manifest = image::manifest(&base, &described, added);
     let manifest_described = descriptor(image::MANIFEST, &manifest);
     for (descriptor, bytes) in [(&described, &config), (&manifest_described, &manifest)] {
         // Two components on one base image may come to one config, and need it once.
@@ -111,7 +150,12 @@ fn assemble(
     }
     let digest = manifest_described.digest;
     let base_layers = base.layers.len();
-    let blobs = [described].into_iter().chain(base.layers).chain([layer.descriptor.clone()]).collect();
+    let own = added.descriptors();
+    // The source's layer, which comes last, is not in its place yet. Of the others, the registry has what the folder has not.
+    let elsewhere = own.iter().rev().skip(1).filter(|layer| !folder.holds(layer)).map(|layer| layer.digest).collect();
+    let blobs = [described].into_iter().chain(base.layers).chain(own).collect();
+    let repositories = request.base_images.iter().zip(&request.repositories);
+    let repository = repositories.into_iter().find(|(base, _)| base.component == component);
     built.made.push(Made {
         image: BuiltImage {
             component,
@@ -124,6 +168,8 @@ fn assemble(
         base_layers,
         platform: Some(base.platform),
         index: None,
+        repository: repository.map(|(_, repository)| repository.clone()),
+        elsewhere,
     });
     Ok(digest)
 }

@@ -152,6 +152,8 @@ codes! {
     BoundaryViolation = "BOUNDARY_VIOLATION", Permanent, Failure, "choose a place inside the customer's cloud";
 
     // --- build, push -----------------------------------------------------------------------------------------------
+    /// A requirement that asks for more than a distribution from the service's own index.
+    RequirementDenied = "REQUIREMENT_DENIED", Permanent, Failure, "name distributions and versions only";
     /// A step of the build failed.
     BuildFailed = "BUILD_FAILED", Permanent, Failure, "read the build's log lines and correct the project";
     /// The builder no longer knows the build.

@@ -56,7 +56,7 @@ pub struct ResolvedEnvironment {
     pub id: EnvironmentId,
     /// Its settings, with those of `default` where it has none.
     pub settings: ProjectSettings,
-    /// Its requirements file, if it has one.
+    /// Its requirements file, if it has one; with a pyproject.toml, the poetry.lock beside it.
     pub requirements: Vec<RequirementsFile>,
     /// Its own ignore file, relative to the project.
     pub ignore_file: Option<String>,
@@ -169,8 +169,15 @@ impl Project {
         }
         if let Some(path) = &merged.requirements {
             let field = field("requirements", own.requirements.is_some());
-            let contents = self.named_file(path, &field, |path| file::read_text(&self.directory, path))?;
+            let read = |path: &str| file::read_text(&self.directory, path);
+            let contents = self.named_file(path, &field, read)?;
+            // What a pyproject.toml asks for, the lock beside it names exactly.
+            let lock = contents.0.strip_suffix("pyproject.toml").map(|folder| format!("{folder}poetry.lock"));
+            let lock = lock.filter(|lock| fs::symlink_metadata(self.directory.join(lock)).is_ok());
             requirements.push(contents);
+            if let Some(lock) = lock {
+                requirements.push(self.named_file(&lock, &field, read)?);
+            }
         }
         let requirements =
             requirements.into_iter().map(|(filename, contents)| RequirementsFile { filename, contents }).collect();

@@ -117,6 +117,23 @@ fn an_unknown_environment_is_answered_with_the_known_ones() {
 }
 
 #[test]
+fn a_lock_beside_a_pyproject_is_taken_with_it_and_may_be_no_link() {
+    let yaml = "project: a\nenvironments: {default: {requirements: deps/pyproject.toml}}";
+    let folder = project(&[("chalk.yaml", yaml), ("deps/pyproject.toml", "[project]\n"), ("poetry.lock", "other")]);
+    let files = |folder: &tempfile::TempDir| {
+        let environment = open(folder).expect("a valid project").environment(None)?;
+        Ok::<_, Error>(environment.requirements.into_iter().map(|file| file.filename).collect::<Vec<_>>())
+    };
+    assert_eq!(files(&folder).expect("known"), ["deps/pyproject.toml"]);
+    let lock = folder.path().join("deps/poetry.lock");
+    fs::write(&lock, "package = []\n").expect("written");
+    assert_eq!(files(&folder).expect("known"), ["deps/pyproject.toml", "deps/poetry.lock"]);
+    fs::remove_file(&lock).expect("removed");
+    symlink("/etc/passwd", &lock).expect("linked");
+    assert_eq!(files(&folder).expect_err("a link").code(), ErrorCode::ArchiveLinkEscape);
+}
+
+#[test]
 fn requirements_txt_is_taken_where_none_is_named() {
     let yaml = "project: a\nenvironments: {prod: {}, own: {requirements: deps/own.txt}}";
     let files = [("chalk.yaml", yaml), ("requirements.txt", "numpy\n"), ("deps/own.txt", "pandas\n")];

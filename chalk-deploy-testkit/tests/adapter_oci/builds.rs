@@ -93,7 +93,7 @@ impl Shop {
     }
 }
 
-async fn finish(builder: &InProcessBuilder, deployment: &DeploymentId) -> (Vec<BuildEvent>, Result<Vec<BuiltImage>>) {
+pub(crate) async fn finish(builder: &InProcessBuilder, deployment: &DeploymentId) -> (Vec<BuildEvent>, Result<Vec<BuiltImage>>) {
     let mut seen: Vec<BuildEvent> = Vec::new();
     loop {
         let state = match builder.state(deployment, seen.len() as u64).await {
@@ -168,8 +168,8 @@ async fn an_image_is_its_base_with_the_project_on_top() {
     let (events, images) = shop.build(&request).await;
     let images = images.expect("built");
     let steps: Vec<_> = events.iter().map(|event| event.step.as_str()).collect();
-    assert_eq!(steps, ["fetch", "layer", "base", "image", "base", "image"]);
-    assert!(events[1].line.starts_with("/app has 3 entries with "), "{}", events[1].line);
+    assert_eq!(steps, ["fetch", "base", "base", "layer", "image", "image"]);
+    assert!(events[3].line.starts_with("/app has 3 entries with "), "{}", events[3].line);
 
     let base = SimulatedBaseImage::new();
     let config = shop.json(&images[0].blobs[0]).await;
@@ -359,11 +359,12 @@ async fn projects_that_need_more_than_a_layer_are_refused_with_a_sentence() {
     assert_eq!(error.code(), ErrorCode::RequestInvalid);
     assert_eq!(
         error.sentence(),
-        "requirements.txt: the base image of stream-worker does not bring `numpy`, and the in-process builder installs \
-         nothing; use a base image that brings it, or a builder that installs requirements"
+        "requirements.txt: the base image of stream-worker does not bring `numpy`, and this builder installs nothing; \
+         use a base image that brings it, or a builder that is set up with uv or pip"
     );
     let error = shop.builder.submit(&with("-r more.txt")).await.expect_err("refused");
-    assert!(error.sentence().contains("`-r more.txt` asks for more"), "{}", error.sentence());
+    assert_eq!(error.code(), ErrorCode::RequirementDenied);
+    assert!(error.sentence().contains("`-r more.txt` is refused"), "{}", error.sentence());
     let dockerfile = ProjectSettings { dockerfile: Some("Dockerfile".to_owned()), ..ProjectSettings::default() };
     let error =
         shop.builder.submit(&BuildRequest { settings: dockerfile, ..plain.clone() }).await.expect_err("refused");

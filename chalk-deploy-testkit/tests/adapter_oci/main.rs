@@ -6,6 +6,7 @@
 mod builds;
 mod built_platforms;
 mod contract;
+mod dependencies;
 mod downloads;
 mod evidence;
 mod foreign;
@@ -22,6 +23,7 @@ mod streaming;
 mod tags;
 mod tokens;
 mod uploads;
+mod wheels;
 
 use std::sync::Arc;
 

@@ -80,7 +80,7 @@ async fn bridged(faults: impl Fn(&Place) -> Option<ProtocolFault>) {
         assert_eq!(house.split().await, TrafficSplit::all_to(id.clone()), "{fault:?} at {}", place.name);
         let production = house.production().await;
         assert!(production.objects.keys().all(|object| object.contains(id.as_str())), "{}: {production:?}", place.name);
-        assert_eq!(house.keys().await.len(), 4, "{fault:?} at {}: {:?}", place.name, house.keys().await);
+        assert_eq!(house.keys().await.len(), 6, "{fault:?} at {}: {:?}", place.name, house.keys().await);
         assert!(house.faults().unmet().is_empty(), "{} was not reached", place.name);
     }
 }

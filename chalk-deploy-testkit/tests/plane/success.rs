@@ -48,7 +48,7 @@ async fn the_same_source_again_is_the_same_image_and_costs_no_blob() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_a_deployment_leaves_in_bucket_and_registry_is_its_archive_its_entry_and_its_tag() {
+async fn what_a_deployment_leaves_in_bucket_and_registry_is_its_archive_its_entry_its_build_and_its_tag() {
     let house = House::new();
     let (first, _) = house.apply("one").await;
     let (second, _) = house.apply("two").await;
@@ -56,6 +56,8 @@ async fn what_a_deployment_leaves_in_bucket_and_registry_is_its_archive_its_entr
     assert_eq!(keys.iter().filter(|key| key.starts_with("archives/")).count(), 2, "{keys:?}");
     let entries: Vec<_> = keys.iter().filter_map(|key| key.strip_prefix("deployments/")).collect();
     assert!(entries.contains(&first.as_str()) && entries.contains(&second.as_str()), "{keys:?}");
-    assert_eq!(keys.len(), 4, "{keys:?}");
+    let builds: Vec<_> = keys.iter().filter_map(|key| key.strip_prefix("builds/")).collect();
+    assert!(builds.contains(&first.as_str()) && builds.contains(&second.as_str()), "{keys:?}");
+    assert_eq!(keys.len(), 6, "{keys:?}");
     assert!(house.tags().contains(first.as_str()) && house.tags().contains(second.as_str()));
 }

@@ -13,6 +13,7 @@ mod output;
 mod program;
 mod push_image;
 mod question;
+mod rebuild;
 mod servers;
 mod terminal;
 mod verify_image;

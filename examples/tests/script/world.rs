@@ -29,7 +29,8 @@ pub(crate) fn files(folder: &Path) -> BTreeMap<String, Vec<u8>> {
 /// What remains of a deployment in a state folder, comparable between two runs:
 /// - of the cluster what was applied and the route: labels, specification and data, without what a server adds;
 /// - of the registry every tag, manifest and blob, but no upload that was begun: those are the registry's to forget;
-/// - of the bucket every object. The index entry holds the time of the deployment, which is left out.
+/// - of the bucket every object. The index entry holds the time of the deployment, which is left out, and the record of the
+///   build its id.
 ///
 /// The deployment's id is replaced by `ID`. Versions, uids, times, events, pods and the number of the lease are left out:
 /// they tell how often something was tried. What is left over, missing or different shows.
@@ -95,7 +96,8 @@ fn held(content: &[u8], id: &str) -> String {
 
 fn stored(document: &str, content: &[u8]) -> Option<String> {
     if document.starts_with("object,") {
-        let is_index = document.contains(",deployments,");
+        // They name the deployment, and so have another digest each time.
+        let is_index = document.contains(",deployments,") || document.contains(",builds,");
         let about: Value = serde_json::from_slice(content).expect("what is known of an object is JSON");
         return Some(if is_index { "an entry".to_owned() } else { about["sha256"].to_string() });
     }

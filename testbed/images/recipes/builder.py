@@ -1,14 +1,18 @@
-"""The image of the build container on Argo Workflows: our own builder, `examples/build_image`."""
+"""The image of the build container on Argo Workflows: our own builder, `examples/build_image`, and the uv with which it
+installs what projects require."""
 
 import shutil
 import subprocess
+import zipfile
 from pathlib import Path
 
 from oci.debian import Lock
 from oci.layer import Tree
 
-from . import cluster
-from .recipe import ImageRecipe, LayerRecipe
+from . import chalkpy, cluster, python
+from .recipe import IMAGES, ImageRecipe, LayerRecipe
+
+UV_LOCK = IMAGES / "builder.lock"
 
 # What Rust's programs unwind with, and whom they trust.
 PACKAGES = ["ca-certificates", "libgcc-s1"]
@@ -16,6 +20,29 @@ PACKAGES = ["ca-certificates", "libgcc-s1"]
 AUTHORITIES = "/etc/ssl/certs/ca-certificates.crt"
 # Where the workflows look for it.
 PROGRAM = "/usr/local/bin/build-image"
+
+
+def _uv() -> LayerRecipe:
+    """uv, which asks a Python for what it must know and runs nothing else."""
+
+    def fill(tree: Tree, folder: Path) -> dict[str, str]:
+        pip = shutil.which("pip3") or shutil.which("pip")
+        if pip is None:
+            raise SystemExit("uv is fetched by pip, and there is none (Debian: python3-pip)")
+        wheels = folder / "wheels"
+        subprocess.run(
+            [pip, "download", "--quiet", "--no-deps", "--require-hashes", "--only-binary", ":all:",
+             *(f"--platform={platform}" for platform in chalkpy.PLATFORMS), "--dest", wheels,
+             "--requirement", UV_LOCK],
+            check=True,
+        )  # fmt: skip
+        (wheel,) = wheels.iterdir()
+        with zipfile.ZipFile(wheel) as archive:
+            (name,) = [name for name in archive.namelist() if name.endswith(".data/scripts/uv")]
+            tree.file("/usr/local/bin/uv", Path(archive.extract(name, folder)), 0o755)
+        return {"ai.chalk.builder.uv": wheel.name.split("-")[1]}
+
+    return LayerRecipe("uv", (Path(__file__), Path(chalkpy.__file__), UV_LOCK), fill)
 
 
 def image(program: Path) -> ImageRecipe:
@@ -41,4 +68,5 @@ def image(program: Path) -> ImageRecipe:
         "org.opencontainers.image.title": "chalk-deploy's builder",
         "org.opencontainers.image.description": "Builds and pushes images in a workflow; chalk-deploy's own, not Chalk's",
     }
-    return ImageRecipe("builder", (cluster.libc(), layer), (PROGRAM,), cluster.NOBODY, {"PATH": cluster.PATH}, labels)
+    layers = (cluster.libc(), python.python(), _uv(), layer)
+    return ImageRecipe("builder", layers, (PROGRAM,), cluster.NOBODY, {"PATH": cluster.PATH}, labels)

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use chalk_deploy_core::bucket::{Bucket, S3Credentials, S3Settings};
-use chalk_deploy_core::build::{BuildFolder, InProcessBuilder};
+use chalk_deploy_core::build::{BuildFolder, DependencySettings, InProcessBuilder};
 use chalk_deploy_core::cloud::{Cloud, ManifestLocator, Registry};
 use chalk_deploy_core::kubernetes::{ClusterAccess, Connection, Credentials, KubernetesCluster, Secret as Token};
 use chalk_deploy_core::model::{Digest, EnvironmentId, Repository};
@@ -54,6 +54,7 @@ impl Ways {
 pub struct Adapters {
     cloud: Cloud,
     registry: Arc<OciRegistry>,
+    builder: InProcessBuilder,
     kubernetes: Transport,
     gateway: Transport,
     secrets: Option<Secrets>,
@@ -77,17 +78,31 @@ impl Adapters {
             object_store: bucket,
             registry: registry.clone(),
             cluster: Arc::new(KubernetesCluster::new(connection)),
-            builder: Arc::new(builder),
+            builder: Arc::new(builder.clone()),
             traffic: Arc::new(traffic),
         };
         Ok(Self {
             cloud,
             registry,
+            builder,
             kubernetes: ways.kubernetes.clone(),
             gateway: ways.gateway.clone(),
             secrets,
             runtime: runtime.clone(),
         })
+    }
+
+    /// Lets the builder install what projects require.
+    #[must_use]
+    pub fn with_dependencies(mut self, settings: DependencySettings) -> Self {
+        self.builder = self.builder.with_dependencies(settings);
+        self.cloud.builder = Arc::new(self.builder.clone());
+        self
+    }
+
+    /// The builder.
+    pub const fn builder(&self) -> &InProcessBuilder {
+        &self.builder
     }
 
     /// The five traits.
