@@ -8,12 +8,13 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use chalk_deploy_core::bucket::{Bucket, S3CredentialSource, S3Credentials, S3Settings};
-use chalk_deploy_core::cloud::{ByteStream, ObjectStore as _, Payload, PayloadSource, PutMode};
+use chalk_deploy_core::cloud::{ByteStream, ObjectStore as _, Payload, PayloadSource, PutMode, RetentionMode};
 use chalk_deploy_core::error::Retry;
 use chalk_deploy_core::model::{Digest, ObjectKey};
 use chalk_deploy_core::runtime::{Runtime, SystemRuntime};
 use chalk_deploy_core::transport::{NetworkTransport, RequestBody, Transport};
 use chalk_deploy_core::{Error, ErrorCode, Result};
+use chalk_deploy_testkit::conformance::object_retention::{self, KeepingBucket};
 use chalk_deploy_testkit::conformance::object_store;
 use chalk_deploy_testkit::simulated::bucket::{AccessKey, BucketServer, BucketSettings};
 use chalk_deploy_testkit::simulated::fault::{ProtocolFault, ProtocolFaults, Requests, faulty};
@@ -148,6 +149,43 @@ async fn a_bucket_of_s3_passes_the_suite_in_the_process_whole_and_in_parts() {
     let house = House::new(settings().with_part_least(1), s3());
     object_store::suite(&house.bucket.clone().with_limits(2, 300_000, 3), "run").await.assert_passed();
     assert_eq!(house.leftovers(), Vec::<String>::new());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_bucket_of_s3_that_locks_objects_passes_the_suite_of_retention() {
+    let house = House::new(settings().with_object_lock(true), s3());
+    let subject = KeepingBucket { store: Arc::new(house.bucket.clone()), now: house.runtime.now() };
+    object_retention::suite(&subject, "run").await.assert_passed();
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_bucket_of_s3_keeps_is_not_removed_until_it_may_go() {
+    let house = House::new(settings().with_object_lock(true), s3());
+    let (held, kept) = (key("held"), key("kept"));
+    for key in [&held, &kept] {
+        house.bucket.put(key, &Payload::from_bytes("text"), PutMode::WriteOnce).await.expect("stored");
+    }
+    let keeper = house.bucket.retention().expect("S3 has it");
+    keeper.set_legal_hold(&held, true).await.expect("held");
+    let until = house.runtime.now().plus(Duration::from_hours(1));
+    keeper.retain(&kept, until, RetentionMode::Compliance).await.expect("kept");
+    for key in [&held, &kept] {
+        house.bucket.delete(key).await.expect_err("it is kept");
+        assert_eq!(read(&house.bucket, key).await, b"text");
+    }
+    keeper.set_legal_hold(&held, false).await.expect("let go");
+    house.bucket.delete(&held).await.expect("free");
+    house.runtime.sleep(Duration::from_hours(2)).await;
+    house.bucket.delete(&kept).await.expect("its time is over");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_bucket_of_s3_that_locks_nothing_says_so() {
+    let house = House::plain();
+    house.bucket.put(&key("a"), &Payload::from_bytes("text"), PutMode::WriteOnce).await.expect("stored");
+    let keeper = house.bucket.retention().expect("S3 has it");
+    let error = keeper.set_legal_hold(&key("a"), true).await.expect_err("not set up");
+    assert_eq!(error.code(), ErrorCode::RequestInvalid, "{}", error.sentence());
 }
 
 #[tokio::test(start_paused = true)]

@@ -8,6 +8,7 @@ use chalk_deploy_core::model::{DeploymentTag, IdempotencyKey, Promotion, Strateg
 use chalk_deploy_core::{Error, ErrorCode, Result, text};
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, ValueEnum};
 
+use super::checks::CheckArguments;
 use super::target::TargetArguments;
 
 const EXAMPLES: &str = "\
@@ -92,6 +93,9 @@ pub(super) struct Arguments {
 
     #[command(flatten)]
     pub(super) target: TargetArguments,
+
+    #[command(flatten)]
+    pub(super) checks: CheckArguments,
 }
 
 /// The names of the strategies on the command line.

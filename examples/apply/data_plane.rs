@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use chalk_deploy_core::bucket::{Bucket, S3CredentialSource, S3Credentials};
-use chalk_deploy_core::build::{BuildFolder, InProcessBuilder};
+use chalk_deploy_core::build::{BuildFolder, Checks, InProcessBuilder};
 use chalk_deploy_core::checkpoint::Checkpoints;
 use chalk_deploy_core::cloud::{Cloud, ManifestLocator, Registry};
 use chalk_deploy_core::kubernetes::{
@@ -53,7 +53,7 @@ const PLUGIN_SEES: [&str; 9] = [
 #[derive(Debug)]
 pub(super) enum DataPlanes {
     /// The simulated servers.
-    Simulated(Box<SharedPlane>),
+    Simulated(Box<SharedPlane>, Checks),
     /// The one that the flags name.
     Named(Box<Named>),
 }
@@ -65,26 +65,30 @@ impl DataPlanes {
     /// What is wrong with the flags, or with a file that they name.
     pub(super) fn open(
         target: &TargetArguments,
+        checks: Checks,
         state: &Path,
         runtime: &Arc<dyn Runtime>,
         checkpoints: &Arc<dyn Checkpoints>,
     ) -> Result<Self> {
         if let (Some(kubeconfig), Some(registry), Some(bucket)) = (&target.kubeconfig, &target.registry, &target.bucket)
         {
-            let named = Named::open(target, kubeconfig, registry, bucket, state, runtime)?;
+            let named = Named::open(target, checks, (kubeconfig, registry, bucket), state, runtime)?;
             return Ok(Self::Named(Box::new(named)));
         }
         let checkpoints = checkpoints.clone();
         let plane = SharedPlane::open(state, runtime, move |secrets| {
             PlaneSettings { checkpoints: checkpoints.clone(), ..PlaneSettings::default() }.guarded_by(secrets)
         })?;
-        Ok(Self::Simulated(Box::new(plane)))
+        Ok(Self::Simulated(Box::new(plane), checks))
     }
 
     /// The environments of a project in these data planes.
     pub(super) fn environments(&self, known: Vec<EnvironmentId>) -> Arc<dyn Environments> {
         match self {
-            Self::Simulated(plane) => Arc::new(SimulatedEnvironments::any(plane.adapters().clone()).listed(known)),
+            Self::Simulated(plane, checks) => {
+                let adapters = plane.adapters().clone().with_checks(checks.clone());
+                Arc::new(SimulatedEnvironments::any(adapters).listed(known))
+            }
             Self::Named(named) => {
                 Arc::new(NamedEnvironments { named: named.as_ref().clone(), known: known.into_iter().collect() })
             }
@@ -98,7 +102,7 @@ impl DataPlanes {
     /// What does not answer, is not there, or is not permitted.
     pub(super) async fn check(&self, environment: &EnvironmentId) -> Result<Vec<String>> {
         match self {
-            Self::Simulated(_) => Ok(Vec::new()),
+            Self::Simulated(..) => Ok(Vec::new()),
             Self::Named(named) => named.check(environment).await,
         }
     }
@@ -106,7 +110,7 @@ impl DataPlanes {
     /// The simulated servers, if it is them.
     pub(super) fn simulated(&self) -> Option<&SharedPlane> {
         match self {
-            Self::Simulated(plane) => Some(plane),
+            Self::Simulated(plane, _) => Some(plane),
             Self::Named(_) => None,
         }
     }
@@ -128,9 +132,8 @@ pub(super) struct Named {
 impl Named {
     fn open(
         target: &TargetArguments,
-        kubeconfig: &Path,
-        registry_url: &RegistryUrl,
-        bucket_url: &str,
+        checks: Checks,
+        (kubeconfig, registry_url, bucket_url): (&Path, &RegistryUrl, &str),
         state: &Path,
         runtime: &Arc<dyn Runtime>,
     ) -> Result<Self> {
@@ -146,6 +149,7 @@ impl Named {
             Arc::new(Bucket::from_url(bucket_url, network.clone(), bucket_credentials(), runtime.clone())?);
         let builds = BuildFolder::open(state.join("builds"))?;
         let builder = InProcessBuilder::new(bucket.clone(), registry.clone(), builds, runtime.clone());
+        let builder = builder.with_checks(checks);
         let kubernetes = KubernetesCluster::new(connection.clone());
         let cloud = Cloud {
             object_store: bucket,

@@ -3,11 +3,13 @@
 //! - [`arguments`]: the command line.
 //! - [`input`]: from the project's directory to a request.
 //! - [`target`] and [`data_plane`]: where it goes.
+//! - [`checks`]: which tools look at it before.
 //! - [`session`]: one run, on [`follow`] (events, Ctrl-C) and [`confirm`] (the question).
 //! - [`view`]: what is shown.
 //! - [`exit`]: how the process ends.
 
 mod arguments;
+mod checks;
 mod confirm;
 mod data_plane;
 mod exit;

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use chalk_deploy_core::build::Checks;
 use chalk_deploy_core::checkpoint::Checkpoints;
 use chalk_deploy_core::machine::Outcome;
 use chalk_deploy_core::model::{DeploymentStatus, EnvironmentId};
@@ -103,7 +104,8 @@ impl Session<'_> {
         checkpoints: &Arc<dyn Checkpoints>,
     ) -> impl Future<Output = Result<(Deployer, DataPlanes)>> + Send + use<> {
         let (target, state) = (self.arguments.target.clone(), self.arguments.state.clone());
-        open(target, state, input.environments(), Arc::clone(&self.runtime), Arc::clone(checkpoints))
+        let checks = self.arguments.checks.checks();
+        open(target, checks, state, input.environments(), Arc::clone(&self.runtime), Arc::clone(checkpoints))
     }
 
     async fn apply(&mut self, deployer: &Deployer, request: ApplyRequest) -> Result<u8, Stop> {
@@ -187,13 +189,14 @@ impl Session<'_> {
 /// The store in the state folder, the data planes, and the deployer on both.
 async fn open(
     target: TargetArguments,
+    checks: Checks,
     state: PathBuf,
     environments: Vec<EnvironmentId>,
     runtime: Arc<dyn Runtime>,
     checkpoints: Arc<dyn Checkpoints>,
 ) -> Result<(Deployer, DataPlanes)> {
     let store: Arc<dyn DeploymentStore> = SqliteStore::open(&state).await?;
-    let planes = DataPlanes::open(&target, &state, &runtime, &checkpoints)?;
+    let planes = DataPlanes::open(&target, checks, &state, &runtime, &checkpoints)?;
     let deployer = Deployer::builder(planes.environments(environments), store)
         .with_runtime(runtime)
         .with_checkpoints(checkpoints)

@@ -5,4 +5,5 @@
 //! - `build_image`: the program of the build container on Argo Workflows, and of nothing else.
 //! - `embed`: a service in under a hundred lines, `cargo run --release --example embed`.
 //! - `inspect_archive`: shows and unpacks a source archive, `cargo run --release --example inspect_archive -- FILE`.
+//! - `sources`: lists, inspects and unpacks what was deployed, `cargo run --release --example sources -- list`.
 //! - `validate_graph`: what is wrong with an export, `cargo run --release --example validate_graph -- EXPORT`.

@@ -6,7 +6,7 @@ use super::SOURCE_DIRECTORY;
 use super::base::Base;
 use super::layer::Layer;
 use crate::cloud::BuildRequest;
-use crate::model::{Component, Descriptor};
+use crate::model::{Component, Descriptor, Digest};
 
 pub(crate) const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 pub(crate) const CONFIG: &str = "application/vnd.oci.image.config.v1+json";
@@ -16,6 +16,9 @@ pub(crate) const CREATED: &str = "1970-01-01T00:00:00Z";
 /// The environment variable that tells the program where the project lies.
 const SOURCE_VARIABLE: &str = "CHALK_SOURCE_DIRECTORY";
 
+/// The label that names what compiled the files beside the source. An image without it has none.
+const BYTECODE: &str = "chalk.ai/bytecode";
+
 /// The config: a pure function of the base image's and of what decides the content.
 pub(super) fn config(base: &Base, component: Component, layer: &Layer, request: &BuildRequest) -> Vec<u8> {
     let mut document = base.config.clone();
@@ -24,12 +27,17 @@ pub(super) fn config(base: &Base, component: Component, layer: &Layer, request: 
     let inner = object(root.entry("config").or_insert(Value::Null));
     set_variable(inner, &format!("{SOURCE_VARIABLE}={SOURCE_DIRECTORY}"));
     let labels = object(inner.entry("Labels").or_insert(Value::Null));
+    // What a base image says of its own content does not hold for this one.
+    labels.remove(BYTECODE);
+    if let Some(interpreter) = &layer.interpreter {
+        labels.insert(BYTECODE.to_owned(), interpreter.to_string().into());
+    }
     for (name, value) in [
         // Where the base image lies is no part of what it is, so its name is left out.
         ("org.opencontainers.image.base.digest", base.digest.to_string()),
         ("chalk.ai/component", component.to_string()),
         ("chalk.ai/source-digest", request.source.sha256.to_string()),
-        ("chalk.ai/content-digest", request.content_digest().to_string()),
+        ("chalk.ai/content-digest", content_digest(request, layer).to_string()),
     ] {
         labels.insert(name.to_owned(), value.into());
     }
@@ -42,6 +50,12 @@ pub(super) fn config(base: &Base, component: Component, layer: &Layer, request: 
     rootfs.insert("type".to_owned(), "layers".into());
     list(rootfs.entry("diff_ids").or_insert(Value::Null)).push(layer.diff.to_string().into());
     bytes(&document)
+}
+
+/// What decides the content: the request, and what compiled the source.
+fn content_digest(request: &BuildRequest, layer: &Layer) -> Digest {
+    let content = request.content_digest();
+    layer.interpreter.as_ref().map_or(content, |interpreter| Digest::of(format!("{content}\n{interpreter}")))
 }
 
 /// The manifest: the base image's layers by their descriptors, and ours on top.

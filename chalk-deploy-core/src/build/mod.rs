@@ -12,8 +12,8 @@
 //! registry do their bytes stream through this process.
 //!
 //! It installs nothing: a project whose requirements name more than its base image [declares](PROVIDES) is refused when
-//! it is submitted, and so is one with a Dockerfile of its own. It checks and compiles nothing either; its events tell
-//! of the steps above and of no others.
+//! it is submitted, and so is one with a Dockerfile of its own. Before there is a layer, the source is [checked](checks),
+//! and compiled where that is set up.
 //!
 //! What it makes lies in a [`BuildFolder`], and a build whose process was killed goes on from its beginning when someone
 //! asks about it. Nothing here uses a thread: long work gives others their turn every few hundred kilobytes, so that it
@@ -22,6 +22,7 @@
 #[cfg(feature = "kubernetes")]
 pub mod argo;
 pub(crate) mod base;
+pub mod checks;
 pub mod container;
 pub(crate) mod contents;
 #[cfg(feature = "oci")]
@@ -53,6 +54,7 @@ use crate::runtime::{Runtime, RuntimeExt as _};
 use crate::source::ArchiveLimits;
 use crate::{Error, ErrorCode, Result};
 
+pub use checks::Checks;
 pub use folder::BuildFolder;
 pub use requirements::PROVIDES;
 
@@ -74,12 +76,14 @@ pub struct InProcessBuilder {
 }
 
 /// What a build works with.
+#[derive(Clone)]
 struct Workshop {
     bucket: Arc<dyn ObjectStore>,
     registry: Arc<dyn Registry>,
     folder: BuildFolder,
     runtime: Arc<dyn Runtime>,
     limits: ArchiveLimits,
+    checks: Checks,
 }
 
 impl InProcessBuilder {
@@ -90,17 +94,26 @@ impl InProcessBuilder {
         folder: BuildFolder,
         runtime: Arc<dyn Runtime>,
     ) -> Self {
-        let limits = ArchiveLimits::default();
-        let workshop = Workshop { bucket: object_store, registry: base_registry, folder, runtime, limits };
+        let (limits, checks) = (ArchiveLimits::default(), Checks::default());
+        let workshop = Workshop { bucket: object_store, registry: base_registry, folder, runtime, limits, checks };
         Self { workshop: Arc::new(workshop), table: Arc::default(), origins: Arc::default() }
     }
 
     /// What a source archive may be at most, where projects are collected with other limits than the default ones.
     #[must_use]
     pub fn with_limits(self, limits: ArchiveLimits) -> Self {
-        let Workshop { bucket, registry, folder, runtime, .. } = &*self.workshop;
-        let (bucket, registry, folder, runtime) = (bucket.clone(), registry.clone(), folder.clone(), runtime.clone());
-        let workshop = Workshop { bucket, registry, folder, runtime, limits };
+        self.with(|workshop| workshop.limits = limits)
+    }
+
+    /// Which tools check and compile a project. Without any, its syntax alone is checked.
+    #[must_use]
+    pub fn with_checks(self, checks: Checks) -> Self {
+        self.with(|workshop| workshop.checks = checks)
+    }
+
+    fn with(self, change: impl FnOnce(&mut Workshop)) -> Self {
+        let mut workshop = Workshop::clone(&self.workshop);
+        change(&mut workshop);
         Self { workshop: Arc::new(workshop), ..self }
     }
 

@@ -10,7 +10,7 @@ use super::base::Base;
 use super::folder::{BuildFolder, Built, Made, failed};
 use super::layer::{self, Layer};
 use super::progress::{Running, breathe};
-use super::{SOURCE_DIRECTORY, Workshop, image};
+use super::{SOURCE_DIRECTORY, Workshop, checks, image};
 use crate::cloud::{BuildRequest, ObjectStore};
 use crate::model::{ArchiveReference, BuiltImage, Component, Descriptor, Digest, DigestHasher, ImageLocation};
 use crate::{Error, ErrorCode, Result, text};
@@ -22,8 +22,13 @@ pub(super) async fn build(workshop: &Workshop, request: &BuildRequest, running: 
     let archive = fetch(workshop, &request.source).await?;
     running
         .say("fetch", format!("the source archive is {}, {}", text::bytes(request.source.size), request.source.sha256));
-    let mut layer = layer::make(workshop, archive.as_file(), &request.source.sha256).await?;
-    drop(archive);
+    let mut bases = Vec::new();
+    for image in &request.base_images {
+        bases.push(Base::read(&workshop.registry, &image.repository, image.digest, &request.platform).await?);
+    }
+    let compiled = checks::run(workshop, archive.as_file(), request, &bases, running).await?;
+    let mut layer = layer::make(workshop, archive.as_file(), &request.source.sha256, compiled.as_ref()).await?;
+    drop((archive, compiled));
     running.say(
         "layer",
         format!(
@@ -34,8 +39,7 @@ pub(super) async fn build(workshop: &Workshop, request: &BuildRequest, running: 
         ),
     );
     let mut built = Built::default();
-    for image in &request.base_images {
-        let base = Base::read(&workshop.registry, &image.repository, image.digest, &request.platform).await?;
+    for (image, base) in request.base_images.iter().zip(bases) {
         let (component, layers) = (image.component, base.layers.len());
         running.say("base", format!("{component} is built on {}, layers: {layers}", base.digest));
         let digest = assemble(&workshop.folder, component, base, &layer, request, &mut built)?;

@@ -167,7 +167,21 @@ async fn an_image_is_its_base_with_the_project_on_top() {
     let (events, images) = shop.build(&request).await;
     let images = images.expect("built");
     let steps: Vec<_> = events.iter().map(|event| event.step.as_str()).collect();
-    assert_eq!(steps, ["fetch", "layer", "base", "image", "base", "image"]);
+    assert_eq!(
+        steps,
+        [
+            "fetch",
+            "syntax-check",
+            "lint",
+            "type-check",
+            "bytecode-compile",
+            "layer",
+            "base",
+            "image",
+            "base",
+            "image"
+        ]
+    );
     assert!(events[1].line.starts_with("/app has 3 entries with "), "{}", events[1].line);
 
     let base = SimulatedBaseImage::new();

@@ -14,5 +14,6 @@ mod program;
 mod push_image;
 mod question;
 mod servers;
+mod sources;
 mod terminal;
 mod world;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use chalk_deploy_core::bucket::{Bucket, S3Credentials, S3Settings};
-use chalk_deploy_core::build::{BuildFolder, InProcessBuilder};
+use chalk_deploy_core::build::{BuildFolder, Checks, InProcessBuilder};
 use chalk_deploy_core::cloud::{Cloud, ManifestLocator, Registry};
 use chalk_deploy_core::kubernetes::{ClusterAccess, Connection, Credentials, KubernetesCluster, Secret as Token};
 use chalk_deploy_core::model::{Digest, EnvironmentId, Repository};
@@ -53,6 +53,7 @@ impl Ways {
 #[derive(Debug, Clone)]
 pub struct Adapters {
     cloud: Cloud,
+    builder: InProcessBuilder,
     registry: Arc<OciRegistry>,
     kubernetes: Transport,
     gateway: Transport,
@@ -77,17 +78,26 @@ impl Adapters {
             object_store: bucket,
             registry: registry.clone(),
             cluster: Arc::new(KubernetesCluster::new(connection)),
-            builder: Arc::new(builder),
+            builder: Arc::new(builder.clone()),
             traffic: Arc::new(traffic),
         };
         Ok(Self {
             cloud,
+            builder,
             registry,
             kubernetes: ways.kubernetes.clone(),
             gateway: ways.gateway.clone(),
             secrets,
             runtime: runtime.clone(),
         })
+    }
+
+    /// The same, with these checks of what is built.
+    #[must_use]
+    pub fn with_checks(mut self, checks: Checks) -> Self {
+        self.builder = self.builder.with_checks(checks);
+        self.cloud.builder = Arc::new(self.builder.clone());
+        self
     }
 
     /// The five traits.
