@@ -85,7 +85,8 @@ mod tests {
         assert_eq!("off".parse(), Ok(Choice::Off));
         assert_eq!("/bin/sh".parse(), Ok(Choice::At("/bin/sh".into())));
         assert!(Choice::from_str("no/such/ruff").is_err());
-        let off = CheckArguments { lint: Choice::Off, type_check: Choice::Off, bytecode: Choice::Off, strict_checks: false };
+        let off =
+            CheckArguments { lint: Choice::Off, type_check: Choice::Off, bytecode: Choice::Off, strict_checks: false };
         assert_eq!(off.checks(), Checks::new());
         let strict = CheckArguments { strict_checks: true, ..off };
         assert_eq!(strict.checks().lint_findings, OnFindings::Fail);

@@ -63,7 +63,11 @@ impl Output {
             text::bytes(found.size),
             record.archive
         );
-        if self.json { self.say(&summary) } else { self.line(&summary) }
+        if self.json {
+            self.say(&summary)
+        } else {
+            self.line(&summary)
+        }
         for finding in &inspection.findings {
             self.say(&format!("warning: {finding}"));
         }

@@ -57,10 +57,7 @@ pub async fn an_object_is_kept_until_a_moment_and_never_shorter(bucket: &Keeping
 }
 
 /// A legal hold is set and lifted, and both may be repeated.
-pub async fn a_legal_hold_is_set_and_lifted_and_both_may_be_repeated(
-    bucket: &KeepingBucket,
-    fresh: &Fresh,
-) -> Verdict {
+pub async fn a_legal_hold_is_set_and_lifted_and_both_may_be_repeated(bucket: &KeepingBucket, fresh: &Fresh) -> Verdict {
     let (key, keeper) = (bucket.stored(fresh, "held").await?, bucket.keeper()?);
     for held in [true, true, false, false] {
         keeper.set_legal_hold(&key, held).await?;

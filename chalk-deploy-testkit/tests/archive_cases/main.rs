@@ -133,7 +133,8 @@ const APART: [(u32, ErrorCode); 8] = [
 
 #[test]
 fn all_twenty_five_cases_are_here() {
-    let numbers: BTreeSet<u32> = cases().iter().map(|(number, ..)| *number).chain(APART.map(|(number, _)| number)).collect();
+    let numbers: BTreeSet<u32> =
+        cases().iter().map(|(number, ..)| *number).chain(APART.map(|(number, _)| number)).collect();
     assert_eq!(numbers, (1..=25).collect());
     // A case that is refused stands in the list, and one that is not stands apart.
     assert!(cases().iter().all(|(number, ..)| APART.iter().all(|(apart, _)| apart != number)));

@@ -16,12 +16,12 @@ use std::time::Duration;
 use serde::Deserialize;
 use tempfile::TempDir;
 
+use super::super::SOURCE_DIRECTORY;
 use super::Checks;
 use super::finding::Finding;
 use super::scratch::Scratch;
 use super::target::Target;
 use super::tool::{Run, shown};
-use super::super::SOURCE_DIRECTORY;
 use crate::runtime::Runtime;
 use crate::text;
 
@@ -208,8 +208,7 @@ async fn probe(
 ) -> Result<(PathBuf, Interpreter), String> {
     let (directory, home) = (scratch.driver(), scratch.home());
     let arguments = ["-I", "-S", "-c", PROBE].map(Into::into).to_vec();
-    let run =
-        Run { program, arguments, directory: &directory, home: &home, input: Vec::new(), limit: PROBE_LIMIT };
+    let run = Run { program, arguments, directory: &directory, home: &home, input: Vec::new(), limit: PROBE_LIMIT };
     let name = shown(program);
     let ran = run.ended(&name, runtime).await?;
     let answer = (ran.code == Some(0)).then(|| serde_json::from_slice::<Answer>(&ran.output).ok()).flatten();

@@ -97,7 +97,8 @@ mod tests {
 
     #[test]
     fn strangers_words_become_one_printable_line_without_secrets() {
-        let finding = Finding::new("a\u{1b}[31m.py", (0, 0), "x\u{7}\nsecond Bearer abcdefghijklmnop").with_rule(Some("a b"));
+        let finding =
+            Finding::new("a\u{1b}[31m.py", (0, 0), "x\u{7}\nsecond Bearer abcdefghijklmnop").with_rule(Some("a b"));
         let line = finding.to_string();
         assert!(!line.contains(['\u{1b}', '\u{7}', '\n']), "{line}");
         assert!(line.ends_with(".py:1:1: x\u{FFFD}"), "{line}");

@@ -35,11 +35,10 @@ pub(super) async fn run(
     runtime: &dyn Runtime,
 ) -> Result<Report, String> {
     let program = first(&checks.linter, "linter", &["ruff"])?;
-    let mut arguments: Vec<_> = [
-        "check", "--output-format=json", "--no-cache", "--no-fix", "--no-respect-gitignore", "--exit-zero", "--quiet",
-    ]
-    .map(Into::into)
-    .to_vec();
+    let mut arguments: Vec<_> =
+        ["check", "--output-format=json", "--no-cache", "--no-fix", "--no-respect-gitignore", "--exit-zero", "--quiet"]
+            .map(Into::into)
+            .to_vec();
     if let Some(Target { minor }) = target {
         arguments.push(format!("--target-version=py3{minor}").into());
     }

@@ -108,10 +108,7 @@ impl Checks {
 
     /// Whatever is installed on the `PATH` of this process.
     pub fn installed() -> Self {
-        Self::default()
-            .with_linter(Tool::on_path())
-            .with_type_checker(Tool::on_path())
-            .with_bytecode(Tool::on_path())
+        Self::default().with_linter(Tool::on_path()).with_type_checker(Tool::on_path()).with_bytecode(Tool::on_path())
     }
 
     /// Sets [`linter`](Self::linter).

@@ -25,7 +25,8 @@ impl Target {
         if let Some(runtime) = &settings.runtime {
             return runtime.strip_prefix("python3").and_then(Self::minor);
         }
-        let mut said = bases.iter().map(|base| base.label(PYTHON).or_else(|| of_variable(base)).and_then(Self::version));
+        let mut said =
+            bases.iter().map(|base| base.label(PYTHON).or_else(|| of_variable(base)).and_then(Self::version));
         let first = said.next()??;
         said.all(|other| other == Some(first)).then_some(first)
     }

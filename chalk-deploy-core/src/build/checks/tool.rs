@@ -92,12 +92,18 @@ pub(super) struct Ran {
 }
 
 impl Ran {
-    /// How it ended, with the first line of its errors.
+    /// How it ended, with the first lines of its errors.
     pub(super) fn failure(&self, what: &str) -> String {
         let end = self.code.map_or_else(|| "was ended by a signal".to_owned(), |code| format!("ended with {code}"));
         let errors = String::from_utf8_lossy(&self.errors);
-        let first = errors.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default();
-        let first = text::line(&super::super::redaction::redacted(first), 300);
+        let mut lines = errors.lines().map(str::trim).filter(|line| !line.is_empty());
+        let first = match lines.next().unwrap_or_default() {
+            // Of a traceback, the end says what it was.
+            line if line.starts_with("Traceback") => lines.next_back().unwrap_or_default().to_owned(),
+            // Ruff says only then which file it could not read; further lines would show what is in it.
+            line => line.to_owned() + &lines.next().map(|next| format!("; {next}")).unwrap_or_default(),
+        };
+        let first = text::line(&super::super::redaction::redacted(&first), 300);
         if first.is_empty() { format!("{what} {end}") } else { format!("{what} {end}: {first}") }
     }
 }
@@ -240,8 +246,19 @@ mod tests {
         let (first, variables) = output.split_once('\n').expect("two lines");
         assert_eq!(first, "a b|$(id)|input");
         let known = [
-            "HOME", "LC_ALL", "NO_COLOR", "OLDPWD", "PATH", "PWD", "PYTHONDONTWRITEBYTECODE", "PYTHONHASHSEED",
-            "PYTHONSAFEPATH", "PYTHONUTF8", "SHLVL", "TMPDIR", "_",
+            "HOME",
+            "LC_ALL",
+            "NO_COLOR",
+            "OLDPWD",
+            "PATH",
+            "PWD",
+            "PYTHONDONTWRITEBYTECODE",
+            "PYTHONHASHSEED",
+            "PYTHONSAFEPATH",
+            "PYTHONUTF8",
+            "SHLVL",
+            "TMPDIR",
+            "_",
         ];
         assert!(variables.split_whitespace().all(|name| known.contains(&name)), "{variables}");
         assert_eq!(ran.failure("the tool"), "the tool ended with 3: words");

@@ -32,7 +32,8 @@ pub(super) async fn run(
     } else {
         return Err(format!("{} is neither mypy nor pyright", shown(&program)));
     };
-    let arguments = kind.arguments(scratch, target).map_err(|error| format!("its settings cannot be written: {error}"))?;
+    let arguments =
+        kind.arguments(scratch, target).map_err(|error| format!("its settings cannot be written: {error}"))?;
     let (directory, home) = (scratch.source(), scratch.home());
     let run = Run {
         program: &program,
@@ -177,9 +178,10 @@ struct Position {
 
 impl Diagnostic {
     fn finding(&self, scratch: &Scratch) -> Option<Finding> {
-        let place = self.range.as_ref().map_or((1, 1), |Range { start }| {
-            (start.line.saturating_add(1), start.character.saturating_add(1))
-        });
+        let place = self
+            .range
+            .as_ref()
+            .map_or((1, 1), |Range { start }| (start.line.saturating_add(1), start.character.saturating_add(1)));
         Some(Finding::new(&scratch.relative(&self.file)?, place, &self.message).with_rule(self.rule.as_deref()))
     }
 }

@@ -130,7 +130,9 @@ impl BucketServer {
             (&Method::POST, Some(upload)) => self.complete_upload(bucket, key, upload, call).await,
             (&Method::DELETE, Some(upload)) => self.abort_upload(bucket, key, upload),
             (&Method::GET, Some(upload)) => self.parts(bucket, key, upload),
-            _ if call.query("retention").is_some() || call.query("legal-hold").is_some() => self.lock(bucket, key, call),
+            _ if call.query("retention").is_some() || call.query("legal-hold").is_some() => {
+                self.lock(bucket, key, call)
+            }
             _ if call.has_subresource() => Err(S3Error::not_implemented()),
             (&Method::PUT, None) if call.header("x-amz-copy-source").is_some() => {
                 self.copy_object(bucket, key, call).await

@@ -64,12 +64,7 @@ pub(super) fn check(file: &str, bytes: &[u8], target: Option<Target>) -> Syntax 
 }
 
 /// The errors of a source that is known to nest within bounds, in the order of the file.
-fn parse(
-    file: &str,
-    source: &str,
-    target: Option<Target>,
-    wanted: impl Fn(&ParseErrorType) -> bool,
-) -> Vec<Finding> {
+fn parse(file: &str, source: &str, target: Option<Target>, wanted: impl Fn(&ParseErrorType) -> bool) -> Vec<Finding> {
     // The parser grows its stack where it recurses; dropping what it made does not.
     stacker::grow(STACK, || {
         let mut options = ParseOptions::from(Mode::Module);

@@ -89,7 +89,21 @@ fn walk(source: &str) -> Walk {
                     None => Walk::Bounded,
                 };
             }
-            TokenKind::Unknown => return Walk::Broken(beyond(lexer, number)),
+            TokenKind::Unknown => {
+                // The end of the file within brackets is no token either.
+                let open =
+                    levels.last().and_then(|level| level.bracket).filter(|((_, opening), _)| is_bracket(*opening));
+                let is_blank = |kind: TokenKind| {
+                    matches!(kind, TokenKind::Newline | TokenKind::NonLogicalNewline | TokenKind::Dedent)
+                };
+                let next = std::iter::repeat_with(|| lexer.next_token()).find(|kind| !is_blank(*kind));
+                return match open {
+                    Some((opening, _)) if next == Some(TokenKind::EndOfFile) => {
+                        Walk::Wrong(opening, "the bracket is never closed")
+                    }
+                    _ => Walk::Broken(beyond(source, number)),
+                };
+            }
             TokenKind::Indent => {
                 indents += 1;
                 if indents > INDENTS_MOST {
@@ -146,10 +160,14 @@ fn walk(source: &str) -> Walk {
 
 /// A token at which the file may be cut: behind something that is no token, anything that could go deep counts, and
 /// nothing ends it.
-fn beyond(mut lexer: lexer::Lexer<'_>, unknown: usize) -> Option<Token> {
+fn beyond(source: &str, unknown: usize) -> Option<Token> {
+    let mut lexer = lexer::lex(source, Mode::Module);
     let mut counted = 0;
-    for number in unknown + 1.. {
+    for number in 0.. {
         let kind = lexer.next_token();
+        if number <= unknown {
+            continue;
+        }
         if kind == TokenKind::EndOfFile {
             return None;
         }
@@ -205,6 +223,10 @@ const fn closing(kind: TokenKind) -> Option<TokenKind> {
     }
 }
 
+const fn is_bracket(kind: TokenKind) -> bool {
+    matches!(kind, TokenKind::Lpar | TokenKind::Lsqb | TokenKind::Lbrace)
+}
+
 /// Whether a token may add to the depth. Names, numbers and strings only stand at its end.
 const fn counts(kind: TokenKind) -> bool {
     !matches!(
@@ -243,8 +265,7 @@ mod tests {
         assert_eq!(measure(&nested(199)), Nesting::Bounded);
         assert_eq!(measure(&nested(200)), Nesting::Wrong(203, "too many nested brackets"));
         assert_eq!(measure(&nested(100_000)), Nesting::Wrong(203, "too many nested brackets"));
-        let blocks =
-            |depth: usize| (0..=depth).map(|at| format!("{}if x:\n", " ".repeat(at))).collect::<String>();
+        let blocks = |depth: usize| (0..=depth).map(|at| format!("{}if x:\n", " ".repeat(at))).collect::<String>();
         assert!(matches!(measure(&blocks(100)), Nesting::Wrong(_, "too many levels of indentation")));
         assert_eq!(measure(&blocks(99)), Nesting::Bounded);
     }
@@ -259,7 +280,7 @@ mod tests {
     #[test]
     fn of_a_file_with_something_that_is_no_token_a_bounded_beginning_is_parsed() {
         assert_eq!(measure("x = $\n"), Nesting::Broken(6));
-        for source in [format!("x = $\n{}", "(".repeat(100_000)), format!("x = 'é\n{}", "(]".repeat(100_000))] {
+        for source in [format!("x = $\n{}", "(".repeat(100_000)), format!("x = é?\n{}", "(]".repeat(100_000))] {
             let Nesting::Broken(end) = measure(&source) else { panic!("{:?}", measure(&source)) };
             assert!(end > 6 && end < 1000, "{end}");
         }

@@ -82,9 +82,9 @@ fn files_that_were_made_to_break_a_parser_only_get_a_finding() {
 fn the_deepest_tree_that_is_parsed_fits_on_the_stack() {
     for (link, end) in [("not ", ""), ("-", ""), ("lambda: ", ""), ("2 ** ", ""), ("1 + ", ""), ("1 if x else ", "")] {
         // A little below the bound: the largest chain of each kind that is parsed.
-        let links = (1..).map(|count| count * 100).take_while(|count| {
-            nesting::measure(&format!("x = {}x{end}\n", link.repeat(*count))) == Nesting::Bounded
-        });
+        let links = (1..)
+            .map(|count| count * 100)
+            .take_while(|count| nesting::measure(&format!("x = {}x{end}\n", link.repeat(*count))) == Nesting::Bounded);
         let most = links.last().expect("a hundred fit");
         assert!(most >= 900, "{link}: {most}");
         assert_eq!(checked(&format!("x = {}x{end}\n", link.repeat(most)), 11), Syntax::Right, "{link}");
