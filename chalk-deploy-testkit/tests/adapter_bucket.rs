@@ -3,6 +3,7 @@
 #![cfg(feature = "simulated")]
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -207,6 +208,65 @@ async fn a_bucket_in_the_host_of_aws_passes_the_suite_too() {
     let mut s3 = s3();
     (s3.endpoint, s3.path_style) = (None, false);
     object_store::suite(&House::new(settings(), s3).bucket, "run").await.assert_passed();
+}
+
+/// Bytes that are counted for as long as anyone holds them.
+struct Living(Vec<u8>, Arc<(AtomicUsize, AtomicUsize)>);
+
+impl Living {
+    fn bytes(content: Vec<u8>, counts: &Arc<(AtomicUsize, AtomicUsize)>) -> Bytes {
+        let living = counts.0.fetch_add(content.len(), Ordering::SeqCst) + content.len();
+        counts.1.fetch_max(living, Ordering::SeqCst);
+        Bytes::from_owner(Self(content, Arc::clone(counts)))
+    }
+}
+
+impl AsRef<[u8]> for Living {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl Drop for Living {
+    fn drop(&mut self) {
+        self.1.0.fetch_sub(self.0.len(), Ordering::SeqCst);
+    }
+}
+
+/// Pieces that are made when they are asked for.
+struct Fountain(usize, usize, Arc<(AtomicUsize, AtomicUsize)>);
+
+#[async_trait]
+impl PayloadSource for Fountain {
+    async fn open(&self) -> Result<ByteStream> {
+        let (length, counts) = (self.1, Arc::clone(&self.2));
+        Ok(futures::stream::iter(0..self.0).map(move |_| Ok(Living::bytes(vec![b'x'; length], &counts))).boxed())
+    }
+}
+
+#[tokio::test]
+async fn an_object_that_goes_in_one_request_streams_and_is_never_in_memory_as_a_whole() {
+    const PIECES: usize = 120;
+    const LENGTH: usize = 64 << 10;
+    let runtime = SystemRuntime::new();
+    let server = BucketServer::new(&World::memory(), runtime.clone(), settings()).expect("a server");
+    let listening = serve(Arc::new(server), 0).await.expect("a free port");
+    let transport = NetworkTransport::builder().build().expect("a transport");
+    let credentials: Arc<dyn S3CredentialSource> = Arc::new(S3Credentials::new("AKIA", "secret"));
+    let url = format!("http://{}/archives", listening.address());
+    let bucket = Bucket::from_url(&url, transport, Some(credentials), runtime).expect("a bucket");
+    let counts = Arc::default();
+    let size = (PIECES * LENGTH) as u64;
+    let payload = |sha256| Payload::new(sha256, size, Arc::new(Fountain(PIECES, LENGTH, Arc::clone(&counts))));
+    let sha256 = Digest::of(vec![b'x'; PIECES * LENGTH]);
+    bucket.put(&key("a"), &payload(sha256), PutMode::WriteOnce).await.expect("stored");
+    assert_eq!(bucket.head(&key("a")).await.expect("there").and_then(|there| there.sha256), Some(sha256));
+    let most = counts.1.load(Ordering::SeqCst);
+    assert!(most <= 32 * LENGTH, "{most} bytes of {size} were in memory at once");
+    let wrong = bucket.put(&key("b"), &payload(Digest::of("other")), PutMode::WriteOnce).await;
+    assert_eq!(wrong.expect_err("other bytes").code(), ErrorCode::DigestMismatch);
+    assert_eq!(bucket.head(&key("b")).await.expect("answered"), None);
+    assert_eq!(counts.0.load(Ordering::SeqCst), 0, "nobody holds any of it");
 }
 
 #[tokio::test]

@@ -6,7 +6,9 @@ use http::header::RETRY_AFTER;
 use http::{Request, Response, StatusCode};
 
 use super::{Delivery, RequestBody, Transport, TransportError};
+use crate::Error;
 use crate::cloud::ByteStream;
+use crate::error::Retry;
 use crate::runtime::{Runtime, RuntimeExt as _};
 
 /// How often, and how long in between.
@@ -68,6 +70,12 @@ impl Transport {
 fn may_repeat(idempotent: bool, result: &Result<Response<ByteStream>, TransportError>) -> bool {
     match result {
         Err(TransportError { delivery: Delivery::NotSent, .. }) => true,
+        // A payload that is another one by now is that the next time, too.
+        Err(TransportError { source: Some(source), .. })
+            if source.downcast_ref::<Error>().is_some_and(|own| own.retry() == Retry::Permanent) =>
+        {
+            false
+        }
         Err(_) => idempotent,
         Ok(response) => {
             let overloaded = matches!(

@@ -10,7 +10,7 @@ use http::{Method, Request, Response, StatusCode};
 use object_store::Error as StoreError;
 
 use super::connector::Connector;
-use crate::bucket::connector::read;
+use crate::bucket::connector::{in_memory, read};
 use crate::bucket::encoding::encoded;
 use crate::bucket::moment;
 use crate::bucket::refusal::{Refusal, element};
@@ -71,7 +71,7 @@ impl S3Locks {
             request = request.header(CONTENT_TYPE, HeaderValue::from_static("application/xml"));
         }
         let (parts, ()) = request.body(()).map_err(broken)?.into_parts();
-        self.connector.send(parts, body).await.map_err(broken)
+        self.connector.send(parts, in_memory(body)).await.map_err(broken)
     }
 }
 
