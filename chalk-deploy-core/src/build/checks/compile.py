@@ -8,10 +8,32 @@ compiled is one JSON object a line on stdout.
 
 import importlib.util
 import json
+import marshal
 import os
 import py_compile
 import sys
+import types
 import warnings
+
+
+class Unreproducible(Exception):
+    pass
+
+
+def is_unstable(constant):
+    """Whether the order of a set depends on an address: before 3.11, marshal writes sets as they lie in memory (bpo-37596),
+    and None and ... are hashed by where they are."""
+    if isinstance(constant, (tuple, frozenset)):
+        return any(item is None or item is ... or is_unstable(item) for item in constant)
+    return False
+
+
+def has_unstable_sets(constant):
+    if isinstance(constant, types.CodeType):
+        return any(map(has_unstable_sets, constant.co_consts))
+    if isinstance(constant, tuple):
+        return any(map(has_unstable_sets, constant))
+    return isinstance(constant, frozenset) and is_unstable(constant)
 
 
 def compile_file(source, output, place, path):
@@ -25,6 +47,12 @@ def compile_file(source, output, place, path):
         invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH,
         quiet=0,
     )
+    if sys.version_info < (3, 11):
+        with open(os.path.join(output, compiled), "rb") as file:
+            unstable = has_unstable_sets(marshal.loads(file.read()[16:]))
+        if unstable:
+            os.remove(os.path.join(output, compiled))
+            raise Unreproducible
     return compiled
 
 
@@ -41,6 +69,8 @@ def main():
                 answer = {"path": path, "line": cause.lineno, "column": cause.offset, "message": str(cause.msg)}
             else:
                 answer = {"path": path, "skipped": str(cause)}
+        except Unreproducible:
+            answer = {"path": path, "skipped": "this version of Python compiles it to other bytes each time"}
         except (RecursionError, MemoryError, OverflowError, OSError, ValueError) as error:
             answer = {"path": path, "skipped": type(error).__name__}
         print(json.dumps(answer))

@@ -187,7 +187,11 @@ printf '[{"code":"F401","filename":"%s/pkg/models.py","location":{"row":1,"colum
 #[tokio::test]
 async fn a_tool_that_fails_or_is_not_there_skips_its_step_with_the_reason() {
     let folder = tempfile::tempdir().expect("a folder");
-    let ruff = script(folder.path(), "ruff", "echo 'ruff failed' >&2; echo '  Cause: a.toml' >&2; echo '1 | content' >&2; exit 2");
+    let ruff = script(
+        folder.path(),
+        "ruff",
+        "echo 'ruff failed' >&2; echo '  Cause: a.toml' >&2; echo '1 | content' >&2; exit 2",
+    );
     let python = script(folder.path(), "python3.11", "echo hello");
     let checks = Checks::new()
         .with_linter(Tool::At(ruff))
@@ -316,4 +320,49 @@ async fn a_python_of_another_version_compiles_nothing() {
     let found = checked(&PROJECT, Checks::new().with_bytecode(Tool::At(python)), &request(Some("python312"))).await;
     assert!(found.step("bytecode-compile")[0].contains("and not 3.12"), "{:?}", found.lines);
     assert!(found.result.as_ref().expect("it goes on").is_none());
+}
+
+/// A program on the path; without one the test below says so.
+fn installed(name: &str) -> Option<Tool> {
+    let found = Tool::on_path().candidates(name, &[name]).ok().map(|mut found| Tool::At(found.swap_remove(0)));
+    if found.is_none() {
+        let _ = writeln!(std::io::stderr(), "SKIPPED: there is no {name} on the path");
+    }
+    found
+}
+
+#[tokio::test]
+async fn the_real_ruff_finds_what_is_there_and_obeys_nothing_that_reaches_beyond_it() {
+    let Some(ruff) = installed("ruff") else { return };
+    let folder = tempfile::tempdir().expect("a folder");
+    let outside = folder.path().join("outside");
+    let settings = format!("[tool.ruff]\nfix = true\ncache-dir = {outside:?}\n[tool.ruff.lint]\nselect = [\"F\"]\n");
+    let files = [("pyproject.toml", settings.as_str()), (".gitignore", "*"), ("build/a.py", "import os\nx=1\n")];
+    let found = checked(&files, Checks::new().with_linter(ruff.clone()), &request(Some("python311"))).await;
+    assert_eq!(found.step("lint"), ["build/a.py:1:8: `os` imported but unused [F401]", "ruff: 1 finding"]);
+    assert!(!outside.exists());
+    let files = [("ruff.toml", "extend = \"/etc/passwd\"\n"), ("a.py", "x = 1\n")];
+    let found = checked(&files, Checks::new().with_linter(ruff), &request(None)).await;
+    let told = found.lines.join("\n");
+    assert!(told.contains("lint: skipped: ruff ended with 2") && !told.contains("root:"), "{told}");
+}
+
+#[tokio::test]
+async fn the_real_mypy_finds_what_is_there_and_runs_no_plugin_of_the_project() {
+    let Some(mypy) = installed("mypy") else { return };
+    let folder = tempfile::tempdir().expect("a folder");
+    let outside = folder.path().join("outside");
+    let plugin = format!("open({outside:?}, 'w')\ndef plugin(version):\n    raise SystemExit(3)\n");
+    let settings = "[mypy]\nplugins = ./evil.py\n[tool.mypy]\nplugins = ['./evil.py']\n";
+    let files = [
+        ("mypy.ini", settings),
+        ("setup.cfg", settings),
+        ("evil.py", plugin.as_str()),
+        ("pkg/a.py", "# mypy: plugins=./evil.py\nimport numpy\n\n\ndef f(x: int) -> str:\n    return x\n"),
+    ];
+    let found = checked(&files, Checks::new().with_type_checker(mypy), &request(Some("python311"))).await;
+    let told = found.step("type-check");
+    assert!(told.iter().any(|line| line.starts_with("pkg/a.py:6:12: Incompatible return value type")), "{told:?}");
+    assert!(told.last().is_some_and(|line| line.starts_with("mypy: ")), "{told:?}");
+    assert!(!outside.exists(), "the plugin ran");
 }
