@@ -194,6 +194,16 @@ mod tests {
         assert_eq!((result, sent), (Ok(201), 2));
     }
 
+    #[test]
+    fn a_payload_that_fails_for_good_is_not_sent_again() {
+        let failed = |code| {
+            let source: Option<Box<dyn std::error::Error + Send + Sync>> = Some(Box::new(Error::new(code, "why")));
+            may_repeat(true, &Err(TransportError { delivery: Delivery::MaybeSent, message: "cut".to_owned(), source }))
+        };
+        assert!(!failed(crate::ErrorCode::SourceChanged));
+        assert!(failed(crate::ErrorCode::CloudUnavailable));
+    }
+
     #[tokio::test]
     async fn the_servers_own_wait_is_kept_up_to_a_limit() {
         let (_, _, waits) = send(Method::GET, &[Ok((429, Some("2"))), Ok((429, Some("3600"))), Ok((200, None))]).await;
