@@ -182,7 +182,8 @@ async fn an_image_is_its_base_with_the_project_on_top() {
             "image"
         ]
     );
-    assert!(events[1].line.starts_with("/app has 3 entries with "), "{}", events[1].line);
+    assert_eq!(events[1].line, "2 files checked for any version of Python 3");
+    assert!(events[5].line.starts_with("/app has 3 entries with "), "{}", events[5].line);
 
     let base = SimulatedBaseImage::new();
     let config = shop.json(&images[0].blobs[0]).await;

@@ -105,7 +105,7 @@ struct Answer {
 }
 
 #[derive(Deserialize)]
-struct Line {
+struct Said {
     #[serde(default)]
     compiled: Option<String>,
     #[serde(default)]
@@ -156,17 +156,17 @@ pub(super) async fn run(
     let asked: BTreeSet<_> = fitting.iter().map(|path| compiled_path(path, &interpreter.tag)).collect();
     let mut answers = 0;
     for line in ran.output.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
-        let line: Line =
+        let said: Said =
             serde_json::from_slice(line).map_err(|_| "the compiler gave an answer that is none".to_owned())?;
         answers += 1;
-        match line {
+        match said {
             // Its word is taken only for what it was asked for.
-            Line { compiled: Some(path), .. } if asked.contains(&path) => outcome.compiled.push(path),
-            Line { message: Some(message), path, line, column, .. } if files.contains(&path) => {
+            Said { compiled: Some(path), .. } if asked.contains(&path) => outcome.compiled.push(path),
+            Said { message: Some(message), path, line, column, .. } if files.contains(&path) => {
                 let number = |number: Option<i64>| number.and_then(|number| u32::try_from(number).ok()).unwrap_or(1);
                 outcome.wrong.push(Finding::new(&path, (number(line), number(column)), &message));
             }
-            Line { skipped: Some(reason), path, .. } if files.contains(&path) => {
+            Said { skipped: Some(reason), path, .. } if files.contains(&path) => {
                 outcome.skipped.push((path, text::line(&reason, 200)));
             }
             _ => return Err("the compiler gave an answer to something else".to_owned()),

@@ -197,7 +197,9 @@ pub(super) async fn run(
     let skip = |step: &str, reason: &str| running.say(step, format!("skipped: {reason}"));
     let Some(scratch) = scratch.filter(|_| !files.is_empty()) else {
         let reason = if files.is_empty() { "there is no Python file" } else { "it is not set up" };
-        [LINT, TYPES, BYTECODE].iter().for_each(|step| skip(step, reason));
+        for step in [LINT, TYPES, BYTECODE] {
+            skip(step, reason);
+        }
         return Ok(None);
     };
     // Side by side, and told in one order.
@@ -322,8 +324,9 @@ async fn read(
 
 /// Files, and second names of files. A link is another file's.
 fn is_python(entry: &ArchiveEntry) -> bool {
-    matches!(entry.kind, EntryKind::File | EntryKind::HardLink { .. })
-        && entry.path.rsplit('/').next().is_some_and(|name| name.len() > ".py".len() && name.ends_with(".py"))
+    // Case counts, as it does for Python.
+    let stem = entry.path.rsplit('/').next().and_then(|name| name.strip_suffix(".py"));
+    matches!(entry.kind, EntryKind::File | EntryKind::HardLink { .. }) && stem.is_some_and(|stem| !stem.is_empty())
 }
 
 fn tell(running: &Running, step: &str, findings: &[Finding]) {

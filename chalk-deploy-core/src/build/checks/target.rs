@@ -61,7 +61,7 @@ mod tests {
     use super::*;
     use crate::model::{Digest, Repository};
 
-    fn base(config: serde_json::Value) -> Base {
+    fn base(config: &serde_json::Value) -> Base {
         Base {
             repository: Repository::new("registry.example/base").expect("a valid repository"),
             digest: Digest::of("base"),
@@ -72,11 +72,10 @@ mod tests {
 
     #[test]
     fn the_runtime_of_the_project_goes_before_what_the_base_image_says() {
-        let label = base(json!({"Labels": {PYTHON: "3.12"}, "Env": ["PYTHON_VERSION=3.10.1"]}));
-        let variable = base(json!({"Env": ["PATH=/bin", "PYTHON_VERSION=3.10.1"]}));
+        let label = base(&json!({"Labels": {PYTHON: "3.12"}, "Env": ["PYTHON_VERSION=3.10.1"]}));
+        let variable = base(&json!({"Env": ["PATH=/bin", "PYTHON_VERSION=3.10.1"]}));
         let none = ProjectSettings::default();
-        let mut named = ProjectSettings::default();
-        named.runtime = Some("python311".to_owned());
+        let named = ProjectSettings { runtime: Some("python311".to_owned()), ..ProjectSettings::default() };
         let of = |settings: &ProjectSettings, bases: &[&Base]| {
             let bases: Vec<_> = bases.iter().map(|base| (*base).clone()).collect();
             Target::of(settings, &bases).map(|target| target.minor)
@@ -85,7 +84,7 @@ mod tests {
         assert_eq!(of(&none, &[&label, &label]), Some(12));
         assert_eq!(of(&none, &[&variable]), Some(10));
         assert_eq!(of(&none, &[&label, &variable]), None, "two versions are none");
-        assert_eq!(of(&none, &[&base(json!({"Env": ["PYTHON_VERSION=2.7"]}))]), None);
+        assert_eq!(of(&none, &[&base(&json!({"Env": ["PYTHON_VERSION=2.7"]}))]), None);
         assert_eq!(of(&none, &[]), None);
     }
 }

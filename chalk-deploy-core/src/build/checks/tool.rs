@@ -286,7 +286,7 @@ mod tests {
     #[tokio::test]
     async fn a_program_that_writes_without_end_is_stopped() {
         let folder = tempfile::tempdir().expect("a folder");
-        let error = run(folder.path(), "exec yes", Duration::from_secs(60)).await.expect_err("too much");
+        let error = run(folder.path(), "exec yes", Duration::from_mins(1)).await.expect_err("too much");
         assert_eq!(error, "the tool wrote more than 16.0 MiB");
     }
 

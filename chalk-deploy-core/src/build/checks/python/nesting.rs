@@ -265,7 +265,7 @@ mod tests {
         assert_eq!(measure(&nested(199)), Nesting::Bounded);
         assert_eq!(measure(&nested(200)), Nesting::Wrong(203, "too many nested brackets"));
         assert_eq!(measure(&nested(100_000)), Nesting::Wrong(203, "too many nested brackets"));
-        let blocks = |depth: usize| (0..=depth).map(|at| format!("{}if x:\n", " ".repeat(at))).collect::<String>();
+        let blocks = |depth: usize| (0..=depth).map(|at| " ".repeat(at) + "if x:\n").collect::<String>();
         assert!(matches!(measure(&blocks(100)), Nesting::Wrong(_, "too many levels of indentation")));
         assert_eq!(measure(&blocks(99)), Nesting::Bounded);
     }
