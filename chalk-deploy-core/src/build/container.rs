@@ -2,7 +2,7 @@
 //!
 //! `examples/build_image` is this as a program. It holds what the container's identity gives it (the source bucket for
 //! reading, the base images' registry for reading, the environment's repositories for writing), and nothing goes back
-//! to whoever started it but lines and a [`BuildReport`](super::report::BuildReport).
+//! to whoever started it but lines and a [`BuildReport`].
 
 use super::report::{BuildLine, BuildReport, ReportedImage};
 use crate::cloud::{BuildEvent, BuildRequest, Builder, ImageContents, ImageManifest, Registry};

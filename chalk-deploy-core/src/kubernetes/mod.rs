@@ -25,11 +25,11 @@ mod preflight;
 
 pub(crate) use self::asked::{Asked, Verb};
 pub use self::cluster::KubernetesCluster;
-pub(crate) use self::connection::{Failure, List};
 pub use self::connection::{
     ClusterAccess, Connection, ConnectionLimits, Credentials, ExecPlugin, ExecPolicy, Kubeconfig, KubeconfigPolicy,
     Secret, Trust,
 };
+pub(crate) use self::connection::{Failure, List};
 pub(crate) use self::kinds::{ENDPOINT_SLICE, HTTP_ROUTE, POD, WORKFLOW};
 pub(crate) use self::observation::ready_endpoints;
 pub use self::powers::{AccessRequest, AccessReview, LogRequest, PodLogs};

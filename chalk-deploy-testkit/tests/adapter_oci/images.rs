@@ -75,7 +75,7 @@ impl House {
         let registry = Arc::new(OciRegistry::new(meter.around(in_process(server)), self.runtime.clone(), settings));
         let began = self.runtime.monotonic();
         let outcome = meter.watch(push(&registry, &self.base, &self.folder, &self.cache(), target)).await;
-        let took = (self.runtime.monotonic() - began).as_secs();
+        let took = self.runtime.monotonic().saturating_sub(began).as_secs();
         self.cache().keep_memory(&registry.memory()).expect("kept");
         let cost = Cost { requests: self.server.request_log().total(), round_trips: took };
         (outcome, cost, meter.reading())

@@ -194,24 +194,10 @@ impl SmallRegistry {
         if rest.is_empty() {
             return answer(200, &[], "{}");
         }
-        let mut state = self.state();
         if let Some((repository, digest)) = rest.split_once("/blobs/") {
-            let Some(bytes) = state.blobs.get(&(repository.to_owned(), digest.to_owned())) else {
-                return error(404, "BLOB_UNKNOWN", "blob unknown to registry");
-            };
-            if let Some(host) = &self.options.blobs_at {
-                return answer(307, &[("location", format!("https://{host}/{digest}?signature=secret"))], "");
-            }
-            let length = [("content-length", bytes.len().to_string()), ("docker-content-digest", digest.to_owned())];
-            let body = if method == Method::HEAD { Vec::new() } else { bytes.clone() };
-            let asked = header("range");
-            let from = asked.strip_prefix("bytes=").and_then(|range| range.strip_suffix('-')?.parse::<usize>().ok());
-            if let Some(from) = from.filter(|from| self.options.ranges && *from < body.len()) {
-                let range = format!("bytes {from}-{}/{}", body.len() - 1, body.len());
-                return bytes_of(206, &[("content-range", range)], body[from..].to_vec());
-            }
-            return bytes_of(200, &length, body);
+            return self.blob(method, (repository, digest), &header("range"));
         }
+        let mut state = self.state();
         if let Some((repository, reference)) = rest.split_once("/manifests/") {
             let key = |reference: &str| (repository.to_owned(), reference.to_owned());
             let digest = state.tags.get(&key(reference)).cloned().unwrap_or_else(|| reference.to_owned());
@@ -278,6 +264,25 @@ impl SmallRegistry {
             }
         }
         answer(404, &[], "")
+    }
+
+    /// Reads a blob, or looks whether it is there.
+    fn blob(&self, method: &Method, (repository, digest): (&str, &str), asked: &str) -> Response<ByteStream> {
+        let state = self.state();
+        let Some(bytes) = state.blobs.get(&(repository.to_owned(), digest.to_owned())) else {
+            return error(404, "BLOB_UNKNOWN", "blob unknown to registry");
+        };
+        if let Some(host) = &self.options.blobs_at {
+            return answer(307, &[("location", format!("https://{host}/{digest}?signature=secret"))], "");
+        }
+        let length = [("content-length", bytes.len().to_string()), ("docker-content-digest", digest.to_owned())];
+        let body = if method == Method::HEAD { Vec::new() } else { bytes.clone() };
+        let from = asked.strip_prefix("bytes=").and_then(|range| range.strip_suffix('-')?.parse::<usize>().ok());
+        if let Some(from) = from.filter(|from| self.options.ranges && *from < body.len()) {
+            let range = format!("bytes {from}-{}/{}", body.len() - 1, body.len());
+            return bytes_of(206, &[("content-range", range)], body[from..].to_vec());
+        }
+        bytes_of(200, &length, body)
     }
 
     fn upload(

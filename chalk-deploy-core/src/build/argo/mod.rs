@@ -9,7 +9,7 @@
 //!
 //! Nothing about a build is kept on this side: the workflow has a name that follows from the deployment, and carries its
 //! request as a parameter. Whoever comes after a crash finds it there and goes on following. What is remembered of a
-//! build ([`Transcript`]) only keeps events from being told twice.
+//! build (`Transcript`) only keeps events from being told twice.
 //!
 //! - *What a user has written* stands in the workflow only inside of one parameter, [sealed](super::envelope).
 //! - *Credentials* stand nowhere in it (see [`ArgoSettings`]); what looks like one, or is known to be one, is taken out of
