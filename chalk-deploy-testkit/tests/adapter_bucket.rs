@@ -3,17 +3,19 @@
 #![cfg(feature = "simulated")]
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use chalk_deploy_core::bucket::{Bucket, S3CredentialSource, S3Credentials, S3Settings};
-use chalk_deploy_core::cloud::{ByteStream, ObjectStore as _, Payload, PayloadSource, PutMode};
+use chalk_deploy_core::cloud::{ByteStream, ObjectStore as _, Payload, PayloadSource, PutMode, RetentionMode};
 use chalk_deploy_core::error::Retry;
 use chalk_deploy_core::model::{Digest, ObjectKey};
 use chalk_deploy_core::runtime::{Runtime, SystemRuntime};
 use chalk_deploy_core::transport::{NetworkTransport, RequestBody, Transport};
 use chalk_deploy_core::{Error, ErrorCode, Result};
+use chalk_deploy_testkit::conformance::object_retention::{self, KeepingBucket};
 use chalk_deploy_testkit::conformance::object_store;
 use chalk_deploy_testkit::simulated::bucket::{AccessKey, BucketServer, BucketSettings};
 use chalk_deploy_testkit::simulated::fault::{ProtocolFault, ProtocolFaults, Requests, faulty};
@@ -151,6 +153,43 @@ async fn a_bucket_of_s3_passes_the_suite_in_the_process_whole_and_in_parts() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_bucket_of_s3_that_locks_objects_passes_the_suite_of_retention() {
+    let house = House::new(settings().with_object_lock(true), s3());
+    let subject = KeepingBucket { store: Arc::new(house.bucket.clone()), now: house.runtime.now() };
+    object_retention::suite(&subject, "run").await.assert_passed();
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_bucket_of_s3_keeps_is_not_removed_until_it_may_go() {
+    let house = House::new(settings().with_object_lock(true), s3());
+    let (held, kept) = (key("held"), key("kept"));
+    for key in [&held, &kept] {
+        house.bucket.put(key, &Payload::from_bytes("text"), PutMode::WriteOnce).await.expect("stored");
+    }
+    let keeper = house.bucket.retention().expect("S3 has it");
+    keeper.set_legal_hold(&held, true).await.expect("held");
+    let until = house.runtime.now().plus(Duration::from_hours(1));
+    keeper.retain(&kept, until, RetentionMode::Compliance).await.expect("kept");
+    for key in [&held, &kept] {
+        house.bucket.delete(key).await.expect_err("it is kept");
+        assert_eq!(read(&house.bucket, key).await, b"text");
+    }
+    keeper.set_legal_hold(&held, false).await.expect("let go");
+    house.bucket.delete(&held).await.expect("free");
+    house.runtime.sleep(Duration::from_hours(2)).await;
+    house.bucket.delete(&kept).await.expect("its time is over");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_bucket_of_s3_that_locks_nothing_says_so() {
+    let house = House::plain();
+    house.bucket.put(&key("a"), &Payload::from_bytes("text"), PutMode::WriteOnce).await.expect("stored");
+    let keeper = house.bucket.retention().expect("S3 has it");
+    let error = keeper.set_legal_hold(&key("a"), true).await.expect_err("not set up");
+    assert_eq!(error.code(), ErrorCode::RequestInvalid, "{}", error.sentence());
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_bucket_of_s3_without_conditions_signatures_and_checksums_passes_the_suite_too() {
     let open = BucketSettings::new("archives").with_conditional_writes(false).with_part_least(1).with_list_most(2);
     let poor = S3Settings::new("archives", "us-east-1")
@@ -169,6 +208,65 @@ async fn a_bucket_in_the_host_of_aws_passes_the_suite_too() {
     let mut s3 = s3();
     (s3.endpoint, s3.path_style) = (None, false);
     object_store::suite(&House::new(settings(), s3).bucket, "run").await.assert_passed();
+}
+
+/// Bytes that are counted for as long as anyone holds them.
+struct Living(Vec<u8>, Arc<(AtomicUsize, AtomicUsize)>);
+
+impl Living {
+    fn bytes(content: Vec<u8>, counts: &Arc<(AtomicUsize, AtomicUsize)>) -> Bytes {
+        let living = counts.0.fetch_add(content.len(), Ordering::SeqCst) + content.len();
+        counts.1.fetch_max(living, Ordering::SeqCst);
+        Bytes::from_owner(Self(content, Arc::clone(counts)))
+    }
+}
+
+impl AsRef<[u8]> for Living {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl Drop for Living {
+    fn drop(&mut self) {
+        self.1.0.fetch_sub(self.0.len(), Ordering::SeqCst);
+    }
+}
+
+/// Pieces that are made when they are asked for.
+struct Fountain(usize, usize, Arc<(AtomicUsize, AtomicUsize)>);
+
+#[async_trait]
+impl PayloadSource for Fountain {
+    async fn open(&self) -> Result<ByteStream> {
+        let (length, counts) = (self.1, Arc::clone(&self.2));
+        Ok(futures::stream::iter(0..self.0).map(move |_| Ok(Living::bytes(vec![b'x'; length], &counts))).boxed())
+    }
+}
+
+#[tokio::test]
+async fn an_object_that_goes_in_one_request_streams_and_is_never_in_memory_as_a_whole() {
+    const PIECES: usize = 120;
+    const LENGTH: usize = 64 << 10;
+    let runtime = SystemRuntime::new();
+    let server = BucketServer::new(&World::memory(), runtime.clone(), settings()).expect("a server");
+    let listening = serve(Arc::new(server), 0).await.expect("a free port");
+    let transport = NetworkTransport::builder().build().expect("a transport");
+    let credentials: Arc<dyn S3CredentialSource> = Arc::new(S3Credentials::new("AKIA", "secret"));
+    let url = format!("http://{}/archives", listening.address());
+    let bucket = Bucket::from_url(&url, transport, Some(credentials), runtime).expect("a bucket");
+    let counts = Arc::default();
+    let size = (PIECES * LENGTH) as u64;
+    let payload = |sha256| Payload::new(sha256, size, Arc::new(Fountain(PIECES, LENGTH, Arc::clone(&counts))));
+    let sha256 = Digest::of(vec![b'x'; PIECES * LENGTH]);
+    bucket.put(&key("a"), &payload(sha256), PutMode::WriteOnce).await.expect("stored");
+    assert_eq!(bucket.head(&key("a")).await.expect("there").and_then(|there| there.sha256), Some(sha256));
+    let most = counts.1.load(Ordering::SeqCst);
+    assert!(most <= 32 * LENGTH, "{most} bytes of {size} were in memory at once");
+    let wrong = bucket.put(&key("b"), &payload(Digest::of("other")), PutMode::WriteOnce).await;
+    assert_eq!(wrong.expect_err("other bytes").code(), ErrorCode::DigestMismatch);
+    assert_eq!(bucket.head(&key("b")).await.expect("answered"), None);
+    assert_eq!(counts.0.load(Ordering::SeqCst), 0, "nobody holds any of it");
 }
 
 #[tokio::test]

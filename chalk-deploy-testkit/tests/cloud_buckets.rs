@@ -3,6 +3,8 @@
 //!
 //! | variable | what |
 //! |---|---|
+//! | `CHALK_TEST_S3` | address of a bucket of S3; its key in `AWS_ACCESS_KEY_ID` and `AWS_SECRET_ACCESS_KEY` |
+//! | `CHALK_TEST_KEEPS` | which of `S3`, `GCS` and `AZURE` can keep objects (Object Lock and its likes), between commas |
 //! | `CHALK_TEST_GCS` | address of a bucket, `gs://bucket?endpoint=…` |
 //! | `CHALK_TEST_GCS_TOKEN` | bearer token; without it requests are anonymous |
 //! | `CHALK_TEST_AZURE` | address of a container, `azure://account/container?endpoint=…` |
@@ -14,11 +16,14 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use chalk_deploy_core::ErrorCode;
-use chalk_deploy_core::bucket::{AzureCredentials, AzureSharedKey, BearerToken, Bucket, BucketCredentials};
+use chalk_deploy_core::bucket::{
+    AzureCredentials, AzureSharedKey, BearerToken, Bucket, BucketCredentials, S3Credentials,
+};
 use chalk_deploy_core::cloud::{ObjectStore as _, Payload, PutMode};
 use chalk_deploy_core::model::{Digest, ObjectKey};
-use chalk_deploy_core::runtime::SystemRuntime;
+use chalk_deploy_core::runtime::{Runtime as _, SystemRuntime};
 use chalk_deploy_core::transport::{NetworkTransport, RequestBody, Transport};
+use chalk_deploy_testkit::conformance::object_retention::{self, KeepingBucket};
 use chalk_deploy_testkit::conformance::object_store;
 use futures::TryStreamExt as _;
 
@@ -43,6 +48,26 @@ async fn a_container_of_azure_passes_the_suite_whole_and_in_parts() {
     assert_eq!(status(url.expose()).await, 200);
     assert_eq!(status(&url.expose().replace("/a%20b/", "/other/")).await, 403, "it is for one blob");
     assert_ne!(status(url.expose().split('?').next().expect("an address")).await, 200, "without it nobody reads");
+}
+
+/// Those that were set up for it keep objects; the others say that they are not.
+#[tokio::test]
+async fn what_a_server_can_keep_passes_the_suite_of_retention_and_the_others_say_that_they_cannot() {
+    let keeps = env::var("CHALK_TEST_KEEPS").unwrap_or_default();
+    for name in ["S3", "GCS", "AZURE"] {
+        let Some(bucket) = named(&format!("CHALK_TEST_{name}")) else { continue };
+        let subject = KeepingBucket { store: Arc::new(bucket.clone()), now: SystemRuntime::new().now() };
+        let run = format!("keep{}", std::process::id());
+        if keeps.split(',').any(|keeping| keeping == name) {
+            object_retention::suite(&subject, &run).await.assert_passed();
+            continue;
+        }
+        let key = key(&format!("{run}/a"));
+        bucket.put(&key, &Payload::from_bytes("text"), PutMode::WriteOnce).await.expect("stored");
+        let keeper = bucket.retention().expect("handed out");
+        let error = keeper.set_legal_hold(&key, true).await.expect_err("not set up");
+        assert_eq!(error.code(), ErrorCode::RequestInvalid, "{name}: {}", error.sentence());
+    }
 }
 
 #[tokio::test]
@@ -84,6 +109,9 @@ fn opened(url: &str, credentials: BucketCredentials) -> Bucket {
 
 fn credentials() -> BucketCredentials {
     let mut credentials = BucketCredentials::default();
+    if let (Ok(id), Ok(secret)) = (env::var("AWS_ACCESS_KEY_ID"), env::var("AWS_SECRET_ACCESS_KEY")) {
+        credentials.s3 = Some(Arc::new(S3Credentials::new(id, secret)));
+    }
     if let Ok(token) = env::var("CHALK_TEST_GCS_TOKEN") {
         credentials.gcs = Some(Arc::new(BearerToken::new(token)));
     }

@@ -9,6 +9,7 @@ use chalk_deploy_core::{Error, ErrorCode, Result, text};
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, ValueEnum};
 
 use super::builder::BuilderArguments;
+use super::checks::CheckArguments;
 use super::target::TargetArguments;
 
 const EXAMPLES: &str = "\
@@ -105,6 +106,9 @@ pub(super) struct Arguments {
 
     #[command(flatten)]
     pub(super) builder: BuilderArguments,
+
+    #[command(flatten)]
+    pub(super) checks: CheckArguments,
 }
 
 /// The names of the strategies on the command line.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use chalk_deploy_core::bucket::{Bucket, S3CredentialSource, S3Credentials};
-use chalk_deploy_core::build::{BuildFolder, DependencySettings, InProcessBuilder};
+use chalk_deploy_core::build::{BuildFolder, Checks, DependencySettings, InProcessBuilder};
 use chalk_deploy_core::checkpoint::Checkpoints;
 use chalk_deploy_core::cloud::{Cloud, ManifestLocator, ObjectStore, Registry};
 use chalk_deploy_core::kubernetes::{
@@ -67,7 +67,7 @@ const INSTALLER_SEES: [&str; 9] = [
 #[derive(Debug)]
 pub(super) enum DataPlanes {
     /// The simulated servers.
-    Simulated(Box<SharedPlane>),
+    Simulated(Box<SharedPlane>, Checks),
     /// The one that the flags name.
     Named(Box<Named>),
 }
@@ -80,27 +80,28 @@ impl DataPlanes {
     pub(super) fn open(
         target: &TargetArguments,
         builder: &BuilderArguments,
+        checks: Checks,
         state: &Path,
         runtime: &Arc<dyn Runtime>,
         checkpoints: &Arc<dyn Checkpoints>,
     ) -> Result<Self> {
         if let (Some(kubeconfig), Some(registry), Some(bucket)) = (&target.kubeconfig, &target.registry, &target.bucket)
         {
-            let named = Named::open((target, builder), kubeconfig, registry, bucket, state, runtime)?;
+            let named = Named::open((target, builder), checks, (kubeconfig, registry, bucket), state, runtime)?;
             return Ok(Self::Named(Box::new(named)));
         }
         let checkpoints = checkpoints.clone();
         let plane = SharedPlane::open(state, runtime, move |secrets| {
             PlaneSettings { checkpoints: checkpoints.clone(), ..PlaneSettings::default() }.guarded_by(secrets)
         })?;
-        Ok(Self::Simulated(Box::new(plane)))
+        Ok(Self::Simulated(Box::new(plane), checks))
     }
 
     /// The environments of a project in these data planes.
     pub(super) fn environments(&self, known: Vec<EnvironmentId>) -> Arc<dyn Environments> {
         match self {
-            Self::Simulated(plane) => {
-                let adapters = plane.adapters().clone().with_dependencies(installation());
+            Self::Simulated(plane, checks) => {
+                let adapters = plane.adapters().clone().with_checks(checks.clone()).with_dependencies(installation());
                 Arc::new(SimulatedEnvironments::any(adapters).listed(known))
             }
             Self::Named(named) => {
@@ -116,7 +117,7 @@ impl DataPlanes {
     /// What does not answer, is not there, or is not permitted.
     pub(super) async fn check(&self, environment: &EnvironmentId) -> Result<Vec<String>> {
         match self {
-            Self::Simulated(_) => Ok(Vec::new()),
+            Self::Simulated(..) => Ok(Vec::new()),
             Self::Named(named) => named.check(environment).await,
         }
     }
@@ -125,8 +126,8 @@ impl DataPlanes {
     #[allow(dead_code, reason = "`rebuild` asks for it, and `apply` does not")]
     pub(super) async fn builds(&self) -> Result<(Arc<dyn ObjectStore>, InProcessBuilder)> {
         match self {
-            Self::Simulated(plane) => {
-                let adapters = plane.adapters().clone().with_dependencies(installation());
+            Self::Simulated(plane, checks) => {
+                let adapters = plane.adapters().clone().with_dependencies(installation()).with_checks(checks.clone());
                 adapters.install_base_image().await?;
                 Ok((adapters.cloud().object_store.clone(), adapters.builder().clone()))
             }
@@ -137,7 +138,7 @@ impl DataPlanes {
     /// The simulated servers, if it is them.
     pub(super) fn simulated(&self) -> Option<&SharedPlane> {
         match self {
-            Self::Simulated(plane) => Some(plane),
+            Self::Simulated(plane, _) => Some(plane),
             Self::Named(_) => None,
         }
     }
@@ -160,9 +161,8 @@ pub(super) struct Named {
 impl Named {
     fn open(
         (target, builder): (&TargetArguments, &BuilderArguments),
-        kubeconfig: &Path,
-        registry_url: &RegistryUrl,
-        bucket_url: &str,
+        checks: Checks,
+        (kubeconfig, registry_url, bucket_url): (&Path, &RegistryUrl, &str),
         state: &Path,
         runtime: &Arc<dyn Runtime>,
     ) -> Result<Self> {
@@ -179,7 +179,8 @@ impl Named {
         let namespace = target.namespace.clone().or_else(|| access.namespace().cloned());
         let builds = BuildFolder::open(state.join("builds"))?;
         let here = InProcessBuilder::new(bucket.clone(), registry.clone(), builds, runtime.clone())
-            .with_dependencies(installation());
+            .with_dependencies(installation())
+            .with_checks(checks);
         let builder = builder.open(&here, &Place {
             bucket: bucket.clone(),
             bucket_url,

@@ -4,12 +4,14 @@
 //! - [`evidence`]: the keys that images' evidence is signed and verified with.
 //! - [`input`]: from the project's directory to a request.
 //! - [`target`] and [`data_plane`]: where it goes. [`builder`]: what builds it.
+//! - [`checks`]: which tools look at it before.
 //! - [`session`]: one run, on [`follow`] (events, Ctrl-C) and [`confirm`] (the question).
 //! - [`view`]: what is shown.
 //! - [`exit`]: how the process ends.
 
 mod arguments;
 mod builder;
+mod checks;
 mod confirm;
 mod data_plane;
 mod evidence;

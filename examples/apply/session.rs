@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use chalk_deploy_core::build::Checks;
 use chalk_deploy_core::checkpoint::Checkpoints;
 use chalk_deploy_core::evidence::EvidencePolicy;
 use chalk_deploy_core::machine::Outcome;
@@ -105,10 +106,11 @@ impl Session<'_> {
         input: &Input,
         checkpoints: &Arc<dyn Checkpoints>,
     ) -> impl Future<Output = Result<(Deployer, DataPlanes)>> + Send + use<> {
-        let (target, builder) = (self.arguments.target.clone(), self.arguments.builder.clone());
-        let (state, evidence) = (self.arguments.state.clone(), self.evidence.clone());
+        let arguments = self.arguments;
+        let asked = (arguments.target.clone(), arguments.builder.clone(), arguments.checks.checks());
+        let (state, evidence) = (arguments.state.clone(), self.evidence.clone());
         let (environments, runtime) = (input.environments(), Arc::clone(&self.runtime));
-        open(target, builder, state, environments, evidence, runtime, Arc::clone(checkpoints))
+        open(asked, state, environments, evidence, runtime, Arc::clone(checkpoints))
     }
 
     async fn apply(&mut self, deployer: &Deployer, request: ApplyRequest) -> Result<u8, Stop> {
@@ -191,8 +193,7 @@ impl Session<'_> {
 
 /// The store in the state folder, the data planes, and the deployer on both.
 async fn open(
-    target: TargetArguments,
-    builder: BuilderArguments,
+    (target, builder, checks): (TargetArguments, BuilderArguments, Checks),
     state: PathBuf,
     environments: Vec<EnvironmentId>,
     evidence: EvidencePolicy,
@@ -200,7 +201,7 @@ async fn open(
     checkpoints: Arc<dyn Checkpoints>,
 ) -> Result<(Deployer, DataPlanes)> {
     let store: Arc<dyn DeploymentStore> = SqliteStore::open(&state).await?;
-    let planes = DataPlanes::open(&target, &builder, &state, &runtime, &checkpoints)?;
+    let planes = DataPlanes::open(&target, &builder, checks, &state, &runtime, &checkpoints)?;
     let deployer = Deployer::builder(planes.environments(environments), store)
         .with_runtime(runtime)
         .with_checkpoints(checkpoints)

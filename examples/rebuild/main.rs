@@ -16,7 +16,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use chalk_deploy_core::build::{BUILDER, BuildHistory, BuildRecord, Rebuilt};
+use chalk_deploy_core::build::{BUILDER, BuildHistory, BuildRecord, Checks, Rebuilt};
 use chalk_deploy_core::checkpoint::{Checkpoints, NoCheckpoints};
 use chalk_deploy_core::model::DeploymentId;
 use chalk_deploy_core::runtime::{Runtime, SystemRuntime};
@@ -99,7 +99,9 @@ async fn run(arguments: &Arguments) -> Result<(BuildRecord, Rebuilt)> {
             .on(text::line(&arguments.state.to_string_lossy(), 200))
             .with_hint("name the folder that `apply` was given with --state"));
     }
-    let planes = DataPlanes::open(&arguments.target, &BuilderArguments::default(), &arguments.state, &runtime, &checkpoints)?;
+    let (target, checks) = (&arguments.target, Checks::installed());
+    let planes =
+        DataPlanes::open(target, &BuilderArguments::default(), checks, &arguments.state, &runtime, &checkpoints)?;
     let (bucket, builder) = planes.builds().await?;
     let record = BuildHistory::new(bucket).find(&arguments.deployment).await?;
     say(&format!("built by {}, {} images, base {}", record.builder, record.images.len(), bases(&record)));

@@ -6,6 +6,7 @@
 //! - `embed`: a service in under a hundred lines, `cargo run --release --example embed`.
 //! - `inspect_archive`: shows and unpacks a source archive, `cargo run --release --example inspect_archive -- FILE`.
 //! - `rebuild`: makes the images of a past deployment again, `cargo run --release --example rebuild -- DEPLOYMENT`.
+//! - `sources`: lists, inspects and unpacks what was deployed, `cargo run --release --example sources -- list`.
 //! - `verify_image`: whether an image's evidence is signed with a key,
 //!   `cargo run --release --example verify_image -- REF --key FILE`.
 //! - `validate_graph`: what is wrong with an export, `cargo run --release --example validate_graph -- EXPORT`.

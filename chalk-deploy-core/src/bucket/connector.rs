@@ -9,9 +9,11 @@ use futures::StreamExt as _;
 use http::request::Parts;
 use http::{Request, Response, StatusCode};
 use http_body::Frame;
-use object_store::client::{HttpError, HttpErrorKind, HttpResponse, HttpResponseBody};
+use http_body_util::BodyExt as _;
+use object_store::client::{HttpError, HttpErrorKind, HttpRequestBody, HttpResponse, HttpResponseBody};
 
 use super::encoding::decoded;
+use super::upload::Streamed;
 use crate::cloud::ByteStream;
 use crate::runtime::Runtime;
 use crate::transport::{RequestBody, RetryPolicy, Transport, TransportError};
@@ -19,14 +21,26 @@ use crate::transport::{RequestBody, RetryPolicy, Transport, TransportError};
 /// The longest answer that is read as a whole: one that holds a document.
 const DOCUMENT_MOST: usize = 4 << 20;
 
+/// What a request of object_store carries.
+pub(super) async fn carried(parts: &Parts, body: HttpRequestBody) -> Result<RequestBody, HttpError> {
+    match parts.extensions.get::<Streamed>() {
+        Some(streamed) => Ok(RequestBody::Payload(streamed.payload.clone())),
+        None => Ok(in_memory(body.collect().await?.to_bytes())),
+    }
+}
+
+/// A body of these bytes.
+pub(super) fn in_memory(bytes: Bytes) -> RequestBody {
+    if bytes.is_empty() { RequestBody::Empty } else { RequestBody::Bytes(bytes) }
+}
+
 /// Sends what object_store has made. Its transport repeats it where that is harmless.
 pub(super) async fn send(
     transport: &Transport,
     runtime: &dyn Runtime,
     mut parts: Parts,
-    body: Bytes,
+    body: RequestBody,
 ) -> Result<Response<ByteStream>, TransportError> {
-    let body = if body.is_empty() { RequestBody::Empty } else { RequestBody::Bytes(body) };
     // What object_store put there is its own, and not for the transport.
     parts.extensions.clear();
     transport.send_with_retry(Request::from_parts(parts, body), RetryPolicy::default(), runtime).await

@@ -10,8 +10,9 @@
 //! | [`Bucket::memory`] | the process | yes | yes |
 //! | [`Bucket::new`] | any other store | as its settings say | as its settings say |
 //!
-//! An object of up to [`BucketSettings::single_put_most`] bytes is compared with its digest first and then stored by one
-//! request. A larger one goes in parts, at most [`BucketSettings::parts_at_once`] of them in memory, and becomes visible
+//! An object of up to [`BucketSettings::single_put_most`] bytes is stored by one request. To S3 and Azure it streams, and is
+//! compared with its digest on its way: the last bytes go only when all were compared, and a server stores nothing of a
+//! body that is shorter than announced. Elsewhere, and below 256 KiB, it is read and compared first. A larger one goes in parts, at most [`BucketSettings::parts_at_once`] of them in memory, and becomes visible
 //! only after the last one was compared. Stores that cannot complete an upload in parts under a condition get it under
 //! a key below `.chalk-staging/`, named by its digest, from where it is copied under the condition; lists do not show
 //! these keys. A process that dies in between leaves parts or a staged object, which the next attempt overwrites or a
@@ -87,6 +88,8 @@ pub struct Bucket {
     conditional_parts: bool,
     /// Whether the store refuses to copy over an object.
     conditional_copies: bool,
+    /// Whether one request can carry a stream.
+    streams: bool,
 }
 
 /// How a list goes on after a page.
@@ -114,7 +117,7 @@ enum Naming {
 pub struct BucketSettings {
     /// What the store does by itself. A stored digest is kept as the metadata `chalk-sha256`.
     pub capabilities: ObjectStoreCapabilities,
-    /// The longest object that is read into memory and stored by one request.
+    /// The longest object that is stored by one request.
     pub single_put_most: u64,
     /// The length of a part; longer where an object would have too many. S3 wants at least 5 MiB.
     pub part_length: usize,
@@ -173,6 +176,7 @@ impl Bucket {
             digest_name: object::STORED_DIGEST,
             conditional_parts: false,
             conditional_copies: settings.capabilities.conditional_put,
+            streams: false,
         }
     }
 

@@ -4,6 +4,7 @@ use std::io;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use futures::{StreamExt as _, TryStreamExt as _};
 use object_store::list::PaginatedListOptions;
 use object_store::path::Path;
@@ -11,7 +12,7 @@ use object_store::{
     Attribute, Attributes, CopyMode, CopyOptions, Error as StoreError, GetOptions, ObjectStoreExt as _, PutOptions,
 };
 
-use super::upload::STAGING;
+use super::upload::{STAGING, Streamed};
 use super::{Bucket, Naming, Paging, failure, local};
 use crate::cloud::{
     ByteStream, ObjectDownload, ObjectMetadata, ObjectRetention, ObjectStore, ObjectStoreCapabilities, Payload,
@@ -22,6 +23,9 @@ use crate::{Error, ErrorCode, Result};
 
 /// The metadata that holds an object's digest, where names may have hyphens.
 pub(super) const STORED_DIGEST: &str = "chalk-sha256";
+
+/// What is read into memory before it is sent where a request can stream: about one chunk of a stream.
+const IN_MEMORY_MOST: u64 = 256 << 10;
 
 /// What S3 lists at most in one answer.
 const PAGE_MOST: usize = 1_000;
@@ -36,7 +40,8 @@ impl ObjectStore for Bucket {
         if payload.size() > self.settings.single_put_most {
             return self.put_in_parts(key, payload, mode).await;
         }
-        let bytes = payload.bytes().await?;
+        let streams = self.streams && payload.size() > IN_MEMORY_MOST;
+        let bytes = if streams { Bytes::new() } else { payload.bytes().await? };
         let write_once = mode == PutMode::WriteOnce;
         let conditional = write_once && self.settings.capabilities.conditional_put;
         if write_once && !conditional && self.stored(key).await?.is_some() {
@@ -49,7 +54,17 @@ impl ObjectStore for Bucket {
         if self.settings.capabilities.stored_digest {
             options.attributes = self.attributes(payload.sha256());
         }
-        match self.store.put_opts(&self.path(key)?, bytes.into(), options).await {
+        let streamed = streams.then(|| Streamed::new(payload));
+        if let Some(streamed) = &streamed {
+            options.extensions.insert(streamed.clone());
+        }
+        let put = self.store.put_opts(&self.path(key)?, bytes.into(), options).await;
+        if put.is_err()
+            && let Some(error) = streamed.and_then(|streamed| streamed.failure())
+        {
+            return Err(error);
+        }
+        match put {
             Ok(_) => Ok(self.metadata(key, payload.sha256(), payload.size())),
             Err(StoreError::AlreadyExists { .. } | StoreError::Precondition { .. }) if conditional => {
                 self.accept_equal(key, payload.sha256(), payload.size()).await

@@ -1,7 +1,9 @@
-//! Objects that are too large to hold in memory: in parts, compared before they become visible.
+//! Objects that are not held in memory: in parts, or by one request that streams; compared before they become visible.
 
 use std::io;
+use std::sync::{Arc, Mutex, PoisonError};
 
+use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
 use futures::future::Either;
 use futures::stream::FuturesUnordered;
@@ -11,7 +13,8 @@ use object_store::{CopyMode, CopyOptions, Error as StoreError, MultipartUpload, 
 use object_store::{PutMultipartOptions, UploadPart};
 
 use super::{Bucket, failure};
-use crate::cloud::{ByteStream, ObjectMetadata, Payload, PutMode, error_in_stream};
+use crate::cloud::{ByteStream, ObjectMetadata, Payload, PayloadSource, PutMode, error_in_stream};
+use crate::error::RecordedError;
 use crate::model::{DigestHasher, ObjectKey};
 use crate::{Error, ErrorCode, Result};
 
@@ -25,6 +28,81 @@ pub(super) const STAGING: &str = ".chalk-staging/";
 /// request that begins it, and has no other way to say so.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct OntoFreeKey;
+
+/// What a request carries instead of the bytes that object_store was given, which takes no stream: the digest and the
+/// length of a payload are known, so that it can be signed and sent as it comes.
+#[derive(Debug, Clone)]
+pub(super) struct Streamed {
+    pub(super) payload: Payload,
+    failure: Arc<Mutex<Option<RecordedError>>>,
+}
+
+impl Streamed {
+    /// A payload whose last bytes are let go only when all of them were compared: whoever counts them never takes others
+    /// for whole.
+    pub(super) fn new(payload: &Payload) -> Self {
+        let failure = Arc::default();
+        let source = Compared { payload: payload.clone(), failure: Arc::clone(&failure) };
+        Self { payload: Payload::new(payload.sha256(), payload.size(), Arc::new(source)), failure }
+    }
+
+    /// Why the payload itself has failed when it was opened last. Whoever sends it only learns that it broke off.
+    pub(super) fn failure(&self) -> Option<Error> {
+        self.failure.lock().unwrap_or_else(PoisonError::into_inner).clone().map(Error::from)
+    }
+}
+
+struct Compared {
+    payload: Payload,
+    failure: Arc<Mutex<Option<RecordedError>>>,
+}
+
+impl Compared {
+    async fn next(mut passing: Passing) -> Result<Option<(Bytes, Option<Passing>)>> {
+        while let Some(piece) = passing.stream.try_next().await.map_err(torn)? {
+            passing.comparison.take(&piece)?;
+            if piece.is_empty() {
+                continue;
+            }
+            if let Some(before) = passing.held.replace(piece) {
+                return Ok(Some((before, Some(passing))));
+            }
+        }
+        passing.comparison.finish()?;
+        Ok(passing.held.map(|last| (last, None)))
+    }
+}
+
+struct Passing {
+    stream: ByteStream,
+    comparison: Comparison,
+    /// The piece that goes when the next one is there, or all are compared.
+    held: Option<Bytes>,
+}
+
+#[async_trait]
+impl PayloadSource for Compared {
+    async fn open(&self) -> Result<ByteStream> {
+        let note = |failure: Option<RecordedError>| {
+            *self.failure.lock().unwrap_or_else(PoisonError::into_inner) = failure;
+        };
+        note(None);
+        let stream = self.payload.open().await.inspect_err(|error| note(Some(error.record())))?;
+        let passing = Passing { stream, comparison: Comparison::new(&self.payload), held: None };
+        let failure = Arc::clone(&self.failure);
+        let stream = futures::stream::try_unfold(Some(passing), move |passing| {
+            let failure = Arc::clone(&failure);
+            async move {
+                let Some(passing) = passing else { return Ok(None) };
+                Self::next(passing).await.map_err(|error| {
+                    *failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(error.record());
+                    io::Error::other(error)
+                })
+            }
+        });
+        Ok(stream.boxed())
+    }
+}
 
 impl Bucket {
     /// Stores a payload in parts.
@@ -169,15 +247,15 @@ async fn compare(payload: &Payload) -> Result<()> {
     comparison.finish()
 }
 
-struct Comparison<'payload> {
-    payload: &'payload Payload,
+struct Comparison {
+    payload: Payload,
     sha256: DigestHasher,
     length: u64,
 }
 
-impl<'payload> Comparison<'payload> {
-    fn new(payload: &'payload Payload) -> Self {
-        Self { payload, sha256: DigestHasher::new(), length: 0 }
+impl Comparison {
+    fn new(payload: &Payload) -> Self {
+        Self { payload: payload.clone(), sha256: DigestHasher::new(), length: 0 }
     }
 
     fn take(&mut self, piece: &[u8]) -> Result<()> {

@@ -89,6 +89,12 @@ impl BuildFolder {
         NamedTempFile::new_in(work).map_err(failed("make a file in", work))
     }
 
+    /// A directory to work in, which goes when it is dropped.
+    pub(super) fn work_directory(&self) -> Result<TempDir> {
+        let work = self.work.folder.path();
+        tempfile::tempdir_in(work).map_err(failed("make a directory in", work))
+    }
+
     /// A work file with these bytes.
     pub(super) fn work_file_of(&self, bytes: &[u8]) -> Result<NamedTempFile> {
         let mut file = self.work_file()?;
@@ -355,6 +361,8 @@ pub(super) struct Built {
     pub(super) files: Vec<(Digest, NamedTempFile)>,
     /// The keys of the dependency layers in them.
     pub(super) dependencies: BTreeSet<Digest>,
+    /// What compiled the Python files of the source, if anything did.
+    pub(super) bytecode: Option<String>,
 }
 
 /// A build as it is kept.

@@ -11,7 +11,7 @@ use super::base::Base;
 use super::dependencies::{DependencyRecord, LayerRecord, PACKAGES, SITE_PACKAGES};
 use super::layer::Layer;
 use crate::cloud::BuildRequest;
-use crate::model::{Component, Descriptor};
+use crate::model::{Component, Descriptor, Digest};
 
 pub(crate) const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 pub(crate) const CONFIG: &str = "application/vnd.oci.image.config.v1+json";
@@ -42,6 +42,9 @@ impl<'a> Added<'a> {
     }
 }
 
+/// The label that names what compiled the files beside the source. An image without it has none.
+const BYTECODE: &str = "chalk.ai/bytecode";
+
 /// The config: a pure function of the base image's and of what decides the content.
 pub(super) fn config(base: &Base, component: Component, added: &Added<'_>, request: &BuildRequest) -> Vec<u8> {
     let mut document = base.config.clone();
@@ -57,12 +60,17 @@ pub(super) fn config(base: &Base, component: Component, added: &Added<'_>, reque
         set_variable(inner, PYTHON_VARIABLE, &path);
     }
     let labels = object(inner.entry("Labels").or_insert(Value::Null));
+    // What a base image says of its own content does not hold for this one.
+    labels.remove(BYTECODE);
+    if let Some(interpreter) = &added.source.interpreter {
+        labels.insert(BYTECODE.to_owned(), interpreter.to_string().into());
+    }
     for (name, value) in [
         // Where the base image lies is no part of what it is, so its name is left out.
         ("org.opencontainers.image.base.digest", base.digest.to_string()),
         ("chalk.ai/component", component.to_string()),
         ("chalk.ai/source-digest", request.source.sha256.to_string()),
-        ("chalk.ai/content-digest", request.content_digest().to_string()),
+        ("chalk.ai/content-digest", content_digest(request, added.source).to_string()),
     ] {
         labels.insert(name.to_owned(), value.into());
     }
@@ -88,6 +96,12 @@ pub(super) fn config(base: &Base, component: Component, added: &Added<'_>, reque
     let dependencies = added.dependency_layer().map(|layer| layer.diff);
     diffs.extend(dependencies.into_iter().chain([added.source.diff]).map(|diff| Value::from(diff.to_string())));
     bytes(&document)
+}
+
+/// What decides the content: the request, and what compiled the source.
+fn content_digest(request: &BuildRequest, layer: &Layer) -> Digest {
+    let content = request.content_digest();
+    layer.interpreter.as_ref().map_or(content, |interpreter| Digest::of(format!("{content}\n{interpreter}")))
 }
 
 /// The manifest: the base image's layers by their descriptors, and ours on top.

@@ -1,11 +1,13 @@
 //! The layer with the project: the same bytes for the same archive, whoever makes them and when.
 //!
 //! The entries stand in the archive's order (ours are sorted by path) under [`SOURCE_DIRECTORY`], without owner and time
-//! and with one of two modes, packed in the way that is set.
+//! and with one of two modes, packed in the way that is set. Behind them stand the compiled files, if there are any,
+//! sorted by path. Compiled files that the archive itself has are left out.
 
 use std::fs::File;
 use std::io::{self, Read as _, Seek as _, Write};
 
+use super::checks::{Compiled, Interpreter, is_foreign_bytecode};
 use super::folder::failed;
 use super::packing::Encoder;
 use super::progress::breathe;
@@ -18,6 +20,7 @@ const PIECE: usize = 64 << 10;
 /// How much is packed before others get their turn.
 const TURN: usize = 256 << 10;
 const DIRECTORY: u32 = 0o755;
+const PLAIN: u32 = 0o644;
 
 /// A layer, in a file of its own.
 #[derive(Debug)]
@@ -27,11 +30,18 @@ pub(super) struct Layer {
     pub(super) diff: Digest,
     pub(super) entries: u64,
     pub(super) unpacked: u64,
+    /// What compiled the files that stand beside the source.
+    pub(super) interpreter: Option<Interpreter>,
     pub(super) file: tempfile::NamedTempFile,
 }
 
-/// Makes the layer of an archive, whose digest is compared.
-pub(super) async fn make(workshop: &Workshop, archive: &File, sha256: &Digest) -> Result<Layer> {
+/// Makes the layer of an archive, whose digest is compared, and of what was compiled of it.
+pub(super) async fn make(
+    workshop: &Workshop,
+    archive: &File,
+    sha256: &Digest,
+    compiled: Option<&Compiled>,
+) -> Result<Layer> {
     let mut archive = archive.try_clone().map_err(reading)?;
     archive.rewind().map_err(reading)?;
     let mut reader = ArchiveReader::new(archive, workshop.limits.clone())?;
@@ -55,6 +65,9 @@ pub(super) async fn make(workshop: &Workshop, archive: &File, sha256: &Digest) -
     let mut buffer = vec![0; PIECE];
     while let Some(entry) = reader.next_entry()? {
         check_name(&entry)?;
+        if is_foreign_bytecode(&entry.path) {
+            continue;
+        }
         writer.put(&header(root, &entry)).map_err(writing)?;
         if entry.kind == EntryKind::File {
             loop {
@@ -69,6 +82,9 @@ pub(super) async fn make(workshop: &Workshop, archive: &File, sha256: &Digest) -
         }
         writer.turn().await;
     }
+    if let Some(compiled) = compiled {
+        put_compiled(&mut writer, root, compiled).await.map_err(writing)?;
+    }
     writer.put(&[0; 2 * BLOCK]).map_err(writing)?;
     let found = reader.finish()?;
     if found.sha256 != *sha256 {
@@ -81,7 +97,29 @@ pub(super) async fn make(workshop: &Workshop, archive: &File, sha256: &Digest) -
         digest: sink.hasher.finish(),
         size: sink.size,
     };
-    Ok(Layer { descriptor, diff, entries: found.entries, unpacked: found.unpacked_size, file })
+    let interpreter = compiled.map(|compiled| compiled.interpreter.clone());
+    Ok(Layer { descriptor, diff, entries: found.entries, unpacked: found.unpacked_size, interpreter, file })
+}
+
+/// The compiled files, each directory of them before its first.
+async fn put_compiled(writer: &mut Writer, root: &str, compiled: &Compiled) -> io::Result<()> {
+    let mut last = "";
+    for path in compiled.paths() {
+        let above = path.rsplit_once('/').map_or("", |(above, _)| above);
+        if above != last {
+            writer.put(&headers(tar::EntryType::Directory, &format!("{root}/{above}/"), None, 0, DIRECTORY))?;
+            last = above;
+        }
+        let (file, size) = compiled.open(path)?;
+        let mut content = Vec::new();
+        file.take(size).read_to_end(&mut content)?;
+        let length = content.len() as u64;
+        writer.put(&headers(tar::EntryType::Regular, &format!("{root}/{path}"), None, length, PLAIN))?;
+        writer.put(&content)?;
+        writer.put(&[0; BLOCK][..padding(length)])?;
+        writer.turn().await;
+    }
+    Ok(())
 }
 
 fn header(root: &str, entry: &ArchiveEntry) -> Vec<u8> {

@@ -18,7 +18,8 @@
 //! It installs what the requirements name and the base image does not [declare](PROVIDES) to bring, if it is
 //! [set up](InProcessBuilder::with_dependencies) to; else a project that needs more is refused when it is submitted. A
 //! [`dependencies`] layer is made once for all builds with the same requirements on the same base image. A project with a
-//! Dockerfile of its own is refused; [`RoutedBuilder`] sends it to the Argo builder.
+//! Dockerfile of its own is refused; [`RoutedBuilder`] sends it to the Argo builder. Before there is a layer, the source is
+//! [checked](checks), and compiled where that is set up.
 //!
 //! Each build leaves a [`BuildRecord`] in the bucket, from which the same image can be made
 //! [again](InProcessBuilder::rebuild) when registry, builder and index are gone.
@@ -30,6 +31,7 @@
 #[cfg(feature = "kubernetes")]
 pub mod argo;
 pub(crate) mod base;
+pub mod checks;
 pub mod container;
 pub(crate) mod contents;
 pub mod dependencies;
@@ -70,8 +72,7 @@ use crate::runtime::{Runtime, RuntimeExt as _};
 use crate::source::ArchiveLimits;
 use crate::{Error, ErrorCode, Result};
 
-pub use dependencies::{DependencySettings, SITE_PACKAGES};
-pub use folder::BuildFolder;
+rpub use folder::BuildFolder;
 pub use rebuild::{BUILDER, BuildHistory, BuildRecord, Rebuilt};
 pub use requirements::{PROVIDES, PYTHON};
 pub use router::{Route, RoutedBuilder, Routing};
@@ -110,6 +111,7 @@ struct Workshop {
     dependencies: Option<DependencySettings>,
     /// Held while a dependency layer is looked for and made.
     installing: Arc<tokio::sync::Mutex<()>>,
+    checks: Checks,
 }
 
 impl InProcessBuilder {
@@ -129,6 +131,7 @@ impl InProcessBuilder {
             limits: ArchiveLimits::default(),
             compression: Compression::Gzip,
             dependencies: None,
+            checks: Checks::default(),
             installing: Arc::default(),
         };
         Self { workshop: Arc::new(workshop), table: Arc::default(), origins: Arc::default() }
@@ -163,6 +166,12 @@ impl InProcessBuilder {
     #[must_use]
     pub fn with_dependencies(self, settings: DependencySettings) -> Self {
         self.with(|workshop| workshop.dependencies = Some(settings))
+    }
+
+    /// Which tools check and compile a project. Without any, its syntax alone is checked.
+    #[must_use]
+    pub fn with_checks(self, checks: Checks) -> Self {
+        self.with(|workshop| workshop.checks = checks)
     }
 
     fn with(self, change: impl FnOnce(&mut Workshop)) -> Self {

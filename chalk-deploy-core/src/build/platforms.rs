@@ -26,6 +26,7 @@ pub(super) async fn build(
         running.say("platform", format!("the images for {} are built", request.platform));
         let built = work::build(workshop, request, sought, running).await?;
         whole.made.extend(built.made);
+        whole.bytecode = whole.bytecode.or(built.bytecode);
         whole.dependencies.extend(built.dependencies);
         for (digest, file) in built.files {
             // The layer with the source is the same on every platform.

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::checks::{Checks, Tool};
 use super::dependencies::Sought;
 use super::folder::Built;
 use super::progress::Running;
@@ -51,6 +52,9 @@ pub struct BuildRecord {
     /// More of them; each component's image is an index then.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub more_platforms: Vec<Platform>,
+    /// What compiled the Python files of the source, if anything did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bytecode: Option<String>,
     /// The keys of the dependency layers: their records, with the locks, lie at `dependencies/<key>`.
     pub dependencies: BTreeSet<Digest>,
     /// The manifest of each component's image.
@@ -123,11 +127,14 @@ impl InProcessBuilder {
         super::check(&request)?;
         work::check_source(&*self.workshop.bucket, &request.source).await?;
         let running = Arc::new(Running::default());
-        let mut built = platforms::build(&self.workshop, &request, Sought::Again, &running).await?;
+        // Nothing is judged again; and compiled only if it was then.
+        let bytecode = if record.bytecode.is_some() { self.workshop.checks.bytecode.clone() } else { Tool::Off };
+        let workshop = Workshop { checks: Checks::new().with_bytecode(bytecode), ..(*self.workshop).clone() };
+        let mut built = platforms::build(&workshop, &request, Sought::Again, &running).await?;
         let images = digests(&built);
         let other_builder = Some(record.builder.clone()).filter(|builder| builder != BUILDER);
         if images != record.images {
-            return Err(mismatch(record, &images, other_builder.as_deref()));
+            return Err(mismatch(record, &images, built.bytecode.as_deref(), other_builder.as_deref()));
         }
         for made in &mut built.made {
             made.repository = None;
@@ -144,7 +151,12 @@ fn digests(built: &Built) -> BTreeMap<Component, Digest> {
     platforms::images(&built.made).into_iter().map(|image| (image.component, image.manifest.digest)).collect()
 }
 
-fn mismatch(record: &BuildRecord, images: &BTreeMap<Component, Digest>, other_builder: Option<&str>) -> Error {
+fn mismatch(
+    record: &BuildRecord,
+    images: &BTreeMap<Component, Digest>,
+    bytecode: Option<&str>,
+    other_builder: Option<&str>,
+) -> Error {
     let differs = record.images.iter().find(|(component, digest)| images.get(component) != Some(digest));
     let message = match differs {
         Some((component, expected)) => {
@@ -156,6 +168,11 @@ fn mismatch(record: &BuildRecord, images: &BTreeMap<Component, Digest>, other_bu
     let hint = match other_builder {
         Some(builder) => {
             format!("it was built by {}, and this is {BUILDER}: use that version", text::line(builder, 80))
+        }
+        None if record.bytecode.as_deref() != bytecode => {
+            let compiled = record.bytecode.as_deref().map_or("nothing".to_owned(), |by| text::line(by, 80));
+            let now = bytecode.unwrap_or("nothing");
+            format!("its Python files were compiled by {compiled}, and are now by {now}: name that Python")
         }
         None => "find out what differs: the builder's version is the same".to_owned(),
     };
@@ -198,6 +215,7 @@ pub(super) async fn retain(
         settings: request.settings.clone(),
         platform: request.platform.clone(),
         more_platforms: request.more_platforms.clone(),
+        bytecode: built.bytecode.clone(),
         dependencies: built.dependencies.clone(),
         images: digests(built),
     };

@@ -12,7 +12,7 @@ use super::dependencies::{self, DependencyRecord, Sought};
 use super::folder::{BuildFolder, Built, Made, failed};
 use super::image::Added;
 use super::progress::{Running, breathe};
-use super::{SOURCE_DIRECTORY, Workshop, image, layer, requirements};
+use super::{SOURCE_DIRECTORY, Workshop, checks, image, layer, requirements};
 use crate::cloud::{BuildRequest, ObjectStore};
 use crate::model::{ArchiveReference, BuiltImage, Component, Descriptor, Digest, DigestHasher, ImageLocation};
 use crate::{Error, ErrorCode, Result, text};
@@ -30,9 +30,10 @@ pub(super) async fn build(
     running
         .say("fetch", format!("the source archive is {}, {}", text::bytes(request.source.size), request.source.sha256));
     let bases = bases(workshop, request, running).await?;
+    let compiled = checks::run(workshop, archive.as_file(), request, &bases, running).await?;
     let dependencies = dependency_layers(workshop, request, &bases, sought, running).await?;
-    let mut layer = layer::make(workshop, archive.as_file(), &request.source.sha256).await?;
-    drop(archive);
+    let mut layer = layer::make(workshop, archive.as_file(), &request.source.sha256, compiled.as_ref()).await?;
+    drop((archive, compiled));
     running.say(
         "layer",
         format!(
@@ -49,6 +50,7 @@ pub(super) async fn build(
         running.say("image", format!("the image of {component} is {digest}"));
     }
     built.made.sort_by_key(|made| made.image.component);
+    built.bytecode = layer.interpreter.as_ref().map(ToString::to_string);
     built.dependencies = dependencies.values().map(|record| record.key).collect();
     let file = std::mem::replace(&mut layer.file, workshop.folder.work_file()?);
     built.files.push((layer.descriptor.digest, file));

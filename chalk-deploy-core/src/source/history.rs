@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use futures::TryStreamExt as _;
+use futures::{StreamExt as _, TryStreamExt as _};
 use serde::{Deserialize, Serialize};
 
 use super::inspected::{ArchiveRules, InspectedArchive};
@@ -20,6 +20,8 @@ use crate::{Error, ErrorCode, Result};
 
 /// Where the index entries lie.
 const PREFIX: &str = "deployments/";
+/// Index entries that are read at once.
+const AT_ONCE: usize = 8;
 /// The longest index entry that is read.
 const ENTRY_MOST: u64 = 64 << 10;
 
@@ -99,12 +101,25 @@ impl SourceHistory {
     /// # Errors
     /// As [`find`](Self::find), and `PERMISSION_DENIED`, `CLOUD_UNAVAILABLE`.
     pub async fn list(&self, after: Option<&DeploymentId>, most: usize) -> Result<Vec<SourceRecord>> {
-        let after = after.map(SourceRecord::key).transpose()?;
+        let mut after = after.map(SourceRecord::key).transpose()?;
         let mut records = Vec::new();
-        for object in self.bucket.list(PREFIX, after, most).await? {
-            let deployment = object.key.as_str().strip_prefix(PREFIX).and_then(|id| DeploymentId::new(id).ok());
-            let Some(deployment) = deployment else { continue };
-            records.push(self.find(&deployment).await?);
+        while records.len() < most {
+            let wanted = most - records.len();
+            let page = self.bucket.list(PREFIX, after, wanted).await?;
+            let is_last = page.len() < wanted;
+            after = page.last().map(|object| object.key.clone());
+            // What has another name is no record, and counts for nothing.
+            let deployments = page.iter().filter_map(|object| {
+                object.key.as_str().strip_prefix(PREFIX).and_then(|id| DeploymentId::new(id).ok())
+            });
+            let deployments: Vec<_> = deployments.collect();
+            let found = futures::stream::iter(deployments)
+                .map(|deployment| async move { self.find(&deployment).await })
+                .buffered(AT_ONCE);
+            records.extend(found.try_collect::<Vec<_>>().await?);
+            if is_last {
+                break;
+            }
         }
         Ok(records)
     }

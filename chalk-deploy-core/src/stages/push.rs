@@ -119,16 +119,25 @@ async fn push_blob(
 }
 
 async fn is_there(context: &StepContext, repository: &Repository, image: &BuiltImage) -> Result<bool> {
-    let reference = ImageReference { repository: repository.clone(), digest: image.manifest.digest };
-    Ok(find_manifest(context, &reference).await?.is_some())
+    for reference in references(repository, image) {
+        if find_manifest(context, &reference).await?.is_none() {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 async fn read_back(context: &StepContext, repository: &Repository, image: &BuiltImage) -> Result<()> {
-    for manifest in image.platforms.iter().map(|child| &child.manifest).chain([&image.manifest]) {
-        let reference = ImageReference { repository: repository.clone(), digest: manifest.digest };
+    for reference in references(repository, image) {
         stored_manifest(context, &reference).await?;
     }
     Ok(())
+}
+
+/// An image's manifest and, before an index, those of its platforms.
+fn references<'a>(repository: &'a Repository, image: &'a BuiltImage) -> impl Iterator<Item = ImageReference> + 'a {
+    let manifests = image.platforms.iter().map(|child| &child.manifest).chain([&image.manifest]);
+    manifests.map(|manifest| ImageReference { repository: repository.clone(), digest: manifest.digest })
 }
 
 async fn stored_manifest(context: &StepContext, image: &ImageReference) -> Result<ImageManifest> {

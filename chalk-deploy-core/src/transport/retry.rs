@@ -6,7 +6,9 @@ use http::header::RETRY_AFTER;
 use http::{Request, Response, StatusCode};
 
 use super::{Delivery, RequestBody, Transport, TransportError};
+use crate::Error;
 use crate::cloud::ByteStream;
+use crate::error::Retry;
 use crate::runtime::{Runtime, RuntimeExt as _};
 
 /// How often, and how long in between.
@@ -68,6 +70,12 @@ impl Transport {
 fn may_repeat(idempotent: bool, result: &Result<Response<ByteStream>, TransportError>) -> bool {
     match result {
         Err(TransportError { delivery: Delivery::NotSent, .. }) => true,
+        // A payload that is another one by now is that the next time, too.
+        Err(TransportError { source: Some(source), .. })
+            if source.downcast_ref::<Error>().is_some_and(|own| own.retry() == Retry::Permanent) =>
+        {
+            false
+        }
         Err(_) => idempotent,
         Ok(response) => {
             let overloaded = matches!(
@@ -184,6 +192,16 @@ mod tests {
         assert_eq!(send(Method::POST, &[Ok((503, None)), Ok((200, None))]).await.1, 1);
         let (result, sent, _) = send(Method::POST, &[Err(Delivery::NotSent), Ok((201, None))]).await;
         assert_eq!((result, sent), (Ok(201), 2));
+    }
+
+    #[test]
+    fn a_payload_that_fails_for_good_is_not_sent_again() {
+        let failed = |code| {
+            let source: Option<Box<dyn std::error::Error + Send + Sync>> = Some(Box::new(Error::new(code, "why")));
+            may_repeat(true, &Err(TransportError { delivery: Delivery::MaybeSent, message: "cut".to_owned(), source }))
+        };
+        assert!(!failed(crate::ErrorCode::SourceChanged));
+        assert!(failed(crate::ErrorCode::CloudUnavailable));
     }
 
     #[tokio::test]

@@ -92,7 +92,7 @@ pub async fn equal_content_gives_equal_images(harness: &dyn BuilderHarness, fres
 /// Another archive gives other images.
 pub async fn another_archive_gives_other_images(harness: &dyn BuilderHarness, fresh: &Fresh) -> Verdict {
     let mut digests = Vec::new();
-    for (name, content) in [("a", "content"), ("b", "other content")] {
+    for (name, content) in [("a", "content"), ("b", "other_content")] {
         let request = request(harness, fresh, name, content).await?;
         harness.builder().submit(&request).await?;
         let (_, images) = finish(harness, &request.deployment).await?;

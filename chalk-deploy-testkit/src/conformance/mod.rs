@@ -19,6 +19,7 @@
 pub mod builder;
 pub mod cluster;
 pub mod deployment_store;
+pub mod object_retention;
 pub mod object_store;
 pub mod registry;
 pub mod traffic;

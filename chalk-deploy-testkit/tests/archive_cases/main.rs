@@ -3,6 +3,7 @@
 
 mod bytes;
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::path::Path;
@@ -18,6 +19,7 @@ use chalk_deploy_core::source::{
 use chalk_deploy_core::store::MemoryStore;
 use chalk_deploy_core::{ApplyRequest, Deployer, ErrorCode, Result};
 use chalk_deploy_testkit::{EmbeddedEnvironments, EmbeddedWorld, sample};
+use futures::TryStreamExt as _;
 
 /// A hostile archive: the number of the case, what it does, and the code with which it is refused.
 type Case = (u32, &'static str, Vec<u8>, ErrorCode);
@@ -114,6 +116,28 @@ fn cases() -> Vec<Case> {
             Code::ArchiveLinkEscape,
         ),
     ]
+}
+
+/// The cases that have tests of their own below, because they are told rather than refused, or are about more than one
+/// archive; with the code of each.
+const APART: [(u32, ErrorCode); 8] = [
+    (11, ErrorCode::ArchiveEntryType),
+    (13, ErrorCode::ArchiveDuplicatePath),
+    (18, ErrorCode::ArchivePathEscape),
+    (20, ErrorCode::ArchiveSecret),
+    (21, ErrorCode::DigestMismatch),
+    (22, ErrorCode::DeploymentUnknown),
+    (23, ErrorCode::ObjectExists),
+    (24, ErrorCode::ValueInvalid),
+];
+
+#[test]
+fn all_twenty_five_cases_are_here() {
+    let numbers: BTreeSet<u32> =
+        cases().iter().map(|(number, ..)| *number).chain(APART.map(|(number, _)| number)).collect();
+    assert_eq!(numbers, (1..=25).collect());
+    // A case that is refused stands in the list, and one that is not stands apart.
+    assert!(cases().iter().all(|(number, ..)| APART.iter().all(|(apart, _)| apart != number)));
 }
 
 fn read(bytes: &[u8], policy: ArchivePolicy) -> Result<SourceFingerprint> {
@@ -291,6 +315,19 @@ async fn case_22_an_upload_for_a_deployment_that_is_not_there_is_refused() {
 }
 
 #[tokio::test]
+async fn case_22_a_deployment_of_other_people_is_as_unknown_as_one_that_never_was() {
+    let (ours, theirs) = (EmbeddedWorld::memory(), EmbeddedWorld::memory());
+    let there = deployer(&theirs).apply(request(with_config(&[]))).await.expect("admitted");
+    let sentence = |id: &DeploymentId, error: chalk_deploy_core::Error| error.sentence().replace(id.as_str(), "");
+    let ours = deployer(&ours);
+    let foreign = ours.resume(there.id(), Some(sample::source("x"))).await.map(|_| ()).expect_err("foreign");
+    let never = DeploymentId::new("cm9n46thy000bwe6y784y4j0l").expect("a valid id");
+    let unknown = ours.resume(&never, Some(sample::source("x"))).await.map(|_| ()).expect_err("unknown");
+    assert_eq!(foreign.code(), ErrorCode::DeploymentUnknown);
+    assert_eq!(sentence(there.id(), foreign), sentence(&never, unknown), "no detail tells the two apart");
+}
+
+#[tokio::test]
 async fn case_23_a_second_upload_with_other_bytes_is_refused() {
     let store = EmbeddedWorld::memory().object_store().clone();
     let key = ObjectKey::new("incoming/cm9n46thy000bwe6y784y4j0l").expect("a valid key");
@@ -299,6 +336,9 @@ async fn case_23_a_second_upload_with_other_bytes_is_refused() {
     }
     let refused = store.put(&key, &sample::source("two"), PutMode::WriteOnce).await;
     assert_eq!(code(refused, "other bytes"), ErrorCode::ObjectExists);
+    // What the first upload stored is what is there.
+    let there: Vec<_> = store.get(&key).await.expect("there").body.try_collect().await.expect("whole");
+    assert_eq!(there.concat(), sample::source("one").bytes().await.expect("in memory"));
 }
 
 #[test]

@@ -12,9 +12,10 @@ use chalk_deploy_core::checkpoint::NoCheckpoints;
 use chalk_deploy_core::cloud::{
     ClusterApi, ObjectDownload, ObjectMetadata, ObjectStore, ObjectStoreCapabilities, Payload, PutMode,
 };
-use chalk_deploy_core::model::{ObjectKey, Repository};
+use chalk_deploy_core::model::{ObjectKey, Repository, Timestamp};
 use chalk_deploy_core::{Error, ErrorCode, Result};
 use chalk_deploy_testkit::conformance::cluster::ClusterHarness as _;
+use chalk_deploy_testkit::conformance::object_retention::{self, KeepingBucket};
 use chalk_deploy_testkit::conformance::registry::RegistryHarness;
 use chalk_deploy_testkit::conformance::{Report, builder, cluster, object_store, registry, traffic};
 use chalk_deploy_testkit::fake::{FakeTraffic, GatewayBehaviour};
@@ -27,11 +28,17 @@ async fn run_all(world: &EmbeddedWorld) -> Vec<Report> {
     let registry_harness = RegistryHarness { registry: Arc::new(world.registry().clone()), base };
     vec![
         object_store::suite(world.object_store(), "run").await,
+        object_retention::suite(&keeping(world), "run").await,
         registry::suite(&registry_harness, "run").await,
         cluster::suite(&harness, "run").await,
         builder::suite(&harness, "run").await,
         traffic::suite(&harness, "run").await,
     ]
+}
+
+/// The fake has no clock, so that any moment will do, and two worlds come to the same.
+fn keeping(world: &EmbeddedWorld) -> KeepingBucket {
+    KeepingBucket { store: Arc::new(world.object_store().clone()), now: Timestamp::from_millis(4_000_000_000_000) }
 }
 
 #[tokio::test]

@@ -15,6 +15,7 @@ mod push_image;
 mod question;
 mod rebuild;
 mod servers;
+mod sources;
 mod terminal;
 mod verify_image;
 mod world;

@@ -5,23 +5,21 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use bytes::Bytes;
 use futures::StreamExt as _;
 use http::header::{CONTENT_LENGTH, HeaderMap, HeaderName, IF_NONE_MATCH};
 use http::request::Parts;
 use http::{HeaderValue, Method, Request, Response, StatusCode, Uri};
-use http_body_util::BodyExt as _;
 use object_store::ClientOptions;
 use object_store::client::{HttpClient, HttpConnector, HttpError, HttpRequest, HttpResponse, HttpService};
 
 use super::signature::Signer;
-use crate::bucket::connector::{failed, passes, queried, read, send, streamed};
+use crate::bucket::connector::{carried, failed, passes, queried, read, send, streamed};
 use crate::bucket::encoding::encoded;
 use crate::bucket::refusal::Refusal;
 use crate::bucket::upload::OntoFreeKey;
 use crate::cloud::ByteStream;
 use crate::runtime::{Runtime, RuntimeExt as _};
-use crate::transport::Transport;
+use crate::transport::{RequestBody, Transport};
 use crate::{Error, ErrorCode};
 
 const COPY_SOURCE: HeaderName = HeaderName::from_static("x-ms-copy-source");
@@ -66,7 +64,7 @@ impl HttpConnector for Connector {
 impl HttpService for Connector {
     async fn call(&self, request: HttpRequest) -> Result<HttpResponse, HttpError> {
         let (mut parts, body) = request.into_parts();
-        let body = body.collect().await?.to_bytes();
+        let body = carried(&parts, body).await?;
         if parts.extensions.get::<OntoFreeKey>().is_some() {
             parts.headers.insert(IF_NONE_MATCH, HeaderValue::from_static("*"));
         }
@@ -102,7 +100,7 @@ impl Connector {
     /// Removes the blob at an address. Whether it was there.
     pub(super) async fn delete(&self, uri: &Uri) -> Result<bool, HttpError> {
         let request = Request::delete(uri).body(()).map_err(failed)?;
-        let response = self.exchange(request.into_parts().0, Bytes::new()).await?;
+        let response = self.exchange(request.into_parts().0, RequestBody::Empty).await?;
         Ok(response.status() != StatusCode::NOT_FOUND)
     }
 
@@ -116,7 +114,7 @@ impl Connector {
             }
             self.runtime.sleep(self.runtime.jittered(COPY_PAUSE)).await;
             let request = Request::head(uri).body(()).map_err(failed)?;
-            let response = self.exchange(request.into_parts().0, Bytes::new()).await?;
+            let response = self.exchange(request.into_parts().0, RequestBody::Empty).await?;
             if !response.status().is_success() {
                 return ended(ErrorCode::CloudUnavailable, "what was copied is not there");
             }
@@ -126,9 +124,13 @@ impl Connector {
     }
 
     /// Sends a request. What object_store tells apart by its status comes back, the rest is a [`Refusal`].
-    pub(super) async fn exchange(&self, mut parts: Parts, body: Bytes) -> Result<Response<ByteStream>, HttpError> {
+    pub(super) async fn exchange(
+        &self,
+        mut parts: Parts,
+        body: RequestBody,
+    ) -> Result<Response<ByteStream>, HttpError> {
         parts.headers.remove(CONTENT_LENGTH);
-        let authorized = self.signer.authorize(&parts.method, &parts.uri, &mut parts.headers, body.len());
+        let authorized = self.signer.authorize(&parts.method, &parts.uri, &mut parts.headers, body.length());
         authorized.await.map_err(failed)?;
         let method = parts.method.clone();
         let response = send(&self.transport, &*self.runtime, parts, body).await.map_err(failed)?;

@@ -138,6 +138,7 @@ pub(super) fn open(transport: Transport, settings: AzureSettings, runtime: Arc<d
         digest_name: STORED_DIGEST,
         conditional_parts: true,
         conditional_copies: true,
+        streams: true,
         ..Bucket::new(&name, store, BucketSettings::new(capabilities))
     })
 }

@@ -2,7 +2,6 @@
 //! REST reference). The container must have version-level immutability.
 
 use async_trait::async_trait;
-use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode};
 use object_store::Error as StoreError;
 
@@ -13,6 +12,7 @@ use crate::bucket::moment;
 use crate::bucket::retention::Locks;
 use crate::cloud::{Retention, RetentionMode};
 use crate::model::{ObjectKey, Timestamp};
+use crate::transport::RequestBody;
 use crate::{Error, ErrorCode};
 
 const UNTIL: &str = "x-ms-immutability-policy-until-date";
@@ -45,7 +45,7 @@ impl AzureLocks {
             request = request.header(*name, value);
         }
         let (parts, ()) = request.body(()).map_err(broken)?.into_parts();
-        let response = self.connector.exchange(parts, Bytes::new()).await.map_err(broken)?;
+        let response = self.connector.exchange(parts, RequestBody::Empty).await.map_err(broken)?;
         match response.status() {
             status if status.is_success() => Ok(response.into_parts().0.headers),
             StatusCode::NOT_FOUND => {

@@ -46,7 +46,7 @@ impl Signer {
         method: &Method,
         uri: &Uri,
         headers: &mut HeaderMap,
-        length: usize,
+        length: u64,
     ) -> Result<()> {
         headers.remove(DATE);
         headers.insert("x-ms-date", header(&http_date(self.runtime.now()))?);
@@ -91,7 +91,7 @@ impl fmt::Debug for Signer {
     }
 }
 
-fn string_to_sign(method: &Method, uri: &Uri, headers: &HeaderMap, length: usize, account: &str) -> String {
+fn string_to_sign(method: &Method, uri: &Uri, headers: &HeaderMap, length: u64, account: &str) -> String {
     let value = |name: &HeaderName| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
     // Since version 2015-02-21 no length is signed as nothing.
     let length = if length == 0 { String::new() } else { length.to_string() };

@@ -7,24 +7,24 @@ use std::sync::{Arc, Mutex, PoisonError};
 use async_trait::async_trait;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use bytes::Bytes;
 use futures::StreamExt as _;
-use http::header::{CONTENT_LENGTH, IF_NONE_MATCH};
+use http::header::{CONTENT_LENGTH, HeaderName, IF_NONE_MATCH};
 use http::request::Parts;
 use http::{HeaderValue, Method, Response, StatusCode};
-use http_body_util::BodyExt as _;
 use object_store::ClientOptions;
 use object_store::client::{HttpClient, HttpConnector, HttpError, HttpRequest, HttpResponse, HttpService};
 
 use super::signature::Signer;
-use crate::bucket::connector::{failed, passes, queried, read, send, streamed};
+use crate::bucket::connector::{carried, failed, passes, queried, read, send, streamed};
 use crate::bucket::refusal::{Refusal, element};
 use crate::bucket::upload::OntoFreeKey;
 use crate::cloud::ByteStream;
 use crate::model::Digest;
 use crate::runtime::Runtime;
-use crate::transport::Transport;
+use crate::transport::{RequestBody, Transport};
 use crate::{Error, ErrorCode};
+
+const CHECKSUM: HeaderName = HeaderName::from_static("x-amz-checksum-sha256");
 
 /// Makes the one client of a bucket.
 #[derive(Clone)]
@@ -58,7 +58,7 @@ impl HttpConnector for Connector {
 impl HttpService for Connector {
     async fn call(&self, request: HttpRequest) -> Result<HttpResponse, HttpError> {
         let (mut parts, body) = request.into_parts();
-        let body = body.collect().await?.to_bytes();
+        let body = carried(&parts, body).await?;
         let begins = parts.method == Method::POST && queried(&parts, "uploads").is_some();
         let onto_free_key = begins && parts.extensions.get::<OntoFreeKey>().is_some();
         let upload = if begins { None } else { queried(&parts, "uploadId") };
@@ -94,12 +94,19 @@ impl HttpService for Connector {
 }
 
 impl Connector {
-    pub(super) async fn send(&self, mut parts: Parts, body: Bytes) -> Result<Response<ByteStream>, HttpError> {
+    pub(super) async fn send(&self, mut parts: Parts, body: RequestBody) -> Result<Response<ByteStream>, HttpError> {
+        let checksum = parts.headers.get_mut(CHECKSUM);
+        if let (RequestBody::Payload(payload), Some(checksum)) = (&body, checksum) {
+            // That of what object_store was given instead.
+            *checksum = HeaderValue::from_str(&STANDARD.encode(payload.sha256().as_bytes())).map_err(failed)?;
+        }
         // object_store has hashed what it sends with a checksum.
-        let hashed = parts.headers.get("x-amz-checksum-sha256").and_then(|value| STANDARD.decode(value).ok());
-        let sha256 = match hashed.and_then(|bytes| <[u8; 32]>::try_from(bytes).ok()) {
-            Some(bytes) => Digest::from_bytes(bytes),
-            None => Digest::of(&body),
+        let hashed = parts.headers.get(CHECKSUM).and_then(|value| STANDARD.decode(value).ok());
+        let sha256 = match (hashed.and_then(|bytes| <[u8; 32]>::try_from(bytes).ok()), &body) {
+            (_, RequestBody::Payload(payload)) => payload.sha256(),
+            (Some(bytes), _) => Digest::from_bytes(bytes),
+            (None, RequestBody::Bytes(bytes)) => Digest::of(bytes),
+            (None, RequestBody::Empty) => Digest::of(b""),
         };
         parts.headers.remove(CONTENT_LENGTH);
         self.signer.sign(&parts.method, &parts.uri, &mut parts.headers, sha256).await.map_err(failed)?;

@@ -182,6 +182,7 @@ pub(super) fn open(transport: Transport, settings: S3Settings, runtime: Arc<dyn 
         retention: Some(Arc::new(Keeper::new(S3Locks::new(connector, base), name.clone()))),
         conditional_parts: conditional_writes,
         conditional_copies: conditional_writes && conditional_copies,
+        streams: true,
         ..Bucket::new(&name, store, BucketSettings::new(capabilities))
     })
 }

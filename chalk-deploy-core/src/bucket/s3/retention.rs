@@ -8,9 +8,10 @@ use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HeaderValue};
 use http::{Method, Request, Response, StatusCode};
 use object_store::Error as StoreError;
+use object_store::client::HttpError;
 
 use super::connector::Connector;
-use crate::bucket::connector::read;
+use crate::bucket::connector::{failed, in_memory, read};
 use crate::bucket::encoding::encoded;
 use crate::bucket::moment;
 use crate::bucket::refusal::{Refusal, element};
@@ -36,22 +37,26 @@ impl S3Locks {
 
     /// The document about an object; `None` when there is none about it.
     async fn document(&self, key: &ObjectKey, about: &str) -> object_store::Result<Option<String>> {
-        let response = self.send(Method::GET, key, about, Bytes::new()).await?;
+        let response = match self.send(Method::GET, key, about, Bytes::new()).await {
+            // AWS says so with 404, versitygw with 400.
+            Err(error) if refusal_in(&error).is_some_and(is_unset) => return Ok(None),
+            answered => answered.map_err(broken)?,
+        };
         let (parts, body) = response.into_parts();
         let body = read(body).await.map_err(broken)?;
         if parts.status.is_success() {
             return Ok(Some(String::from_utf8_lossy(&body).into_owned()));
         }
         let refusal = Refusal::read(parts.status, &parts.headers, &body);
-        match refusal.code.as_str() {
-            "NoSuchObjectLockConfiguration" | "ObjectLockConfigurationNotFoundError" => Ok(None),
-            _ if parts.status == StatusCode::NOT_FOUND => Err(missing(key)),
+        match parts.status {
+            _ if is_unset(&refusal) => Ok(None),
+            StatusCode::NOT_FOUND => Err(missing(key)),
             _ => Err(broken(refusal)),
         }
     }
 
     async fn put(&self, key: &ObjectKey, about: &str, document: String) -> object_store::Result<()> {
-        let response = self.send(Method::PUT, key, about, document.into()).await?;
+        let response = self.send(Method::PUT, key, about, document.into()).await.map_err(broken)?;
         if response.status().is_success() { Ok(()) } else { Err(missing(key)) }
     }
 
@@ -61,7 +66,7 @@ impl S3Locks {
         key: &ObjectKey,
         about: &str,
         body: Bytes,
-    ) -> object_store::Result<Response<ByteStream>> {
+    ) -> Result<Response<ByteStream>, HttpError> {
         let address = format!("{}/{}?{about}", self.base, encoded(key.as_str(), true));
         let mut request = Request::builder().method(method).uri(address);
         if !body.is_empty() {
@@ -70,8 +75,8 @@ impl S3Locks {
             request = request.header("x-amz-checksum-sha256", checksum);
             request = request.header(CONTENT_TYPE, HeaderValue::from_static("application/xml"));
         }
-        let (parts, ()) = request.body(()).map_err(broken)?.into_parts();
-        self.connector.send(parts, body).await.map_err(broken)
+        let (parts, ()) = request.body(()).map_err(failed)?.into_parts();
+        self.connector.send(parts, in_memory(body)).await
     }
 }
 
@@ -114,6 +119,16 @@ impl Locks for S3Locks {
         let document = format!("<LegalHold xmlns=\"{NAMESPACE}\"><Status>{status}</Status></LegalHold>");
         self.put(key, "legal-hold", document).await
     }
+}
+
+/// Whether nothing was ever said about an object.
+fn is_unset(refusal: &Refusal) -> bool {
+    matches!(refusal.code.as_str(), "NoSuchObjectLockConfiguration" | "ObjectLockConfigurationNotFoundError")
+}
+
+/// The server's refusal, where it is the reason.
+fn refusal_in(error: &HttpError) -> Option<&Refusal> {
+    std::error::Error::source(error)?.downcast_ref()
 }
 
 fn missing(key: &ObjectKey) -> StoreError {

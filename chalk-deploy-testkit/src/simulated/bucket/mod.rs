@@ -1,8 +1,8 @@
 //! A bucket server: the part of S3 that object_store, boto3 and the AWS command line speak.
 //!
 //! Objects with metadata, ranges and conditions; copies; uploads in parts; lists; many deletions in one request;
-//! signatures of version 4 in headers, in presigned addresses and of bodies in chunks; checksums. Bucket policies,
-//! versions, tags, encryption and the first form of lists are answered with `NotImplemented`. Buckets are addressed by
+//! signatures of version 4 in headers, in presigned addresses and of bodies in chunks; checksums; retention and legal
+//! holds, where its settings say so. Bucket policies, versions, tags, encryption and the first form of lists are answered with `NotImplemented`. Buckets are addressed by
 //! path, or by a host of AWS.
 //!
 //! What it has answered is in its [`World`] and outlives the process. The body of one request is held in memory.
@@ -11,6 +11,7 @@ mod authentication;
 mod body;
 mod error;
 mod list;
+mod lock;
 mod moment;
 mod multipart;
 mod object;
@@ -129,6 +130,9 @@ impl BucketServer {
             (&Method::POST, Some(upload)) => self.complete_upload(bucket, key, upload, call).await,
             (&Method::DELETE, Some(upload)) => self.abort_upload(bucket, key, upload),
             (&Method::GET, Some(upload)) => self.parts(bucket, key, upload),
+            _ if call.query("retention").is_some() || call.query("legal-hold").is_some() => {
+                self.lock(bucket, key, call)
+            }
             _ if call.has_subresource() => Err(S3Error::not_implemented()),
             (&Method::PUT, None) if call.header("x-amz-copy-source").is_some() => {
                 self.copy_object(bucket, key, call).await

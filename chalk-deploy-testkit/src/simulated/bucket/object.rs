@@ -66,6 +66,7 @@ impl BucketServer {
     }
 
     pub(super) fn delete_object(&self, bucket: &str, key: &str) -> Answer {
+        self.may_go(bucket, key)?;
         self.store.delete(bucket, key)?;
         Ok(done(StatusCode::NO_CONTENT, &[]))
     }

@@ -12,11 +12,12 @@ use super::settings::BucketSettings;
 use super::{authentication, body};
 
 /// Parameters that name another resource than the bucket or the object itself, or another view of it.
-const SUBRESOURCES: [&str; 20] = [
+const SUBRESOURCES: [&str; 21] = [
     "acl",
     "attributes",
     "cors",
     "encryption",
+    "legal-hold",
     "lifecycle",
     "location",
     "logging",

@@ -19,6 +19,8 @@ pub struct BucketSettings {
     pub clock_skew: Duration,
     /// Whether conditions on writes are kept. Some stores that speak S3 do not know them, and write.
     pub conditional_writes: bool,
+    /// Whether objects can be kept from being removed (Object Lock). Buckets have it only when they were made with it.
+    pub object_lock: bool,
     /// The shortest part but for the last one.
     pub part_least: u64,
     /// The longest list in one answer.
@@ -38,6 +40,7 @@ impl BucketSettings {
             region: "us-east-1".to_owned(),
             clock_skew: Duration::from_mins(15),
             conditional_writes: true,
+            object_lock: false,
             part_least: 5 << 20,
             list_most: 1_000,
             list_lag: Duration::ZERO,
@@ -56,6 +59,13 @@ impl BucketSettings {
     #[must_use]
     pub const fn with_conditional_writes(mut self, kept: bool) -> Self {
         self.conditional_writes = kept;
+        self
+    }
+
+    /// Sets [`object_lock`](Self::object_lock).
+    #[must_use]
+    pub const fn with_object_lock(mut self, has: bool) -> Self {
+        self.object_lock = has;
         self
     }
 

@@ -1,13 +1,13 @@
 //! What the server keeps, as documents of a room of the world.
 //!
 //! `bucket/<bucket>`; `object/<bucket>/<key>`, which names the bytes; `data/<bucket>/<key>/<digest>`;
-//! `upload/<bucket>/<id>`; `part/<bucket>/<id>/<number>` and `chunk/<bucket>/<id>/<number>/<digest>`. Bytes are written
+//! `lock/<bucket>/<key>`; `upload/<bucket>/<id>`; `part/<bucket>/<id>/<number>` and `chunk/<bucket>/<id>/<number>/<digest>`. Bytes are written
 //! before what names them, and removed after.
 
 use std::collections::BTreeMap;
 
 use chalk_deploy_core::Result;
-use chalk_deploy_core::cloud::ByteStream;
+use chalk_deploy_core::cloud::{ByteStream, RetentionMode};
 use chalk_deploy_core::model::{Digest, Timestamp};
 use futures::TryStreamExt as _;
 use serde::{Deserialize, Serialize};
@@ -44,6 +44,14 @@ pub(super) struct Part {
     pub(super) sha256: Digest,
     pub(super) size: u64,
     pub(super) tag: String,
+}
+
+/// How an object is kept.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Lock {
+    pub(super) until: Option<(Timestamp, RetentionMode)>,
+    /// Whether there is a legal hold, once that was said.
+    pub(super) held: Option<bool>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -175,9 +183,33 @@ impl Store {
         }
     }
 
+    /// How an object is kept.
+    pub(super) fn lock(&self, bucket: &str, key: &str) -> Result<Lock> {
+        Ok(self.room.read_json(&format!("lock/{bucket}/{key}"))?.unwrap_or_default())
+    }
+
+    /// Changes how an object is kept, unless `change` refuses.
+    pub(super) fn change_lock<E: From<chalk_deploy_core::Error>>(
+        &self,
+        bucket: &str,
+        key: &str,
+        change: impl FnOnce(&mut Lock) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let changed = self.room.exclusively(|room| {
+            let mut lock = self.lock(bucket, key)?;
+            if let Err(refusal) = change(&mut lock) {
+                return Ok(Err(refusal));
+            }
+            room.write_json(&format!("lock/{bucket}/{key}"), &lock)?;
+            Ok(Ok(()))
+        });
+        changed?
+    }
+
     pub(super) fn delete(&self, bucket: &str, key: &str) -> Result<()> {
         self.room.exclusively(|room| {
             room.remove(&format!("object/{bucket}/{key}"))?;
+            room.remove(&format!("lock/{bucket}/{key}"))?;
             self.sweep(room, bucket, key, None)
         })
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use chalk_deploy_core::bucket::{Bucket, S3Credentials, S3Settings};
-use chalk_deploy_core::build::{BuildFolder, DependencySettings, InProcessBuilder};
+use chalk_deploy_core::build::{BuildFolder, Checks, DependencySettings, InProcessBuilder};
 use chalk_deploy_core::cloud::{Cloud, ManifestLocator, Registry};
 use chalk_deploy_core::kubernetes::{ClusterAccess, Connection, Credentials, KubernetesCluster, Secret as Token};
 use chalk_deploy_core::model::{Digest, EnvironmentId, Repository};
@@ -53,8 +53,8 @@ impl Ways {
 #[derive(Debug, Clone)]
 pub struct Adapters {
     cloud: Cloud,
-    registry: Arc<OciRegistry>,
     builder: InProcessBuilder,
+    registry: Arc<OciRegistry>,
     kubernetes: Transport,
     gateway: Transport,
     secrets: Option<Secrets>,
@@ -83,8 +83,8 @@ impl Adapters {
         };
         Ok(Self {
             cloud,
-            registry,
             builder,
+            registry,
             kubernetes: ways.kubernetes.clone(),
             gateway: ways.gateway.clone(),
             secrets,
@@ -96,6 +96,14 @@ impl Adapters {
     #[must_use]
     pub fn with_dependencies(mut self, settings: DependencySettings) -> Self {
         self.builder = self.builder.with_dependencies(settings);
+        self.cloud.builder = Arc::new(self.builder.clone());
+        self
+    }
+
+    /// The same, with these checks of what is built.
+    #[must_use]
+    pub fn with_checks(mut self, checks: Checks) -> Self {
+        self.builder = self.builder.with_checks(checks);
         self.cloud.builder = Arc::new(self.builder.clone());
         self
     }
