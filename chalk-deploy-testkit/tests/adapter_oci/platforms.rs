@@ -7,7 +7,7 @@ use chalk_deploy_core::model::{Digest, Repository};
 use chalk_deploy_core::oci::{OciRegistry, OciSettings};
 use chalk_deploy_testkit::simulated::base_image::SimulatedBaseImage;
 use chalk_deploy_testkit::simulated::fault::{ProtocolFault, ProtocolFaults, Requests};
-use chalk_deploy_testkit::simulated::http::in_process;
+use chalk_deploy_testkit::simulated::http::{Server as _, in_process};
 use chalk_deploy_testkit::simulated::registry::{RegistrySettings, RequestKind};
 use serde_json::{Value, json};
 
@@ -193,7 +193,6 @@ async fn images_of_an_index_that_were_collected_are_put_again_whatever_was_remem
     for digest in house.server.manifests("app").expect("readable") {
         let request = http::Request::delete(format!("https://{HOST}/v2/app/manifests/{digest}"));
         let request = request.body(futures::StreamExt::boxed(futures::stream::empty())).expect("a request");
-        use chalk_deploy_testkit::simulated::http::Server as _;
         assert!(house.server.answer(request).await.expect("answered").status().is_success());
     }
     house.server.garbage_collect().expect("collected");
