@@ -59,6 +59,12 @@ fn product(variable: &str, name: &str, part: &str) -> Option<PathBuf> {
     found
 }
 
+/// Our client of all of them.
+fn client() -> OciRegistry {
+    let transport = NetworkTransport::builder().build().expect("a transport");
+    OciRegistry::new(transport, SystemRuntime::new(), OciSettings::default())
+}
+
 /// A registry on loopback.
 enum Shop {
     Simulated(Listening),
@@ -94,7 +100,7 @@ impl Shop {
             .spawn()
             .expect("it could be started");
         let shop = Self::Distribution { child, host, _home: home };
-        let (registry, repository) = (shop.registry(), shop.repository());
+        let (registry, repository) = (client(), shop.repository());
         for _ in 0..200 {
             if registry.has_blob(&repository, &Digest::of("nothing")).await.is_ok() {
                 return shop;
@@ -115,15 +121,10 @@ impl Shop {
         Repository::new(format!("{}/chalk/engine", self.host())).expect("a repository")
     }
 
-    fn registry(&self) -> OciRegistry {
-        let transport = NetworkTransport::builder().build().expect("a transport");
-        OciRegistry::new(transport, SystemRuntime::new(), OciSettings::default())
-    }
-
     /// An image with evidence of this key.
     async fn attested(&self, pem: &str) -> Digest {
         const TYPE: &str = "application/vnd.oci.image.manifest.v1+json";
-        let (registry, repository) = (self.registry(), self.repository());
+        let (registry, repository) = (client(), self.repository());
         let packages = json!([
             {"name": "anyio", "version": "4.11.0"},
             {"name": "Typing_Extensions", "version": "4.15.0", "sha256": Digest::of("wheel").hex()},
@@ -207,13 +208,13 @@ async fn strangers_verify_our_evidence_in_every_registry_and_refuse_a_changed_by
         });
         assert_eq!(told, expected);
         let key = VerificationKey::from_pem(public).expect("a key");
-        verify(&shop.registry(), &shop.repository(), &image, &key).await.expect("and so do we");
+        verify(&client(), &shop.repository(), &image, &key).await.expect("and so do we");
 
         let other = KEYS.iter().find(|(_, other)| other != public).expect("two keys").1;
         let said = strangers(&libraries, shop, &image, other).await.expect_err("another key");
         assert!(said.starts_with("refused: VerificationError"), "{said}");
         let key = VerificationKey::from_pem(other).expect("a key");
-        let error = verify(&shop.registry(), &shop.repository(), &image, &key).await.expect_err("another key");
+        let error = verify(&client(), &shop.repository(), &image, &key).await.expect_err("another key");
         assert_eq!(error.code(), ErrorCode::EvidenceInvalid);
     }
     let (shop, (_, public)) = (&shops[0], KEYS[0]);

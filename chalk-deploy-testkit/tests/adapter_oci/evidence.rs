@@ -170,7 +170,7 @@ async fn hostile() -> (SmallRegistry, OciRegistry, ImageManifest) {
     (server, registry, image)
 }
 
-fn index(entries: Vec<Value>) -> String {
+fn index(entries: &[Value]) -> String {
     let index =
         json!({"schemaVersion": 2, "mediaType": "application/vnd.oci.image.index.v1+json", "manifests": entries});
     index.to_string()
@@ -187,7 +187,7 @@ fn entry(digest: &Digest, size: u64) -> Value {
 #[tokio::test(start_paused = true)]
 async fn a_list_of_ten_thousand_is_not_read_to_its_end() {
     let (server, registry, image) = hostile().await;
-    let many = |count: u32| index((0..count).map(|at| entry(&Digest::of(at.to_be_bytes()), 500)).collect());
+    let many = |count: u32| index(&(0..count).map(|at| entry(&Digest::of(at.to_be_bytes()), 500)).collect::<Vec<_>>());
     server.instead("/referrers/", list(many(10_000), Vec::new()));
     server.requests();
     let error = refusal(&registry, &image.digest()).await;
@@ -205,7 +205,7 @@ async fn a_list_of_ten_thousand_is_not_read_to_its_end() {
     // Pages without an end.
     let (server, registry, image) = hostile().await;
     let next = format!("</v2/a/referrers/{}?last=x>; rel=\"next\"", image.digest());
-    server.instead("/referrers/", list(index(Vec::new()), vec![("link", next)]));
+    server.instead("/referrers/", list(index(&[]), vec![("link", next)]));
     server.requests();
     let error = refusal(&registry, &image.digest()).await;
     assert_eq!(error.code(), ErrorCode::CloudAnswerInvalid);
@@ -220,7 +220,7 @@ async fn a_list_that_goes_on_elsewhere_is_not_followed() {
         "<//evil.example/v2/a>; rel=next",
     ] {
         let (server, registry, image) = hostile().await;
-        server.instead("/referrers/", list(index(Vec::new()), vec![("link", next.to_owned())]));
+        server.instead("/referrers/", list(index(&[]), vec![("link", next.to_owned())]));
         let error = refusal(&registry, &image.digest()).await;
         assert_eq!(error.code(), ErrorCode::CloudAnswerInvalid, "{next}");
         assert!(server.state().seen.iter().all(|seen| !seen.host.contains("evil")), "{next}");
@@ -257,13 +257,13 @@ async fn bundles_that_are_huge_damaged_or_not_there_are_refused_one_by_one() {
     shorter["size"] = json!(1);
     bad.push(shorter);
     let count = bad.len();
-    server.instead("/referrers/", list(index(bad.iter().chain(&good).cloned().collect()), Vec::new()));
+    server.instead("/referrers/", list(index(&bad.iter().chain(&good).cloned().collect::<Vec<_>>()), Vec::new()));
     let key = FakeSigner::new("key").key();
     let verified = verify(&registry, &repository("a"), &image.digest(), &*key).await.expect("the good ones count");
     assert_eq!(verified.rejected.len(), count, "{:#?}", verified.rejected);
 
     server.instead("/referrers/", list(String::new(), Vec::new()));
-    let only_bad = list(index(bad), Vec::new());
+    let only_bad = list(index(&bad), Vec::new());
     let fresh = SmallRegistry::new(Options::default());
     fresh.instead("/referrers/", only_bad);
     let registry = adapter(&fresh, OciSettings::default());

@@ -116,7 +116,7 @@ async fn what_others_have_written_into_the_index_stays_as_it_is() {
     registry.put_manifest(&repository("a"), &index, Some(place.clone())).await.expect("stored");
     let ours = pointing(&registry, "ours").await;
     for _ in 0..2 {
-        registry.attach(&repository("a"), &subject(), &[ours.clone()]).await.expect("attached");
+        registry.attach(&repository("a"), &subject(), std::slice::from_ref(&ours)).await.expect("attached");
     }
     let found = registry.manifest(&repository("a"), &ManifestLocator::Tag(place)).await.expect("read").expect("there");
     let found: Value = serde_json::from_slice(&found.bytes).expect("JSON");
