@@ -93,7 +93,10 @@ impl Shop {
     }
 }
 
-pub(crate) async fn finish(builder: &InProcessBuilder, deployment: &DeploymentId) -> (Vec<BuildEvent>, Result<Vec<BuiltImage>>) {
+pub(crate) async fn finish(
+    builder: &InProcessBuilder,
+    deployment: &DeploymentId,
+) -> (Vec<BuildEvent>, Result<Vec<BuiltImage>>) {
     let mut seen: Vec<BuildEvent> = Vec::new();
     loop {
         let state = match builder.state(deployment, seen.len() as u64).await {

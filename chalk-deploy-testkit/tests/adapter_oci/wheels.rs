@@ -4,8 +4,8 @@ use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
-use chalk_deploy_core::build::{BuildFolder, DependencySettings};
 use chalk_deploy_core::build::dependencies::{InstallTool, PackageOrigin};
+use chalk_deploy_core::build::{BuildFolder, DependencySettings};
 
 use super::builds::temporary;
 use super::dependencies::{Yard, build, program, search_path};

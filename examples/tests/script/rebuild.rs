@@ -34,7 +34,7 @@ fn the_images_of_a_deployment_are_made_again_when_nothing_can_be_installed_any_m
     fs::set_permissions(&uv, fs::Permissions::from_mode(0o755)).expect("made a program");
     sandbox.write("project/requirements.txt", "alpha\n");
     let run = sandbox.apply().with(&["--state", "s", "--json"]).run().expect(0);
-    let id = sandbox.history("s")[0].id.to_string();
+    let id = sandbox.history("s")[0].plan.id.to_string();
     assert!(run.stdout.contains("1 packages, "), "{}", run.stdout);
 
     fs::remove_file(&uv).expect("removed");
