@@ -27,14 +27,22 @@ pub(super) async fn push_images(context: &StepContext) -> Result<StepOutput> {
     for image in &context.release()?.images {
         let repository = context.plane.repository(image.component)?;
         match &image.location {
-            ImageLocation::Builder => push_image(context, &repository, image).await?,
-            ImageLocation::Registry(pushed) if *pushed == repository => {}
+            // The manifest's digest says all of it: a registry that holds it holds what it names.
+            ImageLocation::Builder if is_there(context, &repository, image).await? => {
+                context.reporter.line(&format!("the registry holds the image of {} already", image.component));
+            }
+            ImageLocation::Builder => {
+                push_image(context, &repository, image).await?;
+                read_back(context, &repository, image).await?;
+            }
+            ImageLocation::Registry(pushed) if *pushed == repository => {
+                read_back(context, &repository, image).await?;
+            }
             ImageLocation::Registry(elsewhere) => {
                 return Err(Error::new(ErrorCode::ImageMismatch, format!("the builder pushed to {elsewhere}"))
                     .on(format!("image of {}, which belongs into {repository}", image.component)));
             }
         }
-        read_back(context, &repository, image).await?;
         images.insert(image.component, ImageReference { repository, digest: image.manifest.digest });
     }
     Ok(StepOutput::Images(images))
@@ -98,18 +106,29 @@ async fn push_blob(
     }
 }
 
+async fn is_there(context: &StepContext, repository: &Repository, image: &BuiltImage) -> Result<bool> {
+    let reference = ImageReference { repository: repository.clone(), digest: image.manifest.digest };
+    Ok(find_manifest(context, &reference).await?.is_some())
+}
+
 async fn read_back(context: &StepContext, repository: &Repository, image: &BuiltImage) -> Result<()> {
     let reference = ImageReference { repository: repository.clone(), digest: image.manifest.digest };
     stored_manifest(context, &reference).await.map(drop)
 }
 
 async fn stored_manifest(context: &StepContext, image: &ImageReference) -> Result<ImageManifest> {
-    let locator = ManifestLocator::Digest(image.digest);
-    let manifest = context.plane.cloud.registry.manifest(&image.repository, &locator).await?.ok_or_else(|| {
+    find_manifest(context, image).await?.ok_or_else(|| {
         Error::new(ErrorCode::ImageMismatch, "the registry acknowledged the image and does not have it").on(image)
-    })?;
-    if manifest.digest() == image.digest {
-        return Ok(manifest);
+    })
+}
+
+async fn find_manifest(context: &StepContext, image: &ImageReference) -> Result<Option<ImageManifest>> {
+    let locator = ManifestLocator::Digest(image.digest);
+    let found = context.plane.cloud.registry.manifest(&image.repository, &locator).await?;
+    if let Some(manifest) = found.as_ref().filter(|manifest| manifest.digest() != image.digest) {
+        return Err(
+            Error::new(ErrorCode::ImageMismatch, format!("the registry returns {}", manifest.digest())).on(image)
+        );
     }
-    Err(Error::new(ErrorCode::ImageMismatch, format!("the registry returns {}", manifest.digest())).on(image))
+    Ok(found)
 }

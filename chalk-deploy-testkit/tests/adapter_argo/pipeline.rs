@@ -5,11 +5,10 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use chalk_deploy_core::build::BuildFolder;
 use chalk_deploy_core::build::argo::{ArgoBuilder, ArgoSettings};
-use chalk_deploy_core::cloud::{Cloud, Payload};
+use chalk_deploy_core::cloud::Cloud;
 use chalk_deploy_core::kubernetes::{ClusterAccess, Connection};
 use chalk_deploy_core::model::{
-    DataPlane, DeploymentStatus, Digest, EnvironmentId, Environments, ImageReference, Namespace, ProjectName,
-    Repository,
+    DataPlane, DeploymentStatus, Digest, EnvironmentId, Environments, ImageReference, Namespace, Repository,
 };
 use chalk_deploy_core::observe::EventKind;
 use chalk_deploy_core::runtime::Runtime;
@@ -63,19 +62,7 @@ fn house() -> (Plane, Deployer) {
 }
 
 fn request() -> ApplyRequest {
-    let mut archive = tar::Builder::new(Vec::new());
-    for (name, content) in [("chalk.yaml", "project: fraud\n"), ("a.py", "x = 1")] {
-        let mut header = tar::Header::new_ustar();
-        header.set_size(content.len() as u64);
-        header.set_mode(0o644);
-        archive.append_data(&mut header, name, content.as_bytes()).expect("memory takes all");
-    }
-    let archive = archive.into_inner().expect("memory takes all");
-    let fingerprint = sample::fingerprint(&archive).expect("an archive");
-    let payload = Payload::from_bytes(archive);
-    let environment = EnvironmentId::new("default").expect("an environment");
-    let project = ProjectName::new("fraud").expect("a name");
-    ApplyRequest::new(environment, project, fingerprint, payload, sample::graph().expect("the sample graph"))
+    sample::request(sample::archive(&[("chalk.yaml", b"project: fraud\n"), ("a.py", b"x = 1")])).expect("a request")
 }
 
 #[tokio::test(start_paused = true)]

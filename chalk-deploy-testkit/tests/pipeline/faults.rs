@@ -46,9 +46,10 @@ async fn the_walk_visits_every_method_that_a_rollout_needs() {
         calls_of_a_second_deployment().await.into_iter().map(|(of, method, _)| (of, method)).collect();
     let all: BTreeSet<_> =
         METHODS.iter().flat_map(|(of, methods)| methods.iter().map(move |method| (*of, *method))).collect();
-    // What only an undo or a person calls.
+    // What only an undo or a person calls; and what is asked when a builder has lost an image.
     let rest: BTreeSet<_> = [
         ("object_store", "list"),
+        ("registry", "has_blob"),
         ("registry", "pull_blob"),
         ("registry", "remove_tag"),
         ("cluster", "get"),
