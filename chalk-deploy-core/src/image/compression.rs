@@ -38,6 +38,7 @@ impl Compression {
     }
 
     /// Packs what is written to it. The same bytes give the same packed bytes, whoever writes them and when.
+    #[cfg_attr(not(feature = "zstd"), expect(clippy::unnecessary_wraps, reason = "zstd's packer can fail to start"))]
     pub(super) fn encoder<W: Write>(self, sink: W) -> io::Result<Encoder<W>> {
         Ok(match self {
             Self::Gzip => {
