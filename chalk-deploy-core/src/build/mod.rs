@@ -72,14 +72,15 @@ use crate::runtime::{Runtime, RuntimeExt as _};
 use crate::source::ArchiveLimits;
 use crate::{Error, ErrorCode, Result};
 
-rpub use folder::BuildFolder;
+pub use checks::Checks;
+pub use dependencies::{DependencySettings, SITE_PACKAGES};
+pub use folder::BuildFolder;
 pub use rebuild::{BUILDER, BuildHistory, BuildRecord, Rebuilt};
 pub use requirements::{PROVIDES, PYTHON};
 pub use router::{Route, RoutedBuilder, Routing};
 
-use dependencies::Sought;
-
 use base::Documents;
+use dependencies::Sought;
 use folder::{Outcome, Record};
 use progress::{Running, Table};
 

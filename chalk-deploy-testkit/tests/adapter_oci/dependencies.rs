@@ -347,8 +347,8 @@ async fn a_past_build_is_made_again_with_nothing_but_the_bucket_and_the_base_ima
     assert!(sentence.contains("chalk-deploy 0.0.9") && sentence.contains(BUILDER), "{sentence}");
 
     // With the layer gone it is installed from the lock; with the record gone nothing is guessed.
-    let layer = layer_of(&images[0]).digest.hex();
-    yard.bucket.delete(&ObjectKey::new(format!("layers/{layer}")).expect("a key")).await.expect("removed");
+    let gone = layer_of(&images[0]).digest.hex();
+    yard.bucket.delete(&ObjectKey::new(format!("layers/{gone}")).expect("a key")).await.expect("removed");
     let rebuilt = yard.builder(temporary(), yard.stub()).rebuild(&record).await.expect("installed from its lock");
     assert_eq!(digests(&rebuilt.images), digests(&images));
     assert_eq!(yard.calls(), ["--version", "pip install"], "nothing is resolved");

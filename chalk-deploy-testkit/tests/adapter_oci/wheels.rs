@@ -1,4 +1,4 @@
-//! uv and pip themselves, on wheels made here and on PyPI. What is not installed on the machine is said to be skipped.
+//! uv and pip themselves, on wheels made here and on the public index. What is not installed on the machine is said to be skipped.
 
 use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
@@ -27,7 +27,7 @@ fn skipped(why: &str) {
 /// A wheel: a zip of stored files, each with a mode (PEP 427; the format of PKWARE's APPNOTE, 4.3).
 fn wheel(folder: &Path, name: &str, version: &str, tag: &str, requires: &[&str], files: &[(&str, &str)]) {
     let information = format!("{name}-{version}.dist-info");
-    let metadata: String = requires.iter().map(|name| format!("Requires-Dist: {name}\n")).collect();
+    let metadata = requires.iter().map(|name| format!("Requires-Dist: {name}\n")).collect::<Vec<_>>().concat();
     let metadata = format!("Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n{metadata}");
     let mut all: Vec<(String, String)> =
         files.iter().map(|(path, text)| ((*path).to_owned(), (*text).to_owned())).collect();
@@ -36,7 +36,7 @@ fn wheel(folder: &Path, name: &str, version: &str, tag: &str, requires: &[&str],
         format!("{information}/WHEEL"),
         format!("Wheel-Version: 1.0\nGenerator: hand\nRoot-Is-Purelib: true\nTag: {tag}\n"),
     ));
-    let record: String = all.iter().map(|(path, _)| format!("{path},,\n")).collect();
+    let record = all.iter().map(|(path, _)| format!("{path},,\n")).collect::<Vec<_>>().concat();
     all.push((format!("{information}/RECORD"), format!("{record}{information}/RECORD,,\n")));
     let (mut bytes, mut directory) = (Vec::new(), Vec::new());
     for (path, text) in &all {
