@@ -244,7 +244,7 @@ pub(super) mod tests {
     fn what_is_no_image_is_refused() {
         let layer = gzip(b"x");
         let config: &[u8] = b"{}";
-        let cases: Vec<(&str, Vec<Named>)> = vec![
+        let cases: Vec<(&str, Vec<Named<'_>>)> = vec![
             ("no list", vec![("sha256:c", config.to_vec())]),
             ("no config", vec![(LIST, list(&[]))]),
             ("no layer", vec![("sha256:c", config.to_vec()), (LIST, list(&["a"]))]),
