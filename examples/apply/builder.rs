@@ -156,7 +156,7 @@ impl BuilderArguments {
         settings.plain_http = place.plain_http.iter().cloned().collect();
         settings.dockerfiles = self.dockerfile_image.clone().map(|image| {
             let tags = self.dockerfile_tags_of.iter();
-            let bases = tags.fold(BasePolicy::by_digest(), |policy, of| policy.allowing_tags_of(of));
+            let bases = tags.fold(BasePolicy::by_digest(), BasePolicy::allowing_tags_of);
             DockerfileSettings { bases, ..DockerfileSettings::new(image) }
         });
         let (bucket, registry) = (place.bucket.clone(), place.registry.clone());

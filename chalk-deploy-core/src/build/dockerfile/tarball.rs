@@ -218,6 +218,9 @@ pub(super) mod tests {
         packed.finish().expect("memory takes all")
     }
 
+    /// A file of a tarball.
+    type Named<'name> = (&'name str, Vec<u8>);
+
     fn list(layers: &[&str]) -> Vec<u8> {
         json!([{"Config": "sha256:c", "RepoTags": ["x"], "Layers": layers}]).to_string().into_bytes()
     }
@@ -241,7 +244,7 @@ pub(super) mod tests {
     fn what_is_no_image_is_refused() {
         let layer = gzip(b"x");
         let config: &[u8] = b"{}";
-        let cases: Vec<(&str, Vec<(&str, Vec<u8>)>)> = vec![
+        let cases: Vec<(&str, Vec<Named<'_>>)> = vec![
             ("no list", vec![("sha256:c", config.to_vec())]),
             ("no config", vec![(LIST, list(&[]))]),
             ("no layer", vec![("sha256:c", config.to_vec()), (LIST, list(&["a"]))]),
@@ -261,7 +264,7 @@ pub(super) mod tests {
             ("twice", vec![("sha256:c", config.to_vec()), ("sha256:c", config.to_vec()), (LIST, list(&[]))]),
             (
                 "many",
-                (0..LAYERS_MOST + 1)
+                (0..=LAYERS_MOST)
                     .map(|_| ("a", layer.clone()))
                     .chain([(LIST, list(&vec!["a"; LAYERS_MOST + 1]))])
                     .collect(),
