@@ -93,6 +93,8 @@ impl Refusal {
             "AuthorizationHeaderMalformed" | "PermanentRedirect" | "TemporaryRedirect" => {
                 error(ErrorCode::RequestInvalid).with_hint("correct the region and the endpoint of the bucket")
             }
+            // Azurite, of what it does not emulate: asking again changes nothing.
+            "APINotImplemented" => error(ErrorCode::RequestInvalid).with_hint("use a server that can do that"),
             "retentionPolicyNotMet" | "BlobImmutableDueToPolicy" | "objectUnderActiveHold" => {
                 error(ErrorCode::RequestInvalid).with_hint("the bucket's retention forbids it until it ends")
             }
