@@ -181,14 +181,17 @@ impl Named {
         let here = InProcessBuilder::new(bucket.clone(), registry.clone(), builds, runtime.clone())
             .with_dependencies(installation())
             .with_checks(checks);
-        let builder = builder.open(&here, &Place {
-            bucket: bucket.clone(),
-            bucket_url,
-            registry: registry.clone(),
-            connection: &connection,
-            namespace: namespace.as_ref(),
-            plain_http: registry_url.is_plain.then(|| registry_url.host.clone()).into_iter().collect(),
-        })?;
+        let builder = builder.open(
+            &here,
+            &Place {
+                bucket: bucket.clone(),
+                bucket_url,
+                registry: registry.clone(),
+                connection: &connection,
+                namespace: namespace.as_ref(),
+                plain_http: registry_url.is_plain.then(|| registry_url.host.clone()).into_iter().collect(),
+            },
+        )?;
         let kubernetes = KubernetesCluster::new(connection.clone());
         let cloud = Cloud {
             object_store: bucket,

@@ -18,9 +18,7 @@ use std::sync::Arc;
 use chalk_deploy_core::bucket::{Bucket, S3CredentialSource, S3Credentials};
 use chalk_deploy_core::build::dockerfile::{self, BasePolicy, ImagePolicy};
 use chalk_deploy_core::build::report::{BuildLine, BuildReport};
-use chalk_deploy_core::build::{
-    BuildFolder, DependencySettings, InProcessBuilder, container, docker_config, envelope,
-};
+use chalk_deploy_core::build::{BuildFolder, DependencySettings, InProcessBuilder, container, docker_config, envelope};
 use chalk_deploy_core::model::Repository;
 use chalk_deploy_core::oci::{OciRegistry, OciSettings};
 use chalk_deploy_core::runtime::{Runtime, SystemRuntime};

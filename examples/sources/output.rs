@@ -64,9 +64,9 @@ impl Output {
             record.archive
         );
         if self.json {
-            self.say(&summary)
+            self.say(&summary);
         } else {
-            self.line(&summary)
+            self.line(&summary);
         }
         for finding in &inspection.findings {
             self.say(&format!("warning: {finding}"));

@@ -67,7 +67,7 @@ use async_trait::async_trait;
 use crate::cloud::{BuildRequest, BuildState, Builder, ImageContents, ObjectStore, Registry};
 use crate::error::Retry;
 use crate::image::Compression;
-use crate::model::{BuildPlace, DeploymentId, Digest, ProjectSettings, Repository, RequirementsFile};
+use crate::model::{BuildPlace, DeploymentId, Digest, ProjectSettings, RequirementsFile};
 use crate::runtime::{Runtime, RuntimeExt as _};
 use crate::source::ArchiveLimits;
 use crate::{Error, ErrorCode, Result};

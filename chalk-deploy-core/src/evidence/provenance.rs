@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::inventory::Inventory;
 use super::package_url;
+use crate::Result;
 use crate::model::{BuildPlace, Component, DataPlane, DeploymentId, DeploymentPlan, Digest, ProjectName, Repository};
 
 /// The predicate type.
@@ -43,13 +44,16 @@ pub struct Origin {
 impl Origin {
     /// Of a deployment. `builder` is the URI of whoever runs builds; by default one of ours for each place of a build,
     /// because places differ in what they protect a build from.
-    pub fn of(plan: &DeploymentPlan, plane: &DataPlane, component: Component, builder: Option<&str>) -> Self {
-        let runs_in = match plane.cloud.builder.place() {
+    ///
+    /// # Errors
+    /// `REQUEST_INVALID` when the plane's builder cannot build the project.
+    pub fn of(plan: &DeploymentPlan, plane: &DataPlane, component: Component, builder: Option<&str>) -> Result<Self> {
+        let runs_in = match plane.cloud.builder.place(&plan.settings)? {
             BuildPlace::DataPlane => "data-plane",
             BuildPlace::MetadataPlane => "metadata-plane",
             BuildPlace::ThisProcess => "in-process",
         };
-        Self {
+        Ok(Self {
             deployment: plan.id.clone(),
             project: plan.project.clone(),
             component,
@@ -59,7 +63,7 @@ impl Origin {
             git_dirty: plan.git.dirty,
             base_repositories: plane.base_images.iter().map(|base| (base.digest, base.repository.clone())).collect(),
             builder: builder.map_or_else(|| format!("{BUILDER}{runs_in}"), str::to_owned),
-        }
+        })
     }
 }
 

@@ -26,7 +26,7 @@ pub(super) async fn attest_images(context: &StepContext) -> Result<StepOutput> {
     for (component, image) in context.images()? {
         if let Some(signer) = &policy.signer {
             let inventory = Inventory::read(registry, &image.repository, &image.digest).await?;
-            let origin = Origin::of(context.plan(), &context.plane, *component, policy.builder.as_deref());
+            let origin = Origin::of(context.plan(), &context.plane, *component, policy.builder.as_deref())?;
             let attached = attach(registry, &image.repository, &inventory, &origin, &**signer).await?;
             let packages = inventory.packages.as_ref().map_or_else(
                 || "packages unknown: the image has no dependency layer".to_owned(),

@@ -173,18 +173,7 @@ async fn an_image_is_its_base_with_the_project_on_top() {
     let steps: Vec<_> = events.iter().map(|event| event.step.as_str()).collect();
     assert_eq!(
         steps,
-        [
-            "fetch",
-            "base",
-            "base",
-            "syntax-check",
-            "lint",
-            "type-check",
-            "bytecode-compile",
-            "layer",
-            "image",
-            "image"
-        ]
+        ["fetch", "base", "base", "syntax-check", "lint", "type-check", "bytecode-compile", "layer", "image", "image"]
     );
     assert_eq!(events[3].line, "2 files checked for any version of Python 3");
     assert!(events[7].line.starts_with("/app has 3 entries with "), "{}", events[7].line);

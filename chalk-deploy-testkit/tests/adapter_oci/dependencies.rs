@@ -134,6 +134,7 @@ impl Yard {
             }],
             settings: ProjectSettings { runtime: Some("python311".to_owned()), ..ProjectSettings::default() },
             platform: "linux/amd64".to_owned(),
+            more_platforms: Vec::new(),
         }
     }
 

@@ -63,8 +63,8 @@ async fn a_builder_outside_the_customers_cloud_is_refused_when_the_boundary_says
     let mut plane = house.world.data_plane(&crate::house::environment()).expect("a data plane");
     // That the metadata plane's cluster is inside says nothing of a process.
     plane.boundary = Boundary::default().with_metadata_inside();
-    let place = plane.cloud.builder.place(&ProjectSettings::default()).expect("it builds all");
-    assert_eq!(place, BuildPlace::ThisProcess);
+    let builds_in = plane.cloud.builder.place(&ProjectSettings::default()).expect("it builds all");
+    assert_eq!(builds_in, BuildPlace::ThisProcess);
     let deployer = chalk_deploy_core::Deployer::single(plane, house.store.clone()).expect("a deployer");
     let error = deployer.apply(request("one")).await.expect_err("refused");
     assert_eq!(error.code(), ErrorCode::BoundaryViolation);

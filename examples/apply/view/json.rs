@@ -27,7 +27,7 @@ impl View for Json {
         {
             // One member more, behind the others.
             object.truncate(object.len() - 1);
-            object.push_str(&format!(",\"finding\":{finding}}}"));
+            object.extend([",\"finding\":", &finding.to_string(), "}"]);
         }
         self.output.line(&object);
     }

@@ -56,12 +56,13 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::model::{Digest, Repository};
+    use crate::model::{Digest, Platform, Repository};
 
     fn base(config: &serde_json::Value) -> Base {
         Base {
             repository: Repository::new("registry.example/base").expect("a valid repository"),
             digest: Digest::of("base"),
+            platform: Platform::linux_amd64(),
             layers: Vec::new(),
             config: json!({"config": config}),
         }

@@ -3,13 +3,13 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::super::folder::BuildFolder;
-use super::super::{Workshop, image, layer, testing};
 use super::*;
+use crate::build::image::{self, Added};
+use crate::build::{BuildFolder, InProcessBuilder, Workshop, layer, testing};
 use crate::cloud::{BuildState, MockObjectStore, MockRegistry};
-use crate::model::{Digest, Repository};
+use crate::model::{Digest, Platform, Repository};
 use crate::runtime::SystemRuntime;
-use crate::source::{ArchiveLimits, headers, padding};
+use crate::source::{headers, padding};
 
 /// A plain tar of files, and of hard links where a content begins with `=>`.
 fn archive(files: &[(&str, &str)]) -> Vec<u8> {
@@ -66,11 +66,13 @@ impl Checked {
         let base = Base {
             repository: Repository::new("registry.test/base").expect("a valid repository"),
             digest: Digest::of("base"),
+            platform: Platform::linux_amd64(),
             layers: Vec::new(),
             config: serde_json::json!({"config": {"Labels": {"chalk.ai/bytecode": "of the base"}}}),
         };
         let names = names.collect();
-        let config = image::config(&base, crate::model::Component::Engine, &layer, request);
+        let added = Added { dependencies: None, source: &layer };
+        let config = image::config(&base, crate::model::Component::Engine, &added, request);
         (names, layer.descriptor.digest, serde_json::from_slice(&config).expect("JSON"))
     }
 }
@@ -79,14 +81,10 @@ async fn checked(files: &[(&str, &str)], checks: Checks, request: &BuildRequest)
     let bytes = archive(files);
     let mut archive = tempfile::tempfile().expect("a file");
     archive.write_all(&bytes).expect("written");
-    let workshop = Workshop {
-        bucket: Arc::new(MockObjectStore::new()),
-        registry: Arc::new(MockRegistry::new()),
-        folder: BuildFolder::temporary().expect("a folder"),
-        runtime: SystemRuntime::new(),
-        limits: ArchiveLimits::default(),
-        checks,
-    };
+    let (bucket, registry) = (Arc::new(MockObjectStore::new()), Arc::new(MockRegistry::new()));
+    let folder = BuildFolder::temporary().expect("a folder");
+    let builder = InProcessBuilder::new(bucket, registry, folder, SystemRuntime::new()).with_checks(checks);
+    let workshop = Workshop::clone(&builder.workshop);
     let running = Running::default();
     let result = run(&workshop, &archive, request, &[], &running).await;
     let lines = match running.state(0) {
