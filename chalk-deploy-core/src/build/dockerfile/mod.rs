@@ -12,9 +12,9 @@
 //! no right to push. It unpacks no archive, pushes nothing, and ends before the container begins that does. What it leaves
 //! is one tarball, which is read like everything that strangers write.
 //!
-//! - [`instructions`] and [`plan`]: what the Dockerfile says, and what of it is taken.
-//! - [`unpack`]: the first container. [`push`]: the last one.
-//! - [`tarball`]: what the executor leaves. [`runnable`]: which images may run.
+//! - `instructions` and `plan`: what the Dockerfile says, and what of it is taken.
+//! - `unpack`: the first container. `push`: the last one.
+//! - `tarball`: what the executor leaves. `runnable`: which images may run.
 
 mod instructions;
 mod plan;
