@@ -98,7 +98,7 @@ mod tests {
     use super::*;
 
     /// Written from the other side than the code: what is not the fault of the input.
-    const NOT_THE_INPUT: [&str; 29] = [
+    const NOT_THE_INPUT: [&str; 31] = [
         "SOURCE_MISSING",
         "ARCHIVE_CORRUPT",
         "DIGEST_MISMATCH",
@@ -117,6 +117,8 @@ mod tests {
         "BUILD_FAILED",
         "BUILD_LOST",
         "IMAGE_MISMATCH",
+        "EVIDENCE_MISSING",
+        "EVIDENCE_INVALID",
         "REGISTRY_UNTRUSTED",
         "OBJECT_REFUSED",
         "OBJECT_CONFLICT",

@@ -48,7 +48,7 @@ pub(crate) struct Arguments {
     pub(crate) compression: Compression,
 
     /// The platform of the image; given again, the image is an index with one image for each, and so must the base be
-    #[arg(long = "platform", value_name = "OS/ARCH[/VARIANT]", default_value = "linux/amd64")]
+    #[arg(long = "platform", value_name = "OS/ARCH[/VARIANT]", default_value = "linux/amd64", value_parser = platform)]
     pub(crate) platforms: Vec<Platform>,
 
     /// Log in to a registry with the password in a file; may be given again
@@ -62,6 +62,11 @@ pub(crate) struct Arguments {
     /// Print one JSON object
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+/// A platform as it is given, or what is wrong with it; the value itself is shown by clap.
+fn platform(given: &str) -> Result<Platform, String> {
+    given.parse().map_err(|error: Error| format!("{}; {}", error.message(), error.hint()))
 }
 
 /// A folder, and where in the image it lies.

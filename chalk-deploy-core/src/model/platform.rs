@@ -47,7 +47,8 @@ impl Platform {
             let (os, architecture) = (os.to_owned(), architecture.to_owned());
             return Ok(Self { os, architecture, variant: variant.map(str::to_owned) });
         }
-        let written = [Some(os), Some(architecture), variant].into_iter().flatten().collect::<Vec<_>>().join("/");
+        let written = [Some(os), Some(architecture).filter(|part| !part.is_empty()), variant];
+        let written = written.into_iter().flatten().collect::<Vec<_>>().join("/");
         Err(Error::new(ErrorCode::ValueInvalid, "a platform is an operating system and an architecture")
             .on(format!("platform `{}`", text::line(&written, 60)))
             .with_hint("write it as linux/amd64 or linux/arm64"))

@@ -25,6 +25,13 @@ use crate::{Error, ErrorCode, Result, text};
 /// The longest answer that is read.
 const ANSWER_MOST: u64 = 64 << 20;
 
+/// Where it runs. Its own folder may lie below the project's, and there are programs (uv, and what pyenv puts in Python's
+/// place) that look for settings in all folders above the one that they are started in.
+const NOWHERE: &str = "/";
+
+const ASKED: &str = "asked.txt";
+const LOCK: &str = "lock.txt";
+
 /// What uv and pip say when an index cannot be reached, in small letters.
 const UNREACHABLE: &[&str] = &[
     "error sending request",
@@ -125,7 +132,7 @@ impl<'a> Installer<'a> {
     /// Finds versions and files for what was asked, and for what that needs itself.
     pub(super) async fn resolve(&self, asked: &BTreeSet<Requirement>, say: Say<'_>) -> Result<Resolved> {
         let lines: Vec<_> = asked.iter().map(ToString::to_string).collect();
-        self.write("asked.txt", &format!("{}\n", lines.join("\n")))?;
+        self.write(ASKED, &format!("{}\n", lines.join("\n")))?;
         // `pylock.toml`: uv wants its lock to be called so (PEP 751).
         let answer = if matches!(self.tool, InstallTool::Uv(_)) { "pylock.toml" } else { "report.json" };
         let arguments = match &self.tool {
@@ -133,14 +140,14 @@ impl<'a> Installer<'a> {
                 words("pip compile --format pylock.toml --no-header --no-annotate --color never --output-file"),
                 vec![self.scratch.join(answer).into()],
                 self.for_uv(),
-                vec!["asked.txt".into()],
+                vec![self.scratch.join(ASKED).into()],
             ]
             .concat(),
             InstallTool::Pip(_) => [
                 words("install --dry-run --ignore-installed --report"),
                 vec![self.scratch.join(answer).into(), "--target".into(), self.scratch.join("nothing").into()],
                 self.for_pip(),
-                words("--requirement asked.txt"),
+                vec!["--requirement".into(), self.scratch.join(ASKED).into()],
             ]
             .concat(),
         };
@@ -163,20 +170,20 @@ impl<'a> Installer<'a> {
 
     /// Installs exactly what a lock names into a folder.
     pub(super) async fn install(&self, lock: &Lock, folder: &Path, say: Say<'_>) -> Result<()> {
-        self.write("lock.txt", &lock.to_requirements())?;
+        self.write(LOCK, &lock.to_requirements())?;
         let arguments = match &self.tool {
             InstallTool::Uv(_) => [
                 words("pip install --no-deps --require-hashes --color never --target"),
                 vec![folder.into()],
                 self.for_uv(),
-                words("--requirement lock.txt"),
+                vec!["--requirement".into(), self.scratch.join(LOCK).into()],
             ]
             .concat(),
             InstallTool::Pip(_) => [
                 words("install --no-deps --require-hashes --ignore-installed --no-compile --target"),
                 vec![folder.into()],
                 self.for_pip(),
-                words("--requirement lock.txt"),
+                vec!["--requirement".into(), self.scratch.join(LOCK).into()],
             ]
             .concat(),
         };
@@ -227,7 +234,7 @@ impl<'a> Installer<'a> {
             arguments,
             hears_stdout,
             variables: self.variables(),
-            folder: self.scratch,
+            folder: Path::new(NOWHERE),
             limit: self.settings.limit,
             secrets: self.settings.origin.secrets(),
         };
@@ -422,6 +429,8 @@ struct PipDownload {
 
 #[derive(Deserialize)]
 struct PipArchive {
+    /// `sha256=…`: all that pip 23.0 says.
+    hash: Option<String>,
     #[serde(default)]
     hashes: BTreeMap<String, String>,
 }
@@ -431,8 +440,11 @@ fn of_pip(text: &str) -> Result<Resolved, String> {
     let read: PipReport = serde_json::from_str(text).map_err(|error| text::line(&error.to_string(), 200))?;
     let mut pins = Vec::new();
     for PipInstall { metadata, download_info } in read.install {
-        let hashes = download_info.archive_info.map(|archive| archive.hashes).unwrap_or_default();
-        let hash = hashes.get("sha256").and_then(|hash| format!("sha256:{hash}").parse::<Digest>().ok());
+        let hash = download_info.archive_info.and_then(|archive| {
+            let one = archive.hash.as_deref().and_then(|hash| hash.strip_prefix("sha256="));
+            let hash = archive.hashes.get("sha256").map(String::as_str).or(one)?;
+            format!("sha256:{hash}").parse::<Digest>().ok()
+        });
         let pin = hash.and_then(|hash| Pin::new(&metadata.name, &metadata.version, [hash].into()));
         pins.push(pin.ok_or_else(|| format!("`{}` has no version or no sha256", text::line(&metadata.name, 60)))?);
     }
@@ -465,6 +477,10 @@ mod tests {
         let tags = ["cp311-cp311-manylinux2014_x86_64", "cp311-cp311-manylinux_2_17_x86_64"];
         resolved.narrow("a-b", &tags.map(str::to_owned).into());
         assert_eq!(resolved.lock, of_pip(&pip).expect("a report").lock);
+        let older =
+            pip.replace(&format!("\"hashes\": {{\"sha256\": \"{wheel}\"}}"), &format!("\"hash\": \"sha256={wheel}\""));
+        assert!(older.contains("sha256="));
+        assert_eq!(resolved.lock, of_pip(&older).expect("a report of pip 23.0").lock);
         assert_eq!(resolved.lock.to_requirements(), format!("a-b==1.0 --hash=sha256:{wheel}\n"));
     }
 
