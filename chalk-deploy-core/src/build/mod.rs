@@ -25,8 +25,8 @@
 //! [again](InProcessBuilder::rebuild) when registry, builder and index are gone.
 //!
 //! What it makes lies in a [`BuildFolder`], and a build whose process was killed goes on from its beginning when someone
-//! asks about it. Nothing here uses a thread or another program but installing: long work gives others their turn every
-//! few hundred kilobytes, so that it can be driven in virtual time.
+//! asks about it. Nothing here uses a thread, or another program unless one is set up to install, check or compile: long
+//! work gives others their turn every few hundred kilobytes, so that it can be driven in virtual time.
 
 #[cfg(feature = "kubernetes")]
 pub mod argo;

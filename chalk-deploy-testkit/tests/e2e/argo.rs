@@ -126,7 +126,7 @@ impl Site {
     }
 
     async fn request(&self, content: &str) -> BuildRequest {
-        self.request_of(&[("a.py", content)]).await
+        self.request_of(&[("a.py", &format!("# {content}\n"))]).await
     }
 
     /// A request for a project of these files.

@@ -91,7 +91,7 @@ impl House {
 
     /// Deploys what must succeed.
     pub(crate) async fn deploy(&self, content: &str) -> DeploymentId {
-        let (id, outcome) = self.apply(&[("features.py", content)]).await;
+        let (id, outcome) = self.apply(&[("features.py", &format!("# {content}\n"))]).await;
         assert_eq!(outcome.status, DeploymentStatus::Success, "{:?} {:?}", outcome.error, outcome.residue);
         id
     }
