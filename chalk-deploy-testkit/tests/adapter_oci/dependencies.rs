@@ -38,27 +38,28 @@ command=$2
 while [ $# -gt 0 ]; do
   [ "$1" = --output-file ] && output=$2
   [ "$1" = --target ] && target=$2
+  requirements=$1
   shift
 done
 case "$wanted $command" in
 "--version ") echo "uv 0.0.1 (a script)" ;;
 "pip compile")
-  if grep -q '^sources-only' asked.txt; then
+  if grep -q '^sources-only' "$requirements"; then
     echo "  x No solution found: sources-only has no usable wheels" >&2
     exit 1
   fi
-  if grep -q '^unreachable' asked.txt; then
+  if grep -q '^unreachable' "$requirements"; then
     echo "error: Failed to fetch: error sending request" >&2
     exit 2
   fi
-  for name in $(sed 's/[^a-z-].*//' asked.txt) leaf; do
+  for name in $(sed 's/[^a-z-].*//' "$requirements") leaf; do
     hash=$(printf '%s' "$name" | sha256sum | cut -c1-64)
     printf '[[packages]]\nname = "%s"\nversion = "1.0"\nwheels = [{ url = "file:///%s-1.0-py3-none-any.whl", hashes = { sha256 = "%s" } }]\n' \
       "$name" "$name" "$hash"
   done > "$output"
   echo "Resolved packages" >&2 ;;
 "pip install")
-  cut -d= -f1 lock.txt | while read -r name; do
+  cut -d= -f1 "$requirements" | while read -r name; do
     mkdir -p "$target/$name/__pycache__" "$target/$name-1.0.dist-info"
     echo "name = '$name'" > "$target/$name/__init__.py"
     date +%N > "$target/$name/__pycache__/x.pyc"
