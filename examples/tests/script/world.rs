@@ -9,6 +9,8 @@ use chalk_deploy_core::model::Digest;
 use serde_json::{Value, json};
 
 /// Every file below a folder, by its relative path.
+///
+/// But for what a server was writing when it was killed (`name~`): it is the server's to forget, which its next write does.
 pub(crate) fn files(folder: &Path) -> BTreeMap<String, Vec<u8>> {
     let mut found = BTreeMap::new();
     let mut folders = vec![folder.to_owned()];
@@ -19,7 +21,9 @@ pub(crate) fn files(folder: &Path) -> BTreeMap<String, Vec<u8>> {
                 folders.push(path);
             } else {
                 let relative = path.strip_prefix(folder).expect("it lies inside").to_string_lossy().into_owned();
-                found.insert(relative, fs::read(&path).expect("readable"));
+                if !relative.ends_with('~') {
+                    found.insert(relative, fs::read(&path).expect("readable"));
+                }
             }
         }
     }
