@@ -45,6 +45,7 @@ mod refusal;
 mod retention;
 mod s3;
 mod upload;
+mod validity;
 
 use std::fmt;
 use std::path::Path as FilePath;

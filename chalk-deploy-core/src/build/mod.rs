@@ -47,6 +47,7 @@ pub(crate) mod index;
 mod layer;
 mod packing;
 mod platforms;
+mod process_group;
 mod progress;
 mod rebuild;
 mod redaction;

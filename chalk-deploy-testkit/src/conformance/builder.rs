@@ -203,15 +203,24 @@ async fn finish(
     harness: &dyn BuilderHarness,
     deployment: &DeploymentId,
 ) -> Result<(Vec<BuildEvent>, Vec<BuiltImage>), Violation> {
+    let (events, images) = follow(&*harness.builder(), deployment).await;
+    Ok((events, images?))
+}
+
+/// Follows a build to its end: all that it said, and what came of it. One that gives too many answers without an end is
+/// [`ErrorCode::DeadlineExceeded`].
+pub async fn follow(builder: &dyn Builder, deployment: &DeploymentId) -> (Vec<BuildEvent>, Result<Vec<BuiltImage>>) {
     let mut seen: Vec<BuildEvent> = Vec::new();
     for _ in 0..MOST_ANSWERS {
-        let (events, end) = harness.builder().state(deployment, seen.len() as u64).await?.into_parts();
+        let state = match builder.state(deployment, seen.len() as u64).await {
+            Ok(state) => state,
+            Err(error) => return (seen, Err(error)),
+        };
+        let (events, end) = state.into_parts();
         seen.extend(events);
-        match end {
-            Some(Ok(images)) => return Ok((seen, images)),
-            Some(Err(error)) => return Err(error.into()),
-            None => {}
+        if let Some(end) = end {
+            return (seen, end);
         }
     }
-    Err(Error::new(ErrorCode::DeadlineExceeded, "the build does not end").into())
+    (seen, Err(Error::new(ErrorCode::DeadlineExceeded, "the build does not end").on(deployment)))
 }

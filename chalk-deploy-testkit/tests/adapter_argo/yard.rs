@@ -15,7 +15,7 @@ use chalk_deploy_core::model::{
 };
 use chalk_deploy_core::runtime::Runtime;
 use chalk_deploy_testkit::conformance::Fresh;
-use chalk_deploy_testkit::conformance::builder::BuilderHarness;
+use chalk_deploy_testkit::conformance::builder::{BuilderHarness, follow};
 use chalk_deploy_testkit::fake::{FakeObjectStore, FakeRegistry};
 use chalk_deploy_testkit::fault::{FaultyObjectStore, FaultyRegistry};
 use chalk_deploy_testkit::simulated::base_image;
@@ -232,20 +232,9 @@ pub(crate) async fn finish(
     builder: &dyn Builder,
     deployment: &DeploymentId,
 ) -> (Vec<BuildEvent>, Result<Vec<BuiltImage>>) {
-    let mut seen: Vec<BuildEvent> = Vec::new();
-    for _ in 0..10_000 {
-        let state = match builder.state(deployment, seen.len() as u64).await {
-            Ok(state) => state,
-            Err(error) => return (seen, Err(error)),
-        };
-        let (events, end) = state.into_parts();
-        seen.extend(events);
-        if let Some(end) = end {
-            assert!(seen.iter().map(|event| event.number).eq(1..=seen.len() as u64), "{seen:?}");
-            return (seen, end);
-        }
-    }
-    panic!("the build does not end: {seen:?}");
+    let (seen, end) = follow(builder, deployment).await;
+    assert!(seen.iter().map(|event| event.number).eq(1..=seen.len() as u64), "{seen:?}");
+    (seen, end)
 }
 
 /// Everything that was said, as `step: line`.

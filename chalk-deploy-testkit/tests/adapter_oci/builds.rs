@@ -21,7 +21,7 @@ use chalk_deploy_core::oci::OciSettings;
 use chalk_deploy_core::source::ArchiveLimits;
 use chalk_deploy_core::{Error, ErrorCode, Result};
 use chalk_deploy_testkit::conformance::Fresh;
-use chalk_deploy_testkit::conformance::builder::{BuilderHarness, suite};
+use chalk_deploy_testkit::conformance::builder::{BuilderHarness, follow, suite};
 use chalk_deploy_testkit::fake::{FakeObjectStore, FakeRegistry};
 use chalk_deploy_testkit::fault::{FaultyObjectStore, FaultyRegistry};
 use chalk_deploy_testkit::simulated::base_image::{self, SimulatedBaseImage};
@@ -81,7 +81,7 @@ impl Shop {
 
     pub(crate) async fn build(&self, request: &BuildRequest) -> (Vec<BuildEvent>, Result<Vec<BuiltImage>>) {
         match self.builder.submit(request).await {
-            Ok(()) => finish(&self.builder, &request.deployment).await,
+            Ok(()) => follow(&self.builder, &request.deployment).await,
             Err(error) => (Vec::new(), Err(error)),
         }
     }
@@ -90,24 +90,6 @@ impl Shop {
         let contents = self.builder.contents().expect("it holds its images");
         let bytes = contents.blob(descriptor).await.expect("held").bytes().await.expect("whole");
         serde_json::from_slice(&bytes).expect("JSON")
-    }
-}
-
-pub(crate) async fn finish(
-    builder: &InProcessBuilder,
-    deployment: &DeploymentId,
-) -> (Vec<BuildEvent>, Result<Vec<BuiltImage>>) {
-    let mut seen: Vec<BuildEvent> = Vec::new();
-    loop {
-        let state = match builder.state(deployment, seen.len() as u64).await {
-            Ok(state) => state,
-            Err(error) => return (seen, Err(error)),
-        };
-        let (events, end) = state.into_parts();
-        seen.extend(events);
-        if let Some(end) = end {
-            return (seen, end);
-        }
     }
 }
 
@@ -260,12 +242,12 @@ async fn a_build_whose_process_was_killed_goes_on_and_ends_the_same() {
     };
     let shop = Shop::on(open()).await;
     shop.request('a', archive(&[("a.py", "x")])).await;
-    let (events, images) = finish(&shop.builder, &request.deployment).await;
+    let (events, images) = follow(&shop.builder, &request.deployment).await;
     assert_eq!((events, images.expect("built")), (expected.0.clone(), expected.1.expect("built")));
     // And a third one finds it finished.
     drop(shop);
     let shop = Shop::on(open()).await;
-    assert_eq!(finish(&shop.builder, &request.deployment).await.0, expected.0);
+    assert_eq!(follow(&shop.builder, &request.deployment).await.0, expected.0);
     assert_eq!(shop.plan.count("object_store", "get"), 0);
     let work: Vec<_> = std::fs::read_dir(directory.path().join("work")).expect("listed").collect();
     assert_eq!(work.len(), 1, "what the others have left in their work folders is gone");
@@ -575,7 +557,7 @@ async fn a_build_that_panics_has_failed_and_is_not_waited_for() {
     let bucket = Stuck { bucket: shop.bucket.clone(), panics: true };
     let builder = InProcessBuilder::new(Arc::new(bucket), shop.registry.clone(), temporary(), VirtualRuntime::new(1));
     builder.submit(&request).await.expect("submitted");
-    let error = finish(&builder, &request.deployment).await.1.expect_err("it panicked");
+    let error = follow(&builder, &request.deployment).await.1.expect_err("it panicked");
     assert_eq!(error.code(), ErrorCode::Internal);
 }
 
@@ -590,8 +572,8 @@ async fn the_newest_builds_are_kept_and_the_oldest_go() {
         shop.build(&request).await.1.expect("built");
     }
     assert_eq!(std::fs::read_dir(directory.path().join("builds")).expect("listed").count(), 3);
-    assert_eq!(finish(&shop.builder, &id(0)).await.1.expect_err("it went").code(), ErrorCode::BuildLost);
-    let images = finish(&shop.builder, &id(4)).await.1.expect("kept");
+    assert_eq!(follow(&shop.builder, &id(0)).await.1.expect_err("it went").code(), ErrorCode::BuildLost);
+    let images = follow(&shop.builder, &id(4)).await.1.expect("kept");
     shop.builder.contents().expect("held").manifest(&images[0].manifest).await.expect("what it made is kept too");
 }
 
@@ -601,7 +583,7 @@ async fn the_limits_of_an_archive_are_the_ones_that_were_set() {
     let request = shop.request('a', archive(&[("a.py", "x"), ("b.py", "x")])).await;
     let builder = shop.builder.clone().with_limits(ArchiveLimits::default().with_entries(1));
     builder.submit(&request).await.expect("submitted");
-    let error = finish(&builder, &request.deployment).await.1.expect_err("too many");
+    let error = follow(&builder, &request.deployment).await.1.expect_err("too many");
     assert_eq!(error.code(), ErrorCode::ArchiveTooLarge);
 }
 

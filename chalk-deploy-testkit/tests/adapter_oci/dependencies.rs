@@ -3,13 +3,15 @@
 //! pip themselves are in `wheels.rs`.
 
 use std::fs;
+use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use chalk_deploy_core::build::checks::Tool;
 use chalk_deploy_core::build::dependencies::InstallTool;
 use chalk_deploy_core::build::{
-    BUILDER, BuildFolder, BuildHistory, DependencySettings, InProcessBuilder, SITE_PACKAGES,
+    BUILDER, BuildFolder, BuildHistory, Checks, DependencySettings, InProcessBuilder, SITE_PACKAGES,
 };
 use chalk_deploy_core::cloud::{
     BuildEvent, BuildRequest, Builder, ImageContents, ImageManifest, ObjectStore, Payload, PutMode, Registry,
@@ -22,11 +24,12 @@ use chalk_deploy_core::oci::{OciRegistry, OciSettings};
 use chalk_deploy_core::runtime::SystemRuntime;
 use chalk_deploy_core::{Error, ErrorCode, Result};
 use chalk_deploy_testkit::World;
+use chalk_deploy_testkit::conformance::builder::follow;
 use chalk_deploy_testkit::fake::FakeObjectStore;
 use chalk_deploy_testkit::simulated::base_image;
 use serde_json::{Value, json};
 
-use super::builds::{archive, finish, temporary};
+use super::builds::{archive, temporary};
 use super::small_registry::{Options, SmallRegistry};
 use super::{adapter, repository};
 
@@ -176,7 +179,7 @@ pub(crate) async fn build(
     request: &BuildRequest,
 ) -> (Vec<BuildEvent>, Result<Vec<BuiltImage>>) {
     match builder.submit(request).await {
-        Ok(()) => finish(builder, &request.deployment).await,
+        Ok(()) => follow(builder, &request.deployment).await,
         Err(error) => (Vec::new(), Err(error)),
     }
 }
@@ -362,6 +365,30 @@ async fn a_past_build_is_made_again_with_nothing_but_the_bucket_and_the_base_ima
 }
 
 #[tokio::test]
+async fn a_past_build_is_compiled_again_only_if_it_was_and_else_the_python_is_named() {
+    let yard = Yard::new().await;
+    let history = BuildHistory::new(Arc::new(yard.bucket.clone()));
+    let plain = yard.builder(temporary(), yard.stub());
+    let compiling = yard.builder(temporary(), yard.stub()).with_checks(Checks::new().with_bytecode(Tool::on_path()));
+    let (first, second) = (yard.request('a', "x = 1\n", "").await, yard.request('b', "x = 1\n", "").await);
+    let images = build(&plain, &first).await.1.expect("built");
+    let compiled = build(&compiling, &second).await.1.expect("built");
+    let (first, second) = (history.find(&first.deployment).await, history.find(&second.deployment).await);
+    let (first, second) = (first.expect("kept"), second.expect("kept"));
+    assert_eq!(first.bytecode, None);
+    let Some(python) = second.bytecode.clone() else {
+        skipped("it takes a python3.11 on the PATH");
+        return;
+    };
+    assert_ne!(digests(&compiled), digests(&images));
+    assert_eq!(digests(&compiling.rebuild(&first).await.expect("made again").images), digests(&images));
+    assert_eq!(digests(&compiling.rebuild(&second).await.expect("made again").images), digests(&compiled));
+    let error = plain.rebuild(&second).await.expect_err("nothing compiles here");
+    assert_eq!(error.code(), ErrorCode::ImageMismatch);
+    assert!(error.hint().contains(&python), "{error:?}");
+}
+
+#[tokio::test]
 async fn what_an_installer_refuses_is_told_with_what_to_do() {
     let yard = Yard::new().await;
     let builder = yard.builder(temporary(), yard.stub());
@@ -410,6 +437,10 @@ async fn a_falsified_layer_in_the_bucket_is_refused() {
 /// The programs of this machine, if it has them.
 pub(crate) fn search_path() -> Vec<PathBuf> {
     std::env::var_os("PATH").map(|path| std::env::split_paths(&path).collect()).unwrap_or_default()
+}
+
+pub(crate) fn skipped(why: &str) {
+    let _ = writeln!(std::io::stderr(), "skipped: {why}");
 }
 
 pub(crate) fn program(name: &str) -> Option<PathBuf> {

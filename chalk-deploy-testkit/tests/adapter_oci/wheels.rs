@@ -1,6 +1,5 @@
 //! uv and pip themselves, on wheels made here and on the public index. What is not installed on the machine is said to be skipped.
 
-use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
@@ -8,7 +7,7 @@ use chalk_deploy_core::build::dependencies::{InstallTool, PackageOrigin};
 use chalk_deploy_core::build::{BuildFolder, DependencySettings};
 
 use super::builds::temporary;
-use super::dependencies::{Yard, build, program, search_path};
+use super::dependencies::{Yard, build, program, search_path, skipped};
 
 /// The uv and the pip of this machine.
 fn tools() -> Vec<InstallTool> {
@@ -18,10 +17,6 @@ fn tools() -> Vec<InstallTool> {
         asked.is_ok_and(|asked| asked.status.success())
     });
     uv.into_iter().chain(pip.map(InstallTool::Pip)).collect()
-}
-
-fn skipped(why: &str) {
-    let _ = writeln!(std::io::stderr(), "skipped: {why}");
 }
 
 /// A wheel: a zip of stored files, each with a mode (PEP 427; the format of PKWARE's APPNOTE, 4.3).

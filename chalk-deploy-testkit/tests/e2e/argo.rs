@@ -9,17 +9,16 @@ use std::time::Duration;
 use async_trait::async_trait;
 use chalk_deploy_core::build::argo::{ArgoBuilder, ArgoSettings};
 use chalk_deploy_core::build::{BuildFolder, InProcessBuilder};
-use chalk_deploy_core::cloud::{BuildEvent, BuildRequest, Builder, Payload, PutMode};
+use chalk_deploy_core::cloud::{BuildRequest, Builder, Payload, PutMode};
 use chalk_deploy_core::error::Retry;
 use chalk_deploy_core::kubernetes::{AccessReview as _, KubernetesCluster, Secret};
 use chalk_deploy_core::model::{
-    ArchiveReference, BaseImage, BuiltImage, DeploymentId, DeploymentStatus, Digest, ImageReference, ObjectKey,
-    ProjectSettings, Repository,
+    ArchiveReference, BaseImage, DeploymentStatus, Digest, ImageReference, ObjectKey, ProjectSettings, Repository,
 };
 use chalk_deploy_core::runtime::{Runtime as _, RuntimeExt as _, SystemRuntime};
 use chalk_deploy_core::{ErrorCode, Result};
 use chalk_deploy_testkit::conformance::Fresh;
-use chalk_deploy_testkit::conformance::builder::{self, BuilderHarness};
+use chalk_deploy_testkit::conformance::builder::{self, BuilderHarness, follow};
 use chalk_deploy_testkit::testbed::{Identity, Part};
 
 use crate::house::{House, TESTBED};
@@ -174,24 +173,6 @@ fn builder(house: &House, settings: ArgoSettings) -> ArgoBuilder {
     ArgoBuilder::new(connection, settings, cloud.object_store.clone(), cloud.registry.clone())
 }
 
-pub(crate) async fn finish(
-    builder: &dyn Builder,
-    deployment: &DeploymentId,
-) -> (Vec<BuildEvent>, Result<Vec<BuiltImage>>) {
-    let mut seen: Vec<BuildEvent> = Vec::new();
-    loop {
-        let state = match builder.state(deployment, seen.len() as u64).await {
-            Ok(state) => state,
-            Err(error) => return (seen, Err(error)),
-        };
-        let (events, end) = state.into_parts();
-        seen.extend(events);
-        if let Some(end) = end {
-            return (seen, end);
-        }
-    }
-}
-
 #[async_trait]
 impl BuilderHarness for Site {
     fn builder(&self) -> Arc<dyn Builder> {
@@ -220,7 +201,7 @@ async fn a_deployment_is_built_by_a_workflow_under_seed_003s_role_and_serves() {
     let id = site.house().deploy("built in the cluster").await;
     let took = clock.monotonic().saturating_sub(began);
     assert_eq!(site.house().answering().await, id);
-    let (events, images) = finish(&site.builder, &id).await;
+    let (events, images) = follow(&site.builder, &id).await;
     let images = images.expect("built");
     println!("from the request to SUCCESS: {took:?}");
     for event in &events {
@@ -248,11 +229,11 @@ async fn what_it_needs_is_permitted_and_its_images_are_those_of_the_in_process_b
     let cloud = &site.house().plane.cloud;
     let here = InProcessBuilder::new(cloud.object_store.clone(), cloud.registry.clone(), folder, SystemRuntime::new());
     here.submit(&request).await.expect("submitted");
-    let expected = finish(&here, &request.deployment).await.1.expect("built");
+    let expected = follow(&here, &request.deployment).await.1.expect("built");
     let clock = SystemRuntime::new();
     let began = clock.monotonic();
     site.builder.submit(&request).await.expect("submitted");
-    let (events, images) = finish(&site.builder, &request.deployment).await;
+    let (events, images) = follow(&site.builder, &request.deployment).await;
     println!("a build of one image: {:?}", clock.monotonic().saturating_sub(began));
     let images = images.unwrap_or_else(|error| panic!("{}: {events:#?}", error.sentence()));
     assert_eq!((&images[0].manifest, &images[0].blobs), (&expected[0].manifest, &expected[0].blobs));
@@ -280,13 +261,13 @@ async fn where_argos_executor_may_report_the_images_are_known_also_when_the_pod_
     let request = site.request("outputs").await;
     let permitted = builder(site.house(), settings.clone());
     permitted.submit(&request).await.expect("submitted");
-    let images = finish(&permitted, &request.deployment).await.1.expect("built");
+    let images = follow(&permitted, &request.deployment).await.1.expect("built");
     let name = format!("workflow/chalk-build-{}", request.deployment);
     let done = ["wait", "--for=jsonpath={.status.phase}=Succeeded", "--timeout=60s", &name];
     site.house().kubectl(&done, "").await;
     site.house().kubectl(&["delete", "pods", "--all", "--force", "--grace-period=0"], "").await;
     let later = builder(site.house(), settings);
-    assert_eq!(finish(&later, &request.deployment).await.1.expect("known"), images);
+    assert_eq!(follow(&later, &request.deployment).await.1.expect("known"), images);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -305,7 +286,7 @@ async fn a_build_outlives_the_controller_and_the_process_that_submitted_it() {
     later.state(&request.deployment, 0).await.expect("known");
     testbed.kill(Part::ArgoController).await.expect("killed");
     testbed.start_again(Part::ArgoController).await.expect("started");
-    let (events, images) = finish(&later, &request.deployment).await;
+    let (events, images) = follow(&later, &request.deployment).await;
     images.unwrap_or_else(|error| panic!("{}: {events:#?}", error.sentence()));
     assert_eq!(site.workflows().await.lines().count(), 1);
 }
@@ -317,7 +298,7 @@ async fn a_build_that_is_stopped_or_deleted_goes_with_its_pod_and_one_that_fails
     let mut missing = site.request("fails").await;
     missing.base_images[0].digest = Digest::of("not there");
     site.builder.submit(&missing).await.expect("submitted");
-    let (events, end) = finish(&site.builder, &missing.deployment).await;
+    let (events, end) = follow(&site.builder, &missing.deployment).await;
     let error = end.expect_err("there is no such base image");
     println!("{}", error.sentence());
     assert_eq!(error.code(), ErrorCode::ObjectMissing, "{events:#?}");
@@ -337,7 +318,7 @@ async fn a_build_that_is_stopped_or_deleted_goes_with_its_pod_and_one_that_fails
     // A pod may fail to begin where the machine is busy; who submits again, as the driver does, gets another.
     for _ in 0..3 {
         site.builder.submit(&deleted).await.expect("submitted again");
-        match finish(&site.builder, &deleted.deployment).await.1 {
+        match follow(&site.builder, &deleted.deployment).await.1 {
             Err(error) if error.retry() == Retry::Temporary => println!("again after: {}", error.sentence()),
             built => {
                 built.expect("built");

@@ -13,7 +13,9 @@ use chalk_deploy_core::cloud::{BuildRequest, Builder as _};
 use chalk_deploy_core::model::{DeploymentStatus, ImageReference, ProjectSettings, Repository};
 use chalk_deploy_core::runtime::{Runtime as _, SystemRuntime};
 
-use crate::argo::{Site, finish};
+use chalk_deploy_testkit::conformance::builder::follow;
+
+use crate::argo::Site;
 use crate::house::{House, TESTBED, testbed};
 
 const DOCKERFILE: &str = "docker/Dockerfile";
@@ -94,7 +96,7 @@ async fn a_projects_own_dockerfile_is_built_by_the_executor_and_serves() {
     let handle = site.house().deployer.apply(request).await.expect("admitted");
     let outcome = handle.wait().await.expect("it ends");
     println!("from the request to {:?}: {:?}", outcome.status, clock.monotonic().saturating_sub(began));
-    let (events, images) = finish(&site.builder, handle.id()).await;
+    let (events, images) = follow(&site.builder, handle.id()).await;
     for event in &events {
         println!("{:>3} {}: {}", event.number, event.step, event.line);
     }
@@ -129,7 +131,7 @@ async fn a_dockerfile_that_fails_or_is_not_taken_says_why_and_one_that_hangs_is_
         (by_tag, ErrorCode::RequestInvalid, "`docker/Dockerfile`, line 1: `registry.test/base:1` is named by a tag"),
     ] {
         site.builder.submit(&request).await.expect("submitted");
-        let (events, end) = finish(&site.builder, &request.deployment).await;
+        let (events, end) = follow(&site.builder, &request.deployment).await;
         let error = end.expect_err(part);
         println!("{}", error.sentence());
         assert_eq!(error.code(), code, "{events:#?}");

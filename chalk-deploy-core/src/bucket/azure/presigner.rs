@@ -6,13 +6,11 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::signature::Signer;
+use crate::Result;
 use crate::bucket::encoding::encoded;
+use crate::bucket::validity;
 use crate::cloud::{PresignedDownload, PresignedUrl};
 use crate::model::ObjectKey;
-use crate::{Error, ErrorCode, Result};
-
-/// Azure takes longer ones; who holds one cannot be told to forget it.
-const LONGEST: Duration = Duration::from_hours(7 * 24);
 
 #[derive(Debug)]
 pub(super) struct Presigner {
@@ -32,15 +30,11 @@ impl Presigner {
 #[async_trait]
 impl PresignedDownload for Presigner {
     fn expires_in_most(&self) -> Duration {
-        LONGEST
+        validity::LONGEST
     }
 
     async fn presign(&self, key: &ObjectKey, expires_in: Duration) -> Result<PresignedUrl> {
-        if expires_in.is_zero() || expires_in > LONGEST || expires_in.subsec_nanos() != 0 {
-            return Err(Error::new(ErrorCode::ValueInvalid, "a presigned address is valid for 1 s to 7 days")
-                .on(format!("{expires_in:?}"))
-                .with_hint("choose a whole number of seconds in between"));
-        }
+        validity::check(expires_in)?;
         let blob = encoded(key.as_str(), true);
         let over_tls = self.base.starts_with("https:");
         let (query, ends) = self.signer.presign(&format!("{}/{blob}", self.path), over_tls, expires_in).await?;

@@ -20,14 +20,13 @@ use serde_json::json;
 use crate::bucket::BearerTokenSource;
 use crate::bucket::encoding::encoded;
 use crate::bucket::moment;
+use crate::bucket::validity;
 use crate::cloud::{PresignedDownload, PresignedUrl};
 use crate::model::{Digest, ObjectKey, Timestamp};
 use crate::runtime::Runtime;
 use crate::transport::{Repeatable, RequestBody, RetryPolicy, Transport};
 use crate::{Error, ErrorCode, Result};
 
-/// The longest that Google takes.
-const LONGEST: Duration = Duration::from_hours(7 * 24);
 /// The longest answer of the service that signs.
 const ANSWER_MOST: usize = 64 << 10;
 
@@ -218,15 +217,11 @@ impl Presigner {
 #[async_trait]
 impl PresignedDownload for Presigner {
     fn expires_in_most(&self) -> Duration {
-        LONGEST
+        validity::LONGEST
     }
 
     async fn presign(&self, key: &ObjectKey, expires_in: Duration) -> Result<PresignedUrl> {
-        if expires_in.is_zero() || expires_in > LONGEST || expires_in.subsec_nanos() != 0 {
-            return Err(Error::new(ErrorCode::ValueInvalid, "a presigned address is valid for 1 s to 7 days")
-                .on(format!("{expires_in:?}"))
-                .with_hint("choose a whole number of seconds in between"));
-        }
+        validity::check(expires_in)?;
         let now = Timestamp::from_millis(self.runtime.now().as_millis() / 1000 * 1000);
         let path = format!("/{}/{}", self.bucket, encoded(key.as_str(), true));
         let (query, text) = to_sign(&self.authority, &path, self.signer.account(), now, expires_in);
@@ -322,7 +317,7 @@ mod tests {
             .collect();
         let public = UnparsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, public);
         public.verify(text.as_bytes(), &bytes).expect("Google would take it");
-        for wrong in [Duration::ZERO, Duration::from_millis(1500), LONGEST + Duration::from_secs(1)] {
+        for wrong in [Duration::ZERO, Duration::from_millis(1500), validity::LONGEST + Duration::from_secs(1)] {
             let refused = presigned.presign(&object, wrong).await.expect_err("no such time");
             assert_eq!(refused.code(), ErrorCode::ValueInvalid);
         }

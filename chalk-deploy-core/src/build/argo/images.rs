@@ -10,21 +10,32 @@ use crate::build::contents::RegistryBlob;
 use crate::build::dockerfile::{CONFIG_MOST, check_runnable};
 use crate::build::report::ReportedImage;
 use crate::cloud::{BuildRequest, ImageManifest, ManifestLocator, Payload, Registry};
-use crate::model::{BuiltImage, Descriptor, Digest, ImageLocation, Repository};
+use crate::model::{BuiltImage, Component, Descriptor, Digest, ImageLocation, Repository};
 use crate::{Error, ErrorCode, Result};
 
+/// An image, or an index of images; what is both is neither.
 #[derive(Deserialize)]
-struct Document {
-    config: Entry,
-    layers: Vec<Entry>,
+pub(super) struct Document {
+    pub(super) config: Option<Entry>,
+    pub(super) layers: Option<Vec<Entry>>,
+    pub(super) manifests: Option<Vec<Entry>>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Entry {
-    media_type: String,
-    digest: Digest,
-    size: u64,
+pub(super) struct Entry {
+    pub(super) media_type: String,
+    pub(super) digest: Digest,
+    pub(super) size: u64,
+    pub(super) platform: Option<Written>,
+}
+
+/// A platform, as an index writes it.
+#[derive(Deserialize)]
+pub(super) struct Written {
+    pub(super) os: String,
+    pub(super) architecture: String,
+    pub(super) variant: Option<String>,
 }
 
 /// The images of a report, each read by its digest from the repository that the request names for it. What was not asked
@@ -35,11 +46,15 @@ pub(super) async fn read_back(
     reported: &[ReportedImage],
     dockerfiles: Option<&DockerfileSettings>,
 ) -> Result<Vec<BuiltImage>> {
-    if request.platforms()?.len() > 1 {
-        return platforms::read_back(&**registry, request, reported).await;
-    }
     let refused =
         |message: String| Error::new(ErrorCode::ImageMismatch, message).on(format!("build of {}", request.deployment));
+    let is_for_several = request.platforms()?.len() > 1;
+    if is_for_several && request.settings.dockerfile.is_some() {
+        return Err(refused(
+            "it ran a Dockerfile of the project's own, which makes an image for one platform".to_owned(),
+        )
+        .with_hint("name one platform for the environment"));
+    }
     let mut images = Vec::new();
     for (base, repository) in request.base_images.iter().zip(&request.repositories) {
         let component = base.component;
@@ -47,12 +62,14 @@ pub(super) async fn read_back(
         let (Some(image), None) = (of_component.next(), of_component.next()) else {
             return Err(refused(format!("it does not report one image of {component}")));
         };
-        let locator = ManifestLocator::Digest(image.digest);
-        let manifest = registry.manifest(repository, &locator).await?.ok_or_else(|| {
-            refused(format!("it reports {repository}@{}, and the registry does not have it", image.digest))
-        })?;
-        let image = described(&manifest, component, repository, image.digest)
-            .ok_or_else(|| refused(format!("{repository}@{} is no image", image.digest)))?;
+        let manifest = stored(&**registry, request, repository, image.digest).await?;
+        let (image, what) = if is_for_several {
+            let index = platforms::index_of(&**registry, request, component, repository, &manifest).await?;
+            (index, "index of images for the platforms asked for")
+        } else {
+            (described(&manifest, component, repository), "image")
+        };
+        let image = image.ok_or_else(|| refused(format!("{repository}@{} is no {what}", manifest.digest())))?;
         if let Some(dockerfiles) = dockerfiles.filter(|_| request.settings.dockerfile.is_some()) {
             check_config(registry, repository, &image, request, dockerfiles).await?;
         }
@@ -65,24 +82,44 @@ pub(super) async fn read_back(
     Ok(images)
 }
 
-fn described(
-    manifest: &ImageManifest,
-    component: crate::model::Component,
+/// A manifest that a build has reported or an index has named, as the registry has it.
+pub(super) async fn stored(
+    registry: &dyn Registry,
+    request: &BuildRequest,
     repository: &Repository,
     digest: Digest,
-) -> Option<BuiltImage> {
-    if manifest.digest() != digest {
-        return None;
-    }
-    let document: Document = serde_json::from_slice(&manifest.bytes).ok()?;
-    let descriptor = |entry: Entry| Descriptor { media_type: entry.media_type, digest: entry.digest, size: entry.size };
+) -> Result<ImageManifest> {
+    let found = registry.manifest(repository, &ManifestLocator::Digest(digest)).await?;
+    found.filter(|manifest| manifest.digest() == digest).ok_or_else(|| {
+        let message = format!("it reports {repository}@{digest}, and the registry does not have it");
+        Error::new(ErrorCode::ImageMismatch, message).on(format!("build of {}", request.deployment))
+    })
+}
+
+fn described(manifest: &ImageManifest, component: Component, repository: &Repository) -> Option<BuiltImage> {
     Some(BuiltImage {
         component,
-        manifest: Descriptor { media_type: manifest.media_type.clone(), digest, size: manifest.bytes.len() as u64 },
-        blobs: [document.config].into_iter().chain(document.layers).map(descriptor).collect(),
+        manifest: descriptor_of(manifest),
+        blobs: blobs_of(manifest)?,
         platforms: Vec::new(),
         location: ImageLocation::Registry(repository.clone()),
     })
+}
+
+pub(super) fn descriptor_of(manifest: &ImageManifest) -> Descriptor {
+    let size = manifest.bytes.len() as u64;
+    Descriptor { media_type: manifest.media_type.clone(), digest: manifest.digest(), size }
+}
+
+/// Config and layers; `None` for what is no image.
+pub(super) fn blobs_of(manifest: &ImageManifest) -> Option<Vec<Descriptor>> {
+    let Document { config: Some(config), layers: Some(layers), manifests: None } =
+        serde_json::from_slice(&manifest.bytes).ok()?
+    else {
+        return None;
+    };
+    let descriptor = |entry: Entry| Descriptor { media_type: entry.media_type, digest: entry.digest, size: entry.size };
+    Some([config].into_iter().chain(layers).map(descriptor).collect())
 }
 
 /// Judges once more, out here, whether an image may run into which strangers' commands were let.

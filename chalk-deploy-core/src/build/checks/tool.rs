@@ -7,8 +7,9 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::process::{Child, Command};
+use tokio::process::Command;
 
+use crate::build::process_group::ProcessGroup;
 use crate::runtime::{Runtime, RuntimeExt as _};
 use crate::text;
 
@@ -144,8 +145,9 @@ impl Run<'_> {
             .stderr(Stdio::piped())
             .process_group(0)
             .kill_on_drop(true);
-        let mut group = Group::of(command.spawn()?);
-        let (stdin, stdout, stderr) = (group.0.stdin.take(), group.0.stdout.take(), group.0.stderr.take());
+        let mut child = command.spawn()?;
+        let _group = ProcessGroup::of(&child);
+        let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
         let (mut output, mut errors) = (Vec::new(), Vec::new());
         let (status, whole) = {
             let feed = async {
@@ -162,14 +164,14 @@ impl Run<'_> {
             };
             tokio::pin!(drain);
             tokio::select! {
-                status = group.0.wait() => {
+                status = child.wait() => {
                     (status?, runtime.within(AFTER_THE_END, drain.as_mut()).await.unwrap_or(Ok(true)))
                 }
                 whole = drain.as_mut() => {
                     if matches!(whole, Ok(false)) {
                         return Ok(None);
                     }
-                    (group.0.wait().await?, whole)
+                    (child.wait().await?, whole)
                 }
             }
         };
@@ -187,27 +189,6 @@ async fn fill(from: Option<impl AsyncRead + Unpin>, into: &mut Vec<u8>, most: us
     let whole = into.len() <= most;
     into.truncate(most);
     Ok(whole)
-}
-
-/// A child that leads a process group, which ends with it.
-#[derive(Debug)]
-struct Group(Child, Option<rustix::process::Pid>);
-
-impl Group {
-    fn of(child: Child) -> Self {
-        let leader = child.id().and_then(|id| i32::try_from(id).ok()).and_then(rustix::process::Pid::from_raw);
-        Self(child, leader)
-    }
-}
-
-impl Drop for Group {
-    fn drop(&mut self) {
-        // Also after the leader has ended: what it started may live on. The number of a group stays taken as long as
-        // one of its processes does; where none does, there is nothing to be ended.
-        if let Some(leader) = self.1 {
-            let _ = rustix::process::kill_process_group(leader, rustix::process::Signal::KILL);
-        }
-    }
 }
 
 #[cfg(test)]

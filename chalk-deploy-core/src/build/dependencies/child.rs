@@ -7,11 +7,11 @@ use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::process::Command;
 
-use super::super::redaction::redacted;
+use crate::build::process_group::ProcessGroup;
+use crate::build::redaction::redacted;
 use crate::runtime::{Runtime, RuntimeExt as _};
 use crate::{Error, ErrorCode, Result, text};
 
@@ -46,18 +46,6 @@ pub(super) struct Ended {
     pub(super) said: Vec<String>,
 }
 
-/// Kills a process group unless it has ended by itself.
-struct Group(Option<Pid>);
-
-impl Drop for Group {
-    fn drop(&mut self) {
-        if let Some(group) = self.0.take() {
-            // Gone already, perhaps.
-            let _ = kill_process_group(group, Signal::KILL);
-        }
-    }
-}
-
 impl Invocation<'_> {
     /// Runs it to its end. Each line goes to `heard` as it comes, the first few hundred of them. Dropping this kills the
     /// program and whatever it has started.
@@ -75,7 +63,7 @@ impl Invocation<'_> {
             .kill_on_drop(true)
             .spawn()
             .map_err(|error| failed("the program that installs cannot be started".to_owned()).caused_by(error))?;
-        let mut group = Group(child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?)));
+        let _group = ProcessGroup::of(&child);
         let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
         let mut said = Said { heard, secrets: &self.secrets, passed: 0, last: VecDeque::new() };
         let ended = {
@@ -83,14 +71,17 @@ impl Invocation<'_> {
             tokio::pin!(drained);
             let run = async {
                 tokio::select! {
-                    status = child.wait() => (status, runtime.within(AFTER_THE_END, drained.as_mut()).await.is_some()),
-                    () = drained.as_mut() => (child.wait().await, true),
+                    status = child.wait() => {
+                        runtime.within(AFTER_THE_END, drained.as_mut()).await;
+                        status
+                    }
+                    () = drained.as_mut() => child.wait().await,
                 }
             };
             runtime.within(self.limit, run).await
         };
         let last = || said.last.iter().cloned().collect::<Vec<_>>();
-        let Some((status, is_drained)) = ended else {
+        let Some(status) = ended else {
             let minutes = self.limit.as_secs() / 60;
             return Err(failed(format!(
                 "installing did not end within {minutes} min, and was stopped{}",
@@ -99,9 +90,6 @@ impl Invocation<'_> {
             .with_hint("allow more time, or look at how the index answers"));
         };
         let status = status.map_err(|error| failed("it cannot be waited for".to_owned()).caused_by(error))?;
-        if is_drained {
-            group.0 = None;
-        }
         Ok(Ended { success: status.success(), said: last() })
     }
 }
