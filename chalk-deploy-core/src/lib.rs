@@ -40,6 +40,7 @@ pub mod store;
 mod driver;
 mod stages;
 pub mod manifests;
+pub mod credentials;
 pub mod cloud;
 #[cfg(feature = "object-store")]
 pub mod bucket;
@@ -52,6 +53,7 @@ pub mod image;
 pub mod kubernetes;
 pub mod traffic;
 pub mod transport;
+pub mod provision;
 pub mod runtime;
 pub mod checkpoint;
 pub mod observe;

@@ -9,6 +9,7 @@
 //! - [`sample`]: a request that can be deployed.
 //! - [`conformance`]: one suite per trait.
 //! - `simulated` (feature `simulated`): servers that behave like the real ones, for the real adapters.
+//! - `recorded` (feature `simulated`): cases of APIs that have no emulator, and what plays them.
 //! - `testbed` (feature `testbed`): the real servers of the folder `testbed/`, as an API.
 //! - `mock` (feature `mock`): mockall mocks.
 
@@ -18,8 +19,11 @@ pub mod crash;
 pub mod embedded;
 pub mod fake;
 pub mod fault;
+pub mod following;
 #[cfg(feature = "mock")]
 pub mod mock;
+#[cfg(feature = "simulated")]
+pub mod recorded;
 pub mod sample;
 #[cfg(feature = "simulated")]
 pub mod simulated;

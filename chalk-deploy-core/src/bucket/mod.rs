@@ -28,8 +28,6 @@
 mod address;
 #[cfg(feature = "azure")]
 mod azure;
-#[cfg(any(feature = "azure", feature = "gcs"))]
-mod bearer;
 mod connector;
 mod encoding;
 mod endpoint;
@@ -62,10 +60,10 @@ use crate::runtime::Runtime;
 use crate::transport::Transport;
 use crate::{Error, ErrorCode, Result};
 
+#[cfg(any(feature = "azure", feature = "gcs"))]
+pub use crate::credentials::{BearerToken, BearerTokenSource};
 #[cfg(feature = "azure")]
 pub use azure::{AzureCredentials, AzureKeySource, AzureSettings, AzureSharedKey};
-#[cfg(any(feature = "azure", feature = "gcs"))]
-pub use bearer::{BearerToken, BearerTokenSource};
 #[cfg(feature = "gcs")]
 pub use gcs::{GcsIamSigner, GcsServiceAccountKey, GcsSettings, GcsUrlSigner};
 pub use s3::{S3CredentialSource, S3Credentials, S3Settings};

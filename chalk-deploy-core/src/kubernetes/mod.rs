@@ -25,9 +25,11 @@ mod preflight;
 
 pub(crate) use self::asked::{Asked, Verb};
 pub use self::cluster::KubernetesCluster;
+#[cfg(feature = "network")]
+pub use self::connection::NetworkTransports;
 pub use self::connection::{
-    ClusterAccess, Connection, ConnectionLimits, Credentials, ExecPlugin, ExecPolicy, Kubeconfig, KubeconfigPolicy,
-    Secret, Trust,
+    ClusterAccess, ClusterLocator, Connection, ConnectionLimits, Credentials, ExecPlugin, ExecPolicy, Kubeconfig,
+    KubeconfigPolicy, OpenTransport, Secret, Trust,
 };
 pub(crate) use self::connection::{Failure, List};
 pub(crate) use self::kinds::{ENDPOINT_SLICE, HTTP_ROUTE, POD, WORKFLOW};

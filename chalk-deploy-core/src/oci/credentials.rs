@@ -5,6 +5,7 @@ use std::fmt;
 use async_trait::async_trait;
 
 use crate::Result;
+use crate::credentials::Secret;
 
 /// Gives the credentials for a registry. A cloud crate implements this with its own tokens: ECR's last twelve hours,
 /// Artifact Registry's one.
@@ -46,27 +47,6 @@ pub enum Credential {
     /// A refresh token, which the registry's realm changes for tokens (the flow of the distribution project's own
     /// token servers, and of ACR).
     Identity(Secret),
-}
-
-/// Text that is never printed.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Secret(String);
-
-impl Secret {
-    /// Takes the text in.
-    pub fn new(text: impl Into<String>) -> Self {
-        Self(text.into())
-    }
-
-    pub(super) fn expose(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("Secret")
-    }
 }
 
 /// No credentials for anyone.

@@ -69,7 +69,8 @@ use crate::model::{Digest, ImageTag, Repository};
 use crate::runtime::Runtime;
 use crate::transport::Transport;
 
-pub use credentials::{Anonymous, Asked, Credential, RegistryCredentials, Secret, StaticCredentials};
+pub use crate::credentials::Secret;
+pub use credentials::{Anonymous, Asked, Credential, RegistryCredentials, StaticCredentials};
 pub use memory::RegistryMemory;
 pub use push::PushOutcome;
 pub use settings::{OciSettings, UploadMode};

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::credentials::Secret;
+use crate::credentials::Secret;
 use crate::{Error, ErrorCode, Result};
 
 /// What the distribution project's specification assumes when a realm does not say.

@@ -9,7 +9,7 @@ use chalk_deploy_core::model::{
     ArchiveReference, BaseImage, BuiltImage, DeploymentId, Digest, ImageLocation, ObjectKey, ProjectSettings,
     Repository,
 };
-use chalk_deploy_core::{Error, ErrorCode, Result};
+use chalk_deploy_core::{ErrorCode, Result};
 use serde_json::Value;
 
 use super::{Fresh, Verdict, Violation, ensure, refused, suite};
@@ -26,9 +26,6 @@ suite! { "builder", dyn BuilderHarness;
     stopping_forgets_the_build_and_may_be_repeated,
     the_images_are_what_their_digests_say,
 }
-
-/// How often a check asks before it gives up.
-const MOST_ANSWERS: usize = 10_000;
 
 /// The builder under test.
 #[async_trait]
@@ -203,24 +200,6 @@ async fn finish(
     harness: &dyn BuilderHarness,
     deployment: &DeploymentId,
 ) -> Result<(Vec<BuildEvent>, Vec<BuiltImage>), Violation> {
-    let (events, images) = follow(&*harness.builder(), deployment).await;
+    let (events, images) = crate::following::follow(&*harness.builder(), deployment).await;
     Ok((events, images?))
-}
-
-/// Follows a build to its end: all that it said, and what came of it. One that gives too many answers without an end is
-/// [`ErrorCode::DeadlineExceeded`].
-pub async fn follow(builder: &dyn Builder, deployment: &DeploymentId) -> (Vec<BuildEvent>, Result<Vec<BuiltImage>>) {
-    let mut seen: Vec<BuildEvent> = Vec::new();
-    for _ in 0..MOST_ANSWERS {
-        let state = match builder.state(deployment, seen.len() as u64).await {
-            Ok(state) => state,
-            Err(error) => return (seen, Err(error)),
-        };
-        let (events, end) = state.into_parts();
-        seen.extend(events);
-        if let Some(end) = end {
-            return (seen, end);
-        }
-    }
-    (seen, Err(Error::new(ErrorCode::DeadlineExceeded, "the build does not end").on(deployment)))
 }

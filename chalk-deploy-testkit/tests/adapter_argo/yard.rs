@@ -15,9 +15,10 @@ use chalk_deploy_core::model::{
 };
 use chalk_deploy_core::runtime::Runtime;
 use chalk_deploy_testkit::conformance::Fresh;
-use chalk_deploy_testkit::conformance::builder::{BuilderHarness, follow};
+use chalk_deploy_testkit::conformance::builder::BuilderHarness;
 use chalk_deploy_testkit::fake::{FakeObjectStore, FakeRegistry};
 use chalk_deploy_testkit::fault::{FaultyObjectStore, FaultyRegistry};
+use chalk_deploy_testkit::following::follow;
 use chalk_deploy_testkit::simulated::base_image;
 use chalk_deploy_testkit::simulated::builder_image::SimulatedBuilderImage;
 use chalk_deploy_testkit::simulated::fault::{ProtocolFaults, faulty};

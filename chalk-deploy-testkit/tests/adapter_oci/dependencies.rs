@@ -24,8 +24,8 @@ use chalk_deploy_core::oci::{OciRegistry, OciSettings};
 use chalk_deploy_core::runtime::SystemRuntime;
 use chalk_deploy_core::{Error, ErrorCode, Result};
 use chalk_deploy_testkit::World;
-use chalk_deploy_testkit::conformance::builder::follow;
 use chalk_deploy_testkit::fake::FakeObjectStore;
+use chalk_deploy_testkit::following::follow;
 use chalk_deploy_testkit::simulated::base_image;
 use serde_json::{Value, json};
 

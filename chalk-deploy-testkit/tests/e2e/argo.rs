@@ -18,7 +18,8 @@ use chalk_deploy_core::model::{
 use chalk_deploy_core::runtime::{Runtime as _, RuntimeExt as _, SystemRuntime};
 use chalk_deploy_core::{ErrorCode, Result};
 use chalk_deploy_testkit::conformance::Fresh;
-use chalk_deploy_testkit::conformance::builder::{self, BuilderHarness, follow};
+use chalk_deploy_testkit::conformance::builder::{self, BuilderHarness};
+use chalk_deploy_testkit::following::follow;
 use chalk_deploy_testkit::testbed::{Identity, Part};
 
 use crate::house::{House, TESTBED};

@@ -13,7 +13,7 @@ use chalk_deploy_core::cloud::{BuildRequest, Builder as _};
 use chalk_deploy_core::model::{DeploymentStatus, ImageReference, ProjectSettings, Repository};
 use chalk_deploy_core::runtime::{Runtime as _, SystemRuntime};
 
-use chalk_deploy_testkit::conformance::builder::follow;
+use chalk_deploy_testkit::following::follow;
 
 use crate::argo::Site;
 use crate::house::{House, TESTBED, testbed};

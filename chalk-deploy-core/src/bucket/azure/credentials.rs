@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use crate::bucket::bearer::BearerTokenSource;
+use crate::credentials::BearerTokenSource;
 use crate::{Error, ErrorCode, Result};
 
 /// How requests to an account are authorised.

@@ -10,11 +10,11 @@ use object_store::Error as StoreError;
 use object_store::path::Path;
 use serde::de::DeserializeOwned;
 
-use crate::bucket::bearer::BearerTokenSource;
 use crate::bucket::connector::read;
 use crate::bucket::encoding::encoded;
 use crate::bucket::refusal::Refusal;
 use crate::cloud::ByteStream;
+use crate::credentials::BearerTokenSource;
 use crate::runtime::Runtime;
 use crate::transport::{Repeatable, RequestBody, RetryPolicy, Transport};
 use crate::{Error, ErrorCode};

@@ -16,7 +16,7 @@ pub struct ClusterAccess {
 }
 
 /// Whom to trust on the way, and the certificate that we show.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Trust {
     /// The cluster's certificate authority, in PEM. Without one the system's authorities are trusted.
     pub authority: Option<String>,

@@ -13,6 +13,7 @@ use tokio::sync::Mutex;
 
 use super::exec::{ExecPlugin, Renewal};
 use super::{Failure, Secret};
+use crate::credentials::{BearerToken, BearerTokenSource};
 use crate::runtime::Runtime;
 use crate::{Error, ErrorCode, Result};
 
@@ -38,6 +39,8 @@ pub enum Credentials {
         /// The password.
         password: Secret,
     },
+    /// The holder of the token that this source names, which keeps it until shortly before it expires.
+    Source(Arc<dyn BearerTokenSource>),
     /// Whom a program says, that the policy has allowed. Only a kubeconfig leads here.
     #[doc(hidden)]
     Exec(Arc<ExecPlugin>),
@@ -55,6 +58,8 @@ struct Cached {
     header: HeaderValue,
     renewal: Renewal,
     read_at: Duration,
+    /// What a source has named.
+    named: Option<BearerToken>,
 }
 
 impl CredentialSource {
@@ -69,7 +74,11 @@ impl CredentialSource {
 
     /// What was shown was refused: it is not shown again without having been asked for anew.
     pub(super) async fn refused(&self) {
-        *self.cached.lock().await = None;
+        let cached = self.cached.lock().await.take();
+        if let (Credentials::Source(source), Some(token)) = (&self.credentials, cached.and_then(|cached| cached.named))
+        {
+            source.refused(&token).await;
+        }
     }
 
     async fn obtain(&self) -> Result<Option<HeaderValue>> {
@@ -77,6 +86,13 @@ impl CredentialSource {
             Credentials::None => Ok(None),
             Credentials::Token(token) => bearer(token).map(Some),
             Credentials::Basic { user, password } => basic(user, password).map(Some),
+            Credentials::Source(source) => {
+                let token = source.token().await?;
+                let header = token.authorization()?;
+                let cached = self.cache(header.clone(), Renewal::Never);
+                *self.cached.lock().await = Some(Cached { named: Some(token), ..cached });
+                Ok(Some(header))
+            }
             Credentials::TokenFile(path) => {
                 let mut cached = self.cached.lock().await;
                 if let Some(cached) = &*cached
@@ -105,7 +121,7 @@ impl CredentialSource {
     }
 
     fn cache(&self, header: HeaderValue, renewal: Renewal) -> Cached {
-        Cached { header, renewal, read_at: self.runtime.monotonic() }
+        Cached { header, renewal, read_at: self.runtime.monotonic(), named: None }
     }
 }
 

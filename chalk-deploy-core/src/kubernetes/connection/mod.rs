@@ -5,7 +5,7 @@ mod answer;
 mod credentials;
 mod exec;
 mod kubeconfig;
-mod secret;
+mod located;
 mod service;
 
 use std::fmt;
@@ -22,8 +22,9 @@ pub(crate) use self::answer::{Failure, List};
 pub use self::credentials::Credentials;
 pub use self::exec::{ExecPlugin, ExecPolicy};
 pub use self::kubeconfig::{Kubeconfig, KubeconfigPolicy};
-pub use self::secret::Secret;
+pub use self::located::{ClusterLocator, OpenTransport};
 use self::service::Endpoint;
+pub use crate::credentials::Secret;
 use crate::runtime::{Runtime, RuntimeExt as _};
 use crate::transport::Transport;
 
@@ -74,32 +75,24 @@ impl Connection {
         Self(Arc::new(inner))
     }
 
+    /// A connection to a cluster that is known by name. It is looked up at the first request, and again when no request
+    /// reaches it.
+    pub fn named(locator: impl ClusterLocator, transports: impl OpenTransport, runtime: Arc<dyn Runtime>) -> Self {
+        let inner = Inner {
+            endpoint: Endpoint::named(Arc::new(locator), Arc::new(transports), runtime),
+            client: OnceLock::new(),
+            limits: ConnectionLimits::default(),
+        };
+        Self(Arc::new(inner))
+    }
+
     /// A connection over sockets, that trusts and shows what the access says.
     ///
     /// # Errors
-    /// [`ErrorCode::ValueInvalid`](crate::ErrorCode::ValueInvalid) for certificates that are none;
-    /// [`ErrorCode::PermissionDenied`](crate::ErrorCode::PermissionDenied) for access that trusts anyone: our own
-    /// transport always checks certificates.
+    /// Those of [`NetworkTransports`] for this access.
     #[cfg(feature = "network")]
     pub fn open(access: ClusterAccess, runtime: Arc<dyn Runtime>) -> crate::Result<Self> {
-        if access.trust.insecure {
-            let refused = crate::Error::new(
-                crate::ErrorCode::PermissionDenied,
-                "it asks for any certificate to be trusted, and this connection always checks them",
-            );
-            return Err(refused
-                .on(format!("API server {}", access.server()))
-                .with_hint("name the cluster's certificate authority instead"));
-        }
-        let mut settings = crate::transport::NetworkTransport::builder().runtime(runtime.clone());
-        if let Some(authority) = &access.trust.authority {
-            // As kubectl does: the cluster's own authority instead of everyone's.
-            settings = settings.trust_only(authority.as_bytes());
-        }
-        if let Some(identity) = &access.trust.identity {
-            settings = settings.identity(identity.expose());
-        }
-        let transport = settings.build().map_err(|error| error.on(format!("API server {}", access.server())))?;
+        let transport = NetworkTransports::new(runtime.clone()).open(&access)?;
         Ok(Self::new(transport, access, runtime))
     }
 
@@ -110,8 +103,8 @@ impl Connection {
         Self(Arc::new(Inner { endpoint, client: OnceLock::new(), limits }))
     }
 
-    /// The address of the API server, for people.
-    pub fn server(&self) -> &str {
+    /// The API server, for people: its address, or the cluster's name with the address where it was found.
+    pub fn server(&self) -> String {
         self.0.endpoint.server()
     }
 
@@ -158,7 +151,7 @@ impl Connection {
     async fn in_time<T: Send>(&self, call: impl Future<Output = Result<T, Failure>> + Send) -> Result<T, Failure> {
         let limit = self.0.limits.call;
         let answered = self.runtime().within(limit, call).await;
-        answered.unwrap_or_else(|| Err(Failure::TimedOut { server: self.server().to_owned(), limit }))
+        answered.unwrap_or_else(|| Err(Failure::TimedOut { server: self.server(), limit }))
     }
 
     fn client(&self) -> &kube::Client {
@@ -173,8 +166,44 @@ impl Connection {
         };
         match boxed.downcast::<Failure>() {
             Ok(failure) => *failure,
-            Err(other) => Failure::NotReached { server: self.server().to_owned(), source: other },
+            Err(other) => Failure::NotReached { server: self.server(), source: other },
         }
+    }
+}
+
+/// Opens sockets. The cluster's own authority is trusted instead of everyone's, as kubectl does; certificates are always
+/// checked.
+#[cfg(feature = "network")]
+#[derive(Debug, Clone)]
+pub struct NetworkTransports(Arc<dyn Runtime>);
+
+#[cfg(feature = "network")]
+impl NetworkTransports {
+    /// Takes its time from this runtime.
+    pub fn new(runtime: Arc<dyn Runtime>) -> Self {
+        Self(runtime)
+    }
+}
+
+#[cfg(feature = "network")]
+impl OpenTransport for NetworkTransports {
+    fn open(&self, access: &ClusterAccess) -> crate::Result<Transport> {
+        let server = format!("API server {}", access.server());
+        if access.trust.insecure {
+            let refused = crate::Error::new(
+                crate::ErrorCode::PermissionDenied,
+                "it asks for any certificate to be trusted, and this connection always checks them",
+            );
+            return Err(refused.on(server).with_hint("name the cluster's certificate authority instead"));
+        }
+        let mut settings = crate::transport::NetworkTransport::builder().runtime(self.0.clone());
+        if let Some(authority) = &access.trust.authority {
+            settings = settings.trust_only(authority.as_bytes());
+        }
+        if let Some(identity) = &access.trust.identity {
+            settings = settings.identity(identity.expose());
+        }
+        settings.build().map_err(|error| error.on(server))
     }
 }
 

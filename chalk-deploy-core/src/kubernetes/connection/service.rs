@@ -10,11 +10,11 @@ use http_body::Frame;
 use http_body_util::{BodyExt as _, StreamBody};
 use kube::client::Body;
 
-use super::credentials::CredentialSource;
+use super::located::{ClusterLocator, OpenTransport, Place, Whereabouts};
 use super::{ClusterAccess, Failure};
 use crate::cloud::ByteStream;
 use crate::runtime::Runtime;
-use crate::transport::{BoxedFuture, RequestBody, RetryPolicy, Transport};
+use crate::transport::{BoxedFuture, Delivery, RequestBody, RetryPolicy, Transport, TransportError};
 
 const AGENT: &str = concat!("chalk-deploy/", env!("CARGO_PKG_VERSION"));
 
@@ -23,10 +23,7 @@ const AGENT: &str = concat!("chalk-deploy/", env!("CARGO_PKG_VERSION"));
 pub(super) struct Endpoint(Arc<Shared>);
 
 struct Shared {
-    transport: Transport,
-    base: Uri,
-    server: String,
-    credentials: CredentialSource,
+    whereabouts: Whereabouts,
     runtime: Arc<dyn Runtime>,
 }
 
@@ -35,13 +32,22 @@ type Frames = futures::stream::BoxStream<'static, std::io::Result<Frame<bytes::B
 
 impl Endpoint {
     pub(super) fn new(transport: Transport, access: ClusterAccess, runtime: Arc<dyn Runtime>) -> Self {
-        let server = access.server();
-        let credentials = CredentialSource::new(access.credentials, server.clone(), runtime.clone());
-        Self(Arc::new(Shared { transport, base: access.server, server, credentials, runtime }))
+        let whereabouts = Whereabouts::Given(Place::new(transport, access, runtime.clone()));
+        Self(Arc::new(Shared { whereabouts, runtime }))
     }
 
-    pub(super) fn server(&self) -> &str {
-        &self.0.server
+    pub(super) fn named(
+        locator: Arc<dyn ClusterLocator>,
+        transports: Arc<dyn OpenTransport>,
+        runtime: Arc<dyn Runtime>,
+    ) -> Self {
+        let whereabouts = Whereabouts::named(locator, transports, runtime.clone());
+        Self(Arc::new(Shared { whereabouts, runtime }))
+    }
+
+    /// For people.
+    pub(super) fn server(&self) -> String {
+        self.0.whereabouts.name()
     }
 
     pub(super) fn runtime(&self) -> &Arc<dyn Runtime> {
@@ -53,37 +59,55 @@ impl Endpoint {
         let body = body.collect().await.map_err(|error| Failure::Unsendable(error.to_string()))?.to_bytes();
         let mut request =
             Request::from_parts(parts, if body.is_empty() { RequestBody::Empty } else { RequestBody::Bytes(body) });
-        *request.uri_mut() = join(&self.0.base, request.uri())?;
         request.headers_mut().insert(USER_AGENT, HeaderValue::from_static(AGENT));
         request.headers_mut().entry(ACCEPT).or_insert(HeaderValue::from_static("application/json"));
-        let shown = self.0.credentials.header().await?;
-        let response = self.send(&request, shown.as_ref()).await?;
-        if response.status() != StatusCode::UNAUTHORIZED {
-            return Ok(response.map(frames));
+        let place = self.0.whereabouts.place().await.map_err(Failure::Credentials)?;
+        match self.at(&place, &request).await? {
+            Ok(answered) => Ok(answered),
+            Err(unreached) if unreached.delivery == Delivery::NotSent => {
+                // What goes wrong in looking for another address is less than that this one does not answer.
+                match self.0.whereabouts.instead_of(&place).await {
+                    Ok(Some(other)) => self.at(&other, &request).await?.map_err(|error| not_reached(&other, error)),
+                    Ok(None) | Err(_) => Err(not_reached(&place, unreached)),
+                }
+            }
+            Err(unreached) => Err(not_reached(&place, unreached)),
         }
+    }
+
+    /// The answer of one address, or why there is none.
+    async fn at(
+        &self,
+        place: &Place,
+        request: &Request<RequestBody>,
+    ) -> Result<Result<Answered, TransportError>, Failure> {
+        let mut request = request.clone();
+        *request.uri_mut() = join(&place.base, request.uri())?;
+        let shown = place.credentials.header().await?;
+        let response = match self.send(place, &request, shown.as_ref()).await {
+            Ok(response) if response.status() == StatusCode::UNAUTHORIZED => response,
+            other => return Ok(other.map(|response| response.map(frames))),
+        };
         // Nothing was done. If there are other credentials by now, the old ones had just expired.
-        self.0.credentials.refused().await;
-        let renewed = self.0.credentials.header().await?;
+        place.credentials.refused().await;
+        let renewed = place.credentials.header().await?;
         if renewed == shown {
-            return Ok(response.map(frames));
+            return Ok(Ok(response.map(frames)));
         }
-        Ok(self.send(&request, renewed.as_ref()).await?.map(frames))
+        Ok(self.send(place, &request, renewed.as_ref()).await.map(|response| response.map(frames)))
     }
 
     async fn send(
         &self,
+        place: &Place,
         request: &Request<RequestBody>,
         credentials: Option<&HeaderValue>,
-    ) -> Result<Response<ByteStream>, Failure> {
+    ) -> Result<Response<ByteStream>, TransportError> {
         let mut request = request.clone();
         if let Some(credentials) = credentials {
             request.headers_mut().insert(AUTHORIZATION, credentials.clone());
         }
-        self.0
-            .transport
-            .send_with_retry(request, RetryPolicy::default(), &*self.0.runtime)
-            .await
-            .map_err(|error| Failure::NotReached { server: self.0.server.clone(), source: Box::new(error) })
+        place.transport.send_with_retry(request, RetryPolicy::default(), &*self.0.runtime).await
     }
 }
 
@@ -99,6 +123,10 @@ impl tower_service::Service<Request<Body>> for Endpoint {
     fn call(&mut self, request: Request<Body>) -> Self::Future {
         Box::pin(self.clone().answer(request))
     }
+}
+
+fn not_reached(place: &Place, error: TransportError) -> Failure {
+    Failure::NotReached { server: place.server.clone(), source: Box::new(error) }
 }
 
 fn frames(body: ByteStream) -> StreamBody<Frames> {

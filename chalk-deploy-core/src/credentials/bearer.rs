@@ -1,10 +1,11 @@
-//! Who names the bearer token of a request, at Google and at Microsoft.
+//! Bearer tokens, and who names that of a request.
 
 use std::fmt;
 
 use async_trait::async_trait;
 use http::HeaderValue;
 
+use super::Secret;
 use crate::{Error, ErrorCode, Result};
 
 /// Where bearer tokens come from. Asked before every request, so it keeps what it has fetched until shortly before it
@@ -15,26 +16,38 @@ pub trait BearerTokenSource: fmt::Debug + Send + Sync + 'static {
     ///
     /// **Errors.** `PERMISSION_DENIED` when there is none; `CLOUD_UNAVAILABLE` when it cannot be fetched now.
     async fn token(&self) -> Result<BearerToken>;
+
+    /// Says that this token was refused, before it had expired: it is not to be given again if there is another one.
+    async fn refused(&self, _token: &BearerToken) {}
 }
 
 /// A token with which whoever has it may do what its owner may (RFC 6750). Never printed.
 #[derive(Clone, PartialEq, Eq)]
-pub struct BearerToken(String);
+pub struct BearerToken(Secret);
 
 impl BearerToken {
     /// A token.
     pub fn new(token: impl Into<String>) -> Self {
-        Self(token.into())
+        Self(Secret::new(token))
     }
 
-    /// The value of the header `Authorization`.
-    pub(super) fn authorization(&self) -> Result<HeaderValue> {
+    /// The text, for the one place that sends it.
+    pub fn expose(&self) -> &str {
+        self.0.expose()
+    }
+
+    /// The value of the header `Authorization`, marked as one that is not to be shown.
+    ///
+    /// # Errors
+    /// [`ErrorCode::ValueInvalid`] for a token that no header can hold.
+    pub fn authorization(&self) -> Result<HeaderValue> {
         // RFC 6750, section 2.1: no space and no control character.
-        let usable = !self.0.is_empty() && self.0.bytes().all(|byte| byte.is_ascii_graphic());
-        let value = usable.then(|| HeaderValue::from_str(&format!("Bearer {}", self.0)).ok()).flatten();
+        let token = self.expose();
+        let usable = !token.is_empty() && token.bytes().all(|byte| byte.is_ascii_graphic());
+        let value = usable.then(|| HeaderValue::from_str(&format!("Bearer {token}")).ok()).flatten();
         let mut value = value.ok_or_else(|| {
-            Error::new(ErrorCode::ValueInvalid, "the token of the bucket cannot stand in a request")
-                .with_hint("correct the credentials of the bucket")
+            Error::new(ErrorCode::ValueInvalid, "the token cannot stand in a request")
+                .with_hint("correct the credentials; a token is one line of printable characters")
         })?;
         value.set_sensitive(true);
         Ok(value)
