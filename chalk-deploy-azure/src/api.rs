@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use chalk_deploy_core::bucket::AzureSigner;
 use chalk_deploy_core::cloud::ByteStream;
-use chalk_deploy_core::credentials::BearerTokenSource;
+use chalk_deploy_core::credentials::{BearerToken, BearerTokenSource};
 use chalk_deploy_core::runtime::Runtime;
 use chalk_deploy_core::transport::{Repeatable, RequestBody, RetryPolicy, Transport};
 use chalk_deploy_core::{Error, ErrorCode, Result, text};
@@ -150,20 +150,19 @@ impl Api {
     /// # Errors
     /// The credentials'; `CLOUD_UNAVAILABLE` when there is no answer.
     pub(crate) async fn exchange(&self, call: &Call) -> Result<Answer> {
-        let mut shown = None;
+        let mut renewed = false;
         loop {
             let mut request = call.request()?;
-            let token = self.authorize(&mut request).await?;
-            // There is no better one than the one that was refused.
-            let repeated = shown.is_some();
+            let shown = self.authorize(&mut request).await?;
             let sent = self.transport.send_with_retry(request, RetryPolicy::default(), &*self.runtime).await;
             let (parts, body) = sent.map_err(|error| Error::from(error).on(&call.subject))?.into_parts();
             let body = read(body, ANSWER_MOST).await.map_err(|error| error.on(&call.subject))?;
             let answer = Answer { status: parts.status, headers: parts.headers, body };
-            if answer.status != StatusCode::UNAUTHORIZED || repeated || !self.renews(&token).await {
+            // Nothing was done. If there is another token by now, the old one had just expired.
+            if answer.status != StatusCode::UNAUTHORIZED || renewed || !self.renews(&shown).await {
                 return Ok(answer);
             }
-            shown = Some(token);
+            renewed = true;
         }
     }
 
@@ -217,8 +216,9 @@ impl Api {
             Authorization::Token(source) => {
                 let text = shown.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
                 let Some(token) = text.and_then(|text| text.strip_prefix("Bearer ")) else { return false };
-                source.refused(&chalk_deploy_core::credentials::BearerToken::new(token)).await;
-                true
+                let refused = BearerToken::new(token);
+                source.refused(&refused).await;
+                source.token().await.is_ok_and(|token| token != refused)
             }
         }
     }
