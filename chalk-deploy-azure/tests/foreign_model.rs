@@ -23,7 +23,8 @@ fn interpreter() -> Result<PathBuf, String> {
     let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| manifest.join("..").join("target"), PathBuf::from);
     let folder = target.join("foreign-model").join("azure");
     let python = folder.join("bin").join("python");
-    let imports = "import azure.containerregistry, azure.mgmt.containerregistry, azure.mgmt.containerservice, azure.mgmt.storage";
+    let imports =
+        "import azure.containerregistry, azure.mgmt.containerregistry, azure.mgmt.containerservice, azure.mgmt.storage";
     if run(Command::new(&python).args(["-c", imports])).is_ok() {
         return Ok(python);
     }
@@ -74,7 +75,11 @@ fn microsofts_own_clients_bear_out_each_recorded_case() {
         ("/managedClusters/chalk\",", "/clusters/chalk\",", "the path is"),
         ("\"api-version\": \"2024-09-01\"", "\"version\": \"2024-09-01\"", "the query has no version"),
         ("\"api-version\": \"2024-09-01\"", "\"api-version\": \"2024-09-02-preview\"", "no stable version"),
-        ("\"authorizedIPRanges\"", "\"authorizedIpRanges\"", "no field $.properties.apiServerAccessProfile.authorizedIpRanges"),
+        (
+            "\"authorizedIPRanges\"",
+            "\"authorizedIpRanges\"",
+            "no field $.properties.apiServerAccessProfile.authorizedIpRanges",
+        ),
         ("\"aadProfile\"", "\"aad\"", "no field $.properties.aad"),
     ] {
         let folder = tempfile::tempdir().expect("a folder");

@@ -101,7 +101,8 @@ fn request(environment: &EnvironmentId, source: &str) -> ApplyRequest {
 fn plane(runtime: &Arc<dyn Runtime>) -> Plane {
     let mut registry = RegistrySettings::acr("token-1");
     // Whichever of the first tokens it is that was issued for the registry.
-    registry.accounts = (1..=9).map(|number| Account::administrator(format!("entra{number}"), format!("token-{number}"))).collect();
+    registry.accounts =
+        (1..=9).map(|number| Account::administrator(format!("entra{number}"), format!("token-{number}"))).collect();
     let mut settings = PlaneSettings { registry, ..PlaneSettings::default() };
     settings.api.tokens = (1..=9).map(|number| Token::administrator(format!("token-{number}"))).collect();
     settings.api.tokens.push(Token::administrator("person"));
@@ -131,7 +132,9 @@ async fn deployments_into_azure_end_in_success_and_serve_by_one_token_a_scope_an
         .build()
         .expect("valid settings");
     assert_eq!((bank.scopes().len(), aks.served().len()), (0, 0), "building asks for nothing");
-    chalk_deploy_core::credentials::BearerTokenSource::token(&cloud.credentials().of(MANAGEMENT)).await.expect("a token");
+    chalk_deploy_core::credentials::BearerTokenSource::token(&cloud.credentials().of(MANAGEMENT))
+        .await
+        .expect("a token");
 
     let environment = sample::environment().expect("an environment");
     make_namespace(&ways.kubernetes, &environment).await;

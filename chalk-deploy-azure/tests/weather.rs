@@ -18,7 +18,7 @@ use chalk_deploy_core::runtime::{Runtime, SystemRuntime};
 use chalk_deploy_core::transport::NetworkTransport;
 use chalk_deploy_testkit::recorded::Player;
 use chalk_deploy_testkit::simulated::http::in_process;
-use chalk_deploy_testkit::simulated::registry::{Account, RegistryServer, RegistrySettings, Access};
+use chalk_deploy_testkit::simulated::registry::{Access, Account, RegistryServer, RegistrySettings};
 use chalk_deploy_testkit::{VirtualRuntime, World};
 use common::blob::BlobServer;
 use common::{Answering, Bank, Hosts, MANAGEMENT, TENANT, ask, builder, player, repeated};
@@ -314,8 +314,13 @@ async fn other_clouds_have_other_hosts() {
         .expect("valid settings");
     cloud.describe_cluster().await.expect("described");
     assert_eq!(bank.scopes(), ["https://management.usgovcloudapi.net/.default"]);
-    let error = builder(&Player::default()).with_national_cloud(NationalCloud::China).build().expect_err("another cloud's");
-    assert!(error.sentence().contains(".azurecr.cn") && error.subject().contains("with_registry"), "{}", error.sentence());
+    let error =
+        builder(&Player::default()).with_national_cloud(NationalCloud::China).build().expect_err("another cloud's");
+    assert!(
+        error.sentence().contains(".azurecr.cn") && error.subject().contains("with_registry"),
+        "{}",
+        error.sentence()
+    );
 }
 
 #[test]

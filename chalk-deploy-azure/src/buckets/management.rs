@@ -105,6 +105,15 @@ impl Management {
         Ok(true)
     }
 
+    /// Takes what is public of a container away.
+    pub(super) async fn shut(&self, container: &str) -> Result<()> {
+        let tail = format!("/blobServices/default/containers/{container}");
+        let body = json!({"properties": {"publicAccess": "None"}});
+        // The same change twice is the same.
+        let call = self.call(Method::PATCH, &tail, permissions::CONTAINER_WRITE).with_json(&body).reading();
+        self.api.send(&call).await.map(drop)
+    }
+
     /// Lets nothing of a container be removed for a while. A policy that is there is never shortened, and one that is
     /// locked is left alone.
     pub(super) async fn retain(&self, plan: &BucketPlan, retention: Duration, kept: &mut KeptBucket) -> Result<()> {
@@ -125,7 +134,10 @@ impl Management {
             return Err(Error::new(ErrorCode::ValueInvalid, message).on(format!("container `{}`", plan.name)));
         }
         let tail = format!("{container}/immutabilityPolicies/default");
-        let policy = match self.find(&tail, permissions::POLICY_READ, &["ImmutabilityPolicyNotFound", "ResourceNotFound"]).await? {
+        let policy = match self
+            .find(&tail, permissions::POLICY_READ, &["ImmutabilityPolicyNotFound", "ResourceNotFound"])
+            .await?
+        {
             None => None,
             Some(answer) => Some(answer.json(&plan.name)?),
         };

@@ -157,7 +157,8 @@ impl Server for BlobServer {
         if announced.is_some_and(|length: usize| length != body.len()) {
             return Err(Severed);
         }
-        let is_shown = parts.headers.get("authorization").is_some_and(|value| value.as_bytes().starts_with(b"Bearer token-"));
+        let is_shown =
+            parts.headers.get("authorization").is_some_and(|value| value.as_bytes().starts_with(b"Bearer token-"));
         if !is_shown || !parts.headers.contains_key("x-ms-version") {
             return Ok(refused(401, "NoAuthenticationInformation"));
         }
