@@ -100,7 +100,9 @@ impl Answer {
         if !self.status.is_success() {
             return Err(self.refusal().error(&self.subject, self.permission));
         }
-        serde_json::from_slice(&self.body).map_err(|_| {
+        // An array could stand for an object whose fields all have defaults; Google sends none.
+        let document = self.body.trim_ascii_start().starts_with(b"{").then(|| serde_json::from_slice(&self.body));
+        document.and_then(|document| document.ok()).ok_or_else(|| {
             // The document may hold what is not to be shown.
             Error::new(ErrorCode::CloudAnswerInvalid, "Google answered with something else than its document")
                 .on(&self.subject)

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use chalk_deploy_core::bucket::{Bucket, GcsIamSigner, GcsSettings};
 use chalk_deploy_core::cloud::{Builder, Cloud as Bundle, TrafficShifter};
@@ -56,6 +56,9 @@ struct Inner {
     artifact_registry: Option<String>,
     container: Option<String>,
     plain_registry: Option<String>,
+    /// One way to the cluster and one memory of the registry, for all who ask.
+    connection: OnceLock<Connection>,
+    oci: OnceLock<OciRegistry>,
 }
 
 impl Cloud {
@@ -83,24 +86,32 @@ impl Cloud {
         Bucket::gcs(inner.transport.clone(), settings, inner.runtime.clone())
     }
 
-    /// The registry. A repository names its own host; only those of Artifact Registry are given the token.
+    /// The registry. A repository names its own host; only those of Artifact Registry are given the token. All of them share
+    /// what was learned of registries.
     pub fn registry(&self) -> OciRegistry {
         let inner = &self.0;
-        let credentials = RegistryTokens::new(inner.tokens.clone(), inner.hosts.clone());
-        let mut settings =
-            OciSettings::default().with_credentials(Arc::new(credentials)).with_upload(UploadMode::TwoRequests);
-        if let Some(host) = &inner.plain_registry {
-            settings = settings.with_plain_http(host);
-        }
-        OciRegistry::new(inner.transport.clone(), inner.runtime.clone(), settings)
+        let open = || {
+            let credentials = RegistryTokens::new(inner.tokens.clone(), inner.hosts.clone());
+            let mut settings =
+                OciSettings::default().with_credentials(Arc::new(credentials)).with_upload(UploadMode::TwoRequests);
+            if let Some(host) = &inner.plain_registry {
+                settings = settings.with_plain_http(host);
+            }
+            OciRegistry::new(inner.transport.clone(), inner.runtime.clone(), settings)
+        };
+        inner.oci.get_or_init(open).clone()
     }
 
-    /// The way to the cluster's API server. It is looked up at the first request, and again when no request reaches it.
+    /// The way to the cluster's API server, the same for all who ask. It is looked up at the first request, and again when no
+    /// request reaches it.
     ///
     /// # Errors
     /// [`ErrorCode::RequestInvalid`] when no cluster was set.
     pub fn connection(&self) -> Result<Connection> {
-        Ok(Connection::named(self.locator()?, self.0.transports.clone(), self.0.runtime.clone()))
+        let inner = &self.0;
+        let locator = self.locator()?;
+        let open = || Connection::named(locator, inner.transports.clone(), inner.runtime.clone());
+        Ok(inner.connection.get_or_init(open).clone())
     }
 
     /// The cluster.
@@ -164,7 +175,7 @@ impl Cloud {
         let inner = &self.0;
         let place = inner.cluster.clone().ok_or_else(|| unset("cluster", "with_cluster"))?;
         let api = self.api(inner.container.as_ref(), CONTAINER);
-        Ok(GkeLocator::new(api, place, inner.control_plane, inner.tokens.clone()))
+        Ok(GkeLocator::new(api, place, inner.control_plane, self.shown_to(inner.container.as_ref())))
     }
 
     fn api(&self, emulator: Option<&String>, google: &str) -> Api {
@@ -451,6 +462,8 @@ impl CloudBuilder {
             artifact_registry: artifact_registry?,
             container: container?,
             plain_registry,
+            connection: OnceLock::new(),
+            oci: OnceLock::new(),
         }));
         // What the core has to say about a name or an account.
         if cloud.0.bucket.is_some() {

@@ -87,6 +87,8 @@ pub const PERMISSIONS: &[Permission] = &[
     REPOSITORY_GET,
     IMAGES_LIST,
     VERSION_DELETE,
+    // Only where the cluster is reached by its name (`ControlPlane::Name`).
+    of("container.clusters.connect", "requests to the DNS endpoint of a cluster", Purpose::Deploy),
     of("storage.objects.create", "storage objects.insert, objects.rewrite", Purpose::Deploy),
     of("storage.objects.get", "storage objects.get, objects.rewrite", Purpose::Deploy),
     of("storage.objects.list", "storage objects.list", Purpose::Deploy),

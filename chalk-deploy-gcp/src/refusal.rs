@@ -230,8 +230,8 @@ mod tests {
         let detailed = r#"{"error": {"code": 403, "message": "Permission denied", "status": "PERMISSION_DENIED",
             "details": [{"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": "IAM_PERMISSION_DENIED",
             "metadata": {"permission": "artifactregistry.repositories.create"}}]}}"#;
-        let worded = r#"{"error": {"code": 403, "message": "a@b.iam.gserviceaccount.com does not have
-            storage.buckets.get access to the Google Cloud Storage bucket.", "errors": [{"reason": "forbidden"}]}}"#;
+        let worded = r#"{"error": {"code": 403, "errors": [{"reason": "forbidden"}],
+            "message": "a@b.iam.gserviceaccount.com does not have storage.buckets.get access to the bucket."}}"#;
         for (body, name) in [
             (detailed, "artifactregistry.repositories.create"),
             (worded, "storage.buckets.get"),
@@ -273,8 +273,8 @@ mod tests {
 
     #[test]
     fn a_clock_that_is_off_is_told_with_both_times() {
-        let body = r#"{"error": "invalid_grant", "error_description": "Invalid JWT: Token must be a short-lived token
-            (60 minutes) and in a reasonable timeframe. Check your iat and exp values in the JWT claim."}"#;
+        let body = r#"{"error": "invalid_grant", "error_description":
+            "Invalid JWT: Token must be in a reasonable timeframe. Check your iat and exp values in the JWT claim."}"#;
         let refusal = read(400, &[("date", "Sat, 21 Nov 2026 11:30:00 GMT")], body);
         for error in
             [refusal.of_token("key"), read(401, &[("date", "Sat, 21 Nov 2026 11:30:00 GMT")], "").error("s", None)]
