@@ -45,7 +45,7 @@
 //!
 //! Each can be switched on alone ([`CredentialChoice`]). Secrets and certificates of applications are not taken.
 //!
-//! azure_identity speaks with Entra ID, over the one transport and without repetitions of its own. Two things of it cannot
+//! `azure_identity` speaks with Entra ID, over the one transport and without repetitions of its own. Two things of it cannot
 //! be handed in: the variables by which App Service says that it is one (`IDENTITY_ENDPOINT` and its siblings), which it
 //! reads from the process, and the programs of the third link, which are no requests.
 //!
@@ -103,7 +103,7 @@
 //! | the clock is off | `PERMISSION_DENIED` | correct it; both clocks are named |
 //! | a missing permission | `PERMISSION_DENIED` | grant the permission named |
 //! | the firewall of an account, or a policy | `PERMISSION_DENIED` | let this network through, ask who administers it |
-//! | a registry of another account | `PERMISSION_DENIED` | assign AcrPull and AcrPush there |
+//! | a registry of another account | `PERMISSION_DENIED` | assign `AcrPull` and `AcrPush` there |
 //! | throttling | `CLOUD_UNAVAILABLE` | resume in the seconds that Azure says |
 //! | a stopped cluster | `CLOUD_UNAVAILABLE` | start it |
 //! | an account of another name: accounts have one address in all regions | `CLOUD_UNAVAILABLE` | correct its name |

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use base64::Engine as _;
 use chalk_deploy_azure::credentials::scope;
 use chalk_deploy_azure::{Cloud, CredentialChoice, NationalCloud, RegistryAudience};
 use chalk_deploy_core::ErrorCode;
@@ -14,6 +15,7 @@ use chalk_deploy_core::bucket::AzureSharedKey;
 use chalk_deploy_core::cloud::{ObjectStore as _, Payload, PutMode, Registry as _};
 use chalk_deploy_core::credentials::BearerToken;
 use chalk_deploy_core::model::{ObjectKey, Repository};
+use chalk_deploy_core::provision::ImageCatalog as _;
 use chalk_deploy_core::runtime::{Runtime, SystemRuntime};
 use chalk_deploy_core::transport::NetworkTransport;
 use chalk_deploy_testkit::recorded::Player;
@@ -151,7 +153,6 @@ async fn a_cluster_that_has_moved_is_found_again_by_the_request_that_missed_it()
         if seen.method == "GET" {
             return (200, Vec::new(), format!(r#"{{"properties":{{"fqdn":"{host}","aadProfile":{{}}}}}}"#));
         }
-        use base64::Engine as _;
         let file = format!(
             "current-context: c\ncontexts: [{{name: c, context: {{cluster: k, user: u}}}}]\nclusters: [{{name: k, cluster: \
              {{server: 'https://{host}:443', certificate-authority-data: QQ==}}}}]\nusers: []\n"
@@ -267,7 +268,6 @@ async fn answers_that_never_end_or_make_no_sense_are_errors_and_no_loops() {
             .build()
             .expect("valid settings");
         let repository = Repository::new("chalkacme.azurecr.io/chalk/engine").expect("a repository");
-        use chalk_deploy_core::provision::ImageCatalog as _;
         let error = cloud.images().expect("set").images(&repository).await.expect_err("endless");
         assert_eq!(error.code(), ErrorCode::CloudAnswerInvalid, "{}", error.sentence());
     }
@@ -289,7 +289,6 @@ async fn the_registrys_token_may_be_that_for_resource_manager() {
         .with_credentials(bank.choice())
         .build()
         .expect("valid settings");
-    use chalk_deploy_core::provision::ImageCatalog as _;
     let repository = Repository::new("chalkacme.azurecr.io/chalk/engine").expect("a repository");
     cloud.images().expect("set").images(&repository).await.expect_err("no access token");
     assert_eq!(bank.scopes(), [MANAGEMENT]);
@@ -321,6 +320,57 @@ async fn other_clouds_have_other_hosts() {
         "{}",
         error.sentence()
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_machine_whose_metadata_service_does_not_answer_says_so_in_time() {
+    /// Takes everything, and answers nothing.
+    #[derive(Clone)]
+    struct Silent;
+
+    impl tower_service::Service<http::Request<chalk_deploy_core::transport::RequestBody>> for Silent {
+        type Response = http::Response<chalk_deploy_core::cloud::ByteStream>;
+        type Error = chalk_deploy_core::transport::TransportError;
+        type Future = std::future::Pending<Result<Self::Response, Self::Error>>;
+
+        fn poll_ready(&mut self, _: &mut std::task::Context<'_>) -> std::task::Poll<Result<(), Self::Error>> {
+            std::task::Poll::Ready(Ok(()))
+        }
+
+        fn call(&mut self, _: http::Request<chalk_deploy_core::transport::RequestBody>) -> Self::Future {
+            std::future::pending()
+        }
+    }
+
+    let runtime: Arc<dyn Runtime> = VirtualRuntime::new(1);
+    let cloud = Cloud::builder()
+        .with_credentials(CredentialChoice::ManagedIdentity)
+        .with_transport(chalk_deploy_core::transport::Transport::new(Silent))
+        .with_runtime(runtime.clone())
+        .build()
+        .expect("valid settings");
+    let tokens = cloud.credentials().of(MANAGEMENT);
+    let error = chalk_deploy_core::credentials::BearerTokenSource::token(&tokens).await.expect_err("nobody");
+    assert!(error.sentence().contains("does not answer") && error.hint().contains("identity"), "{}", error.sentence());
+    assert_eq!(runtime.monotonic(), Duration::from_secs(30));
+}
+
+#[test]
+fn what_is_set_before_the_variables_are_read_stays() {
+    let variables = |name: &str| match name {
+        "AZURE_AUTHORITY_HOST" => Some("https://login.microsoftonline.us".to_owned()),
+        "AZURE_TOKEN_CREDENTIALS" => Some("WorkloadIdentityCredential".to_owned()),
+        "AZURE_TENANT_ID" => Some("not/one".to_owned()),
+        _ => None,
+    };
+    Cloud::builder()
+        .with_tenant(TENANT)
+        .with_national_cloud(NationalCloud::Public)
+        .with_credentials(CredentialChoice::Chain)
+        .with_registry("chalkacme.azurecr.io")
+        .from_variables(variables)
+        .build()
+        .expect("nothing of the variables was taken");
 }
 
 #[test]
