@@ -12,12 +12,12 @@ use chalk_deploy_azure::credentials::scope;
 use chalk_deploy_azure::{Cloud, CredentialChoice, NationalCloud, RegistryAudience};
 use chalk_deploy_core::ErrorCode;
 use chalk_deploy_core::bucket::AzureSharedKey;
-use chalk_deploy_core::cloud::{ObjectStore as _, Payload, PutMode, Registry as _};
-use chalk_deploy_core::credentials::BearerToken;
+use chalk_deploy_core::cloud::{ByteStream, ObjectStore as _, Payload, PutMode, Registry as _};
+use chalk_deploy_core::credentials::{BearerToken, BearerTokenSource as _};
 use chalk_deploy_core::model::{ObjectKey, Repository};
 use chalk_deploy_core::provision::ImageCatalog as _;
 use chalk_deploy_core::runtime::{Runtime, SystemRuntime};
-use chalk_deploy_core::transport::NetworkTransport;
+use chalk_deploy_core::transport::{BoxedFuture, Delivery, NetworkTransport, RequestBody, Transport, TransportError};
 use chalk_deploy_testkit::recorded::Player;
 use chalk_deploy_testkit::simulated::http::in_process;
 use chalk_deploy_testkit::simulated::registry::{Access, Account, RegistryServer, RegistrySettings};
@@ -142,6 +142,72 @@ async fn tokens_that_end_in_the_middle_of_a_long_push_are_renewed_wherever_they_
     assert!(bank.scopes().iter().all(|asked| asked == scope::REGISTRY), "{:?}", bank.scopes());
 }
 
+/// Leads to one server after another.
+#[derive(Clone)]
+struct Switch(Arc<Mutex<Transport>>);
+
+impl tower_service::Service<http::Request<RequestBody>> for Switch {
+    type Response = http::Response<ByteStream>;
+    type Error = TransportError;
+    type Future = BoxedFuture<Result<Self::Response, Self::Error>>;
+
+    fn poll_ready(&mut self, _: &mut std::task::Context<'_>) -> std::task::Poll<Result<(), Self::Error>> {
+        std::task::Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: http::Request<RequestBody>) -> Self::Future {
+        let transport = self.0.lock().expect("not poisoned").clone();
+        Box::pin(async move { transport.send(request).await })
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refresh_token_that_was_revoked_is_exchanged_anew() {
+    let runtime: Arc<dyn Runtime> = VirtualRuntime::new(1);
+    // Both servers are one registry, and neither takes what the other has signed.
+    let world = World::memory();
+    let server = || Arc::new(RegistryServer::new(&world, runtime.clone(), RegistrySettings::acr("token-1")));
+    let (before, after) = (server(), server());
+    let way = Arc::new(Mutex::new(in_process(before.clone())));
+    let hosts = Hosts::default().with("chalkacme.azurecr.io", Transport::new(Switch(way.clone())));
+    let cloud = builder(&Player::default())
+        .with_transport(hosts.transport())
+        .with_runtime(runtime.clone())
+        .build()
+        .expect("valid settings");
+    let registry = cloud.registry().expect("set");
+    let repository = Repository::new("chalkacme.azurecr.io/chalk/engine").expect("a repository");
+    registry.push_blob(&repository, &Payload::from_bytes("one")).await.expect("pushed");
+    *way.lock().expect("not poisoned") = in_process(after.clone());
+    registry.push_blob(&repository, &Payload::from_bytes("two")).await.expect("pushed with another one");
+    let exchanges = |server: &RegistryServer| {
+        server.request_log().requests.iter().filter(|request| request.path == "/oauth2/exchange").count()
+    };
+    assert_eq!((exchanges(&before), exchanges(&after)), (1, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_registry_that_is_not_the_configured_one_is_shown_no_token() {
+    let evil = Answering::by(|seen| {
+        assert!(!seen.body.contains("token-1") && !seen.uri.contains("exchange"), "{seen:?}");
+        let challenge = "Bearer realm=\"https://evil.azurecr.io/oauth2/token\",service=\"chalkacme.azurecr.io\"";
+        (401, vec![("www-authenticate", challenge.to_owned())], String::new())
+    });
+    let bank = Bank::new(VirtualRuntime::new(1), None);
+    let cloud = builder(&Player::default())
+        .with_transport(Hosts::default().with("evil.azurecr.io", evil.transport()).transport())
+        .with_runtime(VirtualRuntime::new(1))
+        .with_credentials(bank.choice())
+        .build()
+        .expect("valid settings");
+    let repository = Repository::new("evil.azurecr.io/chalk/engine").expect("a repository");
+    let payload = Payload::from_bytes("one");
+    let error = cloud.registry().expect("set").push_blob(&repository, &payload).await.expect_err("refused");
+    assert_eq!(error.code(), ErrorCode::PermissionDenied, "{}", error.sentence());
+    assert!(bank.scopes().is_empty(), "no token was even fetched");
+    assert!(evil.seen().len() > 1, "it was asked, and its realm too");
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_cluster_that_has_moved_is_found_again_by_the_request_that_missed_it() {
     let runtime: Arc<dyn Runtime> = VirtualRuntime::new(1);
@@ -169,7 +235,7 @@ async fn a_cluster_that_has_moved_is_found_again_by_the_request_that_missed_it()
     let network = OnlyAt { lives_at, inner };
     let cloud = builder(&Player::default())
         .with_transport(Hosts::default().with("management.azure.com", management.transport()).transport())
-        .with_cluster_transports(chalk_deploy_core::transport::Transport::new(network))
+        .with_cluster_transports(Transport::new(network))
         .with_runtime(runtime)
         .build()
         .expect("valid settings");
@@ -193,20 +259,19 @@ async fn a_cluster_that_has_moved_is_found_again_by_the_request_that_missed_it()
 #[derive(Clone)]
 struct OnlyAt {
     lives_at: Arc<Mutex<String>>,
-    inner: chalk_deploy_core::transport::Transport,
+    inner: Transport,
 }
 
-impl tower_service::Service<http::Request<chalk_deploy_core::transport::RequestBody>> for OnlyAt {
-    type Response = http::Response<chalk_deploy_core::cloud::ByteStream>;
-    type Error = chalk_deploy_core::transport::TransportError;
-    type Future = chalk_deploy_core::transport::BoxedFuture<Result<Self::Response, Self::Error>>;
+impl tower_service::Service<http::Request<RequestBody>> for OnlyAt {
+    type Response = http::Response<ByteStream>;
+    type Error = TransportError;
+    type Future = BoxedFuture<Result<Self::Response, Self::Error>>;
 
     fn poll_ready(&mut self, _: &mut std::task::Context<'_>) -> std::task::Poll<Result<(), Self::Error>> {
         std::task::Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, request: http::Request<chalk_deploy_core::transport::RequestBody>) -> Self::Future {
-        use chalk_deploy_core::transport::{Delivery, TransportError};
+    fn call(&mut self, request: http::Request<RequestBody>) -> Self::Future {
         if request.uri().host() != Some(self.lives_at.lock().expect("not poisoned").as_str()) {
             return Box::pin(async { Err(TransportError::new(Delivery::NotSent, "connection refused")) });
         }
@@ -328,16 +393,16 @@ async fn a_machine_whose_metadata_service_does_not_answer_says_so_in_time() {
     #[derive(Clone)]
     struct Silent;
 
-    impl tower_service::Service<http::Request<chalk_deploy_core::transport::RequestBody>> for Silent {
-        type Response = http::Response<chalk_deploy_core::cloud::ByteStream>;
-        type Error = chalk_deploy_core::transport::TransportError;
+    impl tower_service::Service<http::Request<RequestBody>> for Silent {
+        type Response = http::Response<ByteStream>;
+        type Error = TransportError;
         type Future = std::future::Pending<Result<Self::Response, Self::Error>>;
 
         fn poll_ready(&mut self, _: &mut std::task::Context<'_>) -> std::task::Poll<Result<(), Self::Error>> {
             std::task::Poll::Ready(Ok(()))
         }
 
-        fn call(&mut self, _: http::Request<chalk_deploy_core::transport::RequestBody>) -> Self::Future {
+        fn call(&mut self, _: http::Request<RequestBody>) -> Self::Future {
             std::future::pending()
         }
     }
@@ -345,12 +410,12 @@ async fn a_machine_whose_metadata_service_does_not_answer_says_so_in_time() {
     let runtime: Arc<dyn Runtime> = VirtualRuntime::new(1);
     let cloud = Cloud::builder()
         .with_credentials(CredentialChoice::ManagedIdentity)
-        .with_transport(chalk_deploy_core::transport::Transport::new(Silent))
+        .with_transport(Transport::new(Silent))
         .with_runtime(runtime.clone())
         .build()
         .expect("valid settings");
     let tokens = cloud.credentials().of(MANAGEMENT);
-    let error = chalk_deploy_core::credentials::BearerTokenSource::token(&tokens).await.expect_err("nobody");
+    let error = tokens.token().await.expect_err("nobody");
     assert!(error.sentence().contains("does not answer") && error.hint().contains("identity"), "{}", error.sentence());
     assert_eq!(runtime.monotonic(), Duration::from_secs(30));
 }
