@@ -290,7 +290,7 @@ impl CloudBuilder {
         };
         let registry = settings.registry.clone().map(|name| {
             let audience = match settings.audience {
-                RegistryAudience::Registry => scope::REGISTRY,
+                RegistryAudience::Registry => settings.national.registry_scope(),
                 RegistryAudience::Management => &management_scope,
             };
             let refresh = RefreshTokens::new(
@@ -363,6 +363,7 @@ impl CloudBuilder {
                 ));
         }
         Ok(Settings {
+            national: cloud,
             choice: self.choice.clone().unwrap_or_default(),
             tenant: checked(self.tenant.as_ref(), Tenant::new)?,
             client: checked(self.client.as_ref(), client_id)?,

@@ -50,6 +50,15 @@ impl NationalCloud {
         }
     }
 
+    /// What a token for its registries is asked for (the audiences that Microsoft's own clients of registries use).
+    pub(crate) const fn registry_scope(self) -> &'static str {
+        match self {
+            Self::Public => crate::credentials::scope::REGISTRY,
+            Self::UsGovernment => "https://containerregistry.azure.us/.default",
+            Self::China => "https://containerregistry.azure.cn/.default",
+        }
+    }
+
     /// The cloud whose authority this is (`AZURE_AUTHORITY_HOST`, with or without the scheme and a slash at the end).
     pub(crate) fn of_authority(host: &str) -> Option<Self> {
         let host = host.trim_end_matches('/');

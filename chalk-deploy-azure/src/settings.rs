@@ -13,6 +13,7 @@ use crate::national_cloud::NationalCloud;
 /// Everything that requests are made from.
 #[derive(Debug, Clone)]
 pub(crate) struct Settings {
+    pub(crate) national: NationalCloud,
     pub(crate) choice: CredentialChoice,
     pub(crate) tenant: Option<Tenant>,
     pub(crate) client: Option<String>,

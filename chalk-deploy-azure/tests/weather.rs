@@ -378,6 +378,9 @@ async fn other_clouds_have_other_hosts() {
         .expect("valid settings");
     cloud.describe_cluster().await.expect("described");
     assert_eq!(bank.scopes(), ["https://management.usgovcloudapi.net/.default"]);
+    let repository = Repository::new("chalkacme.azurecr.us/chalk/engine").expect("a repository");
+    cloud.images().expect("set").images(&repository).await.expect_err("no such host");
+    assert_eq!(bank.scopes()[1], "https://containerregistry.azure.us/.default");
     let error =
         builder(&Player::default()).with_national_cloud(NationalCloud::China).build().expect_err("another cloud's");
     assert!(

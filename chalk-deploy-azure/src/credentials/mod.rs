@@ -44,7 +44,7 @@ use crate::settings::Settings;
 pub mod scope {
     /// Blobs and containers.
     pub const STORAGE: &str = "https://storage.azure.com/.default";
-    /// Registries, as their own audience.
+    /// Registries, as their own audience; Azure Government and China have others.
     pub const REGISTRY: &str = "https://containerregistry.azure.net/.default";
     /// The Kubernetes API of every AKS cluster that takes tokens of Entra ID: the id of the application "Azure Kubernetes
     /// Service AAD Server", which is the same in every tenant (kubelogin's documentation).
