@@ -242,7 +242,10 @@ pub(crate) async fn read(mut body: ByteStream, most: usize) -> Result<Bytes> {
             Error::new(ErrorCode::CloudUnavailable, "the answer of Azure broke off").caused_by(cause)
         })?;
         if collected.len() + piece.len() > most {
-            return Err(Error::new(ErrorCode::CloudAnswerInvalid, "the answer of Azure is longer than any that makes sense"));
+            return Err(Error::new(
+                ErrorCode::CloudAnswerInvalid,
+                "the answer of Azure is longer than any that makes sense",
+            ));
         }
         collected.extend_from_slice(&piece);
     }

@@ -5,9 +5,7 @@ use std::sync::Arc;
 
 use chalk_deploy_core::bucket::{AzureCredentials, AzureKeySource, AzureSettings, Bucket};
 use chalk_deploy_core::cloud::{Builder, Cloud as DataPlaneCloud, TrafficShifter};
-use chalk_deploy_core::kubernetes::{
-    ClusterAccess, Connection, KubernetesCluster, NetworkTransports, OpenTransport,
-};
+use chalk_deploy_core::kubernetes::{ClusterAccess, Connection, KubernetesCluster, NetworkTransports, OpenTransport};
 use chalk_deploy_core::oci::{OciRegistry, OciSettings};
 use chalk_deploy_core::provision::ClusterDescription;
 use chalk_deploy_core::runtime::{Runtime, SystemRuntime};
@@ -341,9 +339,12 @@ impl CloudBuilder {
                 Some(account.checked(|account| Storage::new(account, endpoint, self.key.clone(), cloud))?)
             }
             (None, Some(needed)) => {
-                return Err(Error::new(ErrorCode::RequestInvalid, "a container lies in a storage account, and none is named")
-                    .on(needed.by)
-                    .with_hint("name it with `with_storage_account`, or in AZURE_STORAGE_ACCOUNT"));
+                return Err(Error::new(
+                    ErrorCode::RequestInvalid,
+                    "a container lies in a storage account, and none is named",
+                )
+                .on(needed.by)
+                .with_hint("name it with `with_storage_account`, or in AZURE_STORAGE_ACCOUNT"));
             }
             (None, None) => None,
         };
@@ -422,7 +423,11 @@ impl Cloud {
     /// # Errors
     /// [`ErrorCode::RequestInvalid`] when none was named.
     pub fn registry(&self) -> Result<OciRegistry> {
-        self.0.registry.as_ref().map(|(registry, _)| registry.clone()).ok_or_else(|| missing("registry", "with_registry"))
+        self.0
+            .registry
+            .as_ref()
+            .map(|(registry, _)| registry.clone())
+            .ok_or_else(|| missing("registry", "with_registry"))
     }
 
     /// The cluster's API server, which is looked up at the first request.
@@ -508,7 +513,10 @@ impl Cloud {
 
     fn storage_credentials(&self) -> AzureCredentials {
         let key = self.0.settings.storage.as_ref().and_then(|storage| storage.key.clone());
-        key.map_or_else(|| AzureCredentials::Bearer(Arc::new(self.0.tokens.of(scope::STORAGE))), AzureCredentials::SharedKey)
+        key.map_or_else(
+            || AzureCredentials::Bearer(Arc::new(self.0.tokens.of(scope::STORAGE))),
+            AzureCredentials::SharedKey,
+        )
     }
 
     /// Calls to Resource Manager.

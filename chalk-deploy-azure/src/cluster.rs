@@ -83,9 +83,15 @@ impl AksCluster {
         if let (Some(tenant), Some(theirs)) = (&self.tenant, word("/aadProfile/tenantID"))
             && tenant.differs(theirs)
         {
-            let message =
-                format!("the cluster takes tokens of tenant {}, and tenant {tenant} is configured", text::line(theirs, 40));
-            return Err(fault(ErrorCode::PermissionDenied, message, "correct AZURE_TENANT_ID, or name another cluster"));
+            let message = format!(
+                "the cluster takes tokens of tenant {}, and tenant {tenant} is configured",
+                text::line(theirs, 40)
+            );
+            return Err(fault(
+                ErrorCode::PermissionDenied,
+                message,
+                "correct AZURE_TENANT_ID, or name another cluster",
+            ));
         }
         let private = properties.pointer("/apiServerAccessProfile/enablePrivateCluster") == Some(&Value::Bool(true));
         let (public_name, private_name) = (word("/fqdn"), word("/privateFQDN"));
@@ -95,7 +101,11 @@ impl AksCluster {
         let Some(host) = shown.filter(|host| is_host(host)) else {
             let state = text::line(word("/provisioningState").unwrap_or("unknown"), 40);
             let message = format!("Azure names no address of the cluster, whose state is {state}");
-            return Err(fault(ErrorCode::CloudUnavailable, message, "wait until the cluster is provisioned, then resume"));
+            return Err(fault(
+                ErrorCode::CloudUnavailable,
+                message,
+                "wait until the cluster is provisioned, then resume",
+            ));
         };
         let endpoint = if private {
             Endpoint::Private
@@ -141,9 +151,11 @@ impl ClusterLocator for AksCluster {
         // Where the token goes is said twice, and has to be the same.
         let server = access.server();
         let uri: http::Uri = server.parse().unwrap_or_default();
-        let is_its = described.hosts.iter().any(|host| uri.host().is_some_and(|named| named.eq_ignore_ascii_case(host)));
+        let is_its =
+            described.hosts.iter().any(|host| uri.host().is_some_and(|named| named.eq_ignore_ascii_case(host)));
         if !is_its || uri.scheme_str() != Some("https") {
-            let message = format!("its kubeconfig leads to `{}`, which is none of its addresses", text::line(&server, 200));
+            let message =
+                format!("its kubeconfig leads to `{}`, which is none of its addresses", text::line(&server, 200));
             return Err(Error::new(ErrorCode::CloudAnswerInvalid, message).on(self.name()));
         }
         if access.trust().authority.is_none() {

@@ -129,37 +129,48 @@ impl Refusal {
                 Meaning::NoFederation => denied(
                     "add a federated credential to the identity for this cluster's issuer and this service account",
                 ),
-                Meaning::SwitchedOff => denied("the identity is switched off or not assigned; ask who administers the tenant"),
-                Meaning::NeedsPerson => denied("log in again where a person can answer (`az login`), or use another identity"),
+                Meaning::SwitchedOff => {
+                    denied("the identity is switched off or not assigned; ask who administers the tenant")
+                }
+                Meaning::NeedsPerson => {
+                    denied("log in again where a person can answer (`az login`), or use another identity")
+                }
                 Meaning::Later => self.unavailable(error(ErrorCode::CloudUnavailable)),
             };
         }
         let says = |words: &str| self.message.contains(words);
         match self.code.as_str() {
-            "ExpiredAuthenticationToken" | "ExpiredToken" | "invalid_grant" => denied("renew the credentials, then resume")
-                .with_retry(Retry::Temporary),
+            "ExpiredAuthenticationToken" | "ExpiredToken" | "invalid_grant" => {
+                denied("renew the credentials, then resume").with_retry(Retry::Temporary)
+            }
             "InvalidAuthenticationTokenTenant" | "invalid_tenant" => {
                 denied("the token is of another tenant than the subscription; correct AZURE_TENANT_ID, or log in to it")
             }
             "InvalidAuthenticationInfo" if says("Issuer") => {
                 denied("the token is of another tenant than the storage account; correct AZURE_TENANT_ID")
             }
-            "AuthenticationFailed" | "InvalidAuthenticationInfo" | "RequestTimeTooSkewed" => self.clocks(denied(""), now),
-            "AuthorizationFailed" | "LinkedAuthorizationFailed" | "AuthorizationPermissionMismatch"
-            | "InsufficientAccountPermissions" | "DENIED" => {
-                denied(&self.missing(needs).unwrap_or_else(|| "grant what the message names".to_owned()))
+            "AuthenticationFailed" | "InvalidAuthenticationInfo" | "RequestTimeTooSkewed" => {
+                self.clocks(denied(""), now)
             }
-            "AuthorizationFailure" | "PublicNetworkAccessDisabled" | "IpAuthorizationSourceIPMismatch" => denied(
-                &self.missing(needs).map_or_else(
+            "AuthorizationFailed"
+            | "LinkedAuthorizationFailed"
+            | "AuthorizationPermissionMismatch"
+            | "InsufficientAccountPermissions"
+            | "DENIED" => denied(&self.missing(needs).unwrap_or_else(|| "grant what the message names".to_owned())),
+            "AuthorizationFailure" | "PublicNetworkAccessDisabled" | "IpAuthorizationSourceIPMismatch" => {
+                denied(&self.missing(needs).map_or_else(
                     || "let this network through the firewall of the resource".to_owned(),
                     |hint| format!("let this network through the firewall of the resource, or {hint}"),
-                ),
-            ),
+                ))
+            }
             "KeyBasedAuthenticationNotPermitted" => denied("the account takes no keys; use tokens of Entra ID"),
             "RequestDisallowedByPolicy" | "PublicAccessNotPermitted" => {
                 denied("an Azure Policy or a setting of the account forbids it; ask who administers the subscription")
             }
-            "ScopeLocked" | "ReadOnlyDisabledSubscription" | "SubscriptionNotRegistered" | "AccountIsDisabled"
+            "ScopeLocked"
+            | "ReadOnlyDisabledSubscription"
+            | "SubscriptionNotRegistered"
+            | "AccountIsDisabled"
             | "MissingSubscriptionRegistration" => {
                 denied("the subscription, or a lock on the resource, needs attention at Azure")
             }
@@ -172,11 +183,18 @@ impl Refusal {
             "InvalidResourceName" | "OutOfRangeInput" | "InvalidMetadata" | "InvalidHeaderValue" => {
                 error(ErrorCode::ValueInvalid)
             }
-            "UNAUTHORIZED" => denied("the registry takes no token of this identity; assign it AcrPull and AcrPush there"),
-            "ContainerBeingDeleted" | "ServerBusy" | "OperationTimedOut" | "InternalError" | "InternalServerError"
-            | "AnotherOperationInProgress" | "StorageAccountOperationInProgress" | "TooManyRequests" | "Conflict" => {
-                self.unavailable(error(ErrorCode::CloudUnavailable))
+            "UNAUTHORIZED" => {
+                denied("the registry takes no token of this identity; assign it AcrPull and AcrPush there")
             }
+            "ContainerBeingDeleted"
+            | "ServerBusy"
+            | "OperationTimedOut"
+            | "InternalError"
+            | "InternalServerError"
+            | "AnotherOperationInProgress"
+            | "StorageAccountOperationInProgress"
+            | "TooManyRequests"
+            | "Conflict" => self.unavailable(error(ErrorCode::CloudUnavailable)),
             _ => self.by_status(error, needs),
         }
     }
@@ -193,8 +211,9 @@ impl Refusal {
                     None => error,
                 }
             }
-            StatusCode::NOT_FOUND => error(ErrorCode::ObjectMissing)
-                .with_hint("correct the name, the resource group or the subscription"),
+            StatusCode::NOT_FOUND => {
+                error(ErrorCode::ObjectMissing).with_hint("correct the name, the resource group or the subscription")
+            }
             StatusCode::METHOD_NOT_ALLOWED => error(ErrorCode::PermissionDenied)
                 .with_hint("it is locked (`writeEnabled` or `deleteEnabled` is false); unlock it first"),
             StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT | StatusCode::GONE | StatusCode::CONFLICT => {
@@ -320,7 +339,9 @@ mod tests {
     #[test]
     fn a_missing_permission_is_named_as_azure_names_it_or_as_the_call_does() {
         let arm = r#"{"error":{"code":"AuthorizationFailed","message":"The client 'c' does not have authorization to perform action 'Microsoft.Storage/storageAccounts/read' over scope '/subscriptions/s' or the scope is invalid."}}"#;
-        assert!(refused(403, &[], arm).hint().contains("`Microsoft.Storage/storageAccounts/read` at `/subscriptions/s`"));
+        assert!(
+            refused(403, &[], arm).hint().contains("`Microsoft.Storage/storageAccounts/read` at `/subscriptions/s`")
+        );
         let xml = "\u{feff}<?xml version=\"1.0\"?><Error><Code>AuthorizationPermissionMismatch</Code><Message>This request is not authorized.\nRequestId:r</Message></Error>";
         let error = refused(403, &[], xml);
         assert!(error.hint().contains("`Microsoft.Thing/read`"), "{}", error.sentence());
@@ -331,16 +352,56 @@ mod tests {
     #[test]
     fn every_dialect_is_understood() {
         for (status, body, code, word) in [
-            (401, r#"{"error":{"code":"InvalidAuthenticationTokenTenant","message":"m"}}"#, ErrorCode::PermissionDenied, "another tenant"),
-            (401, r#"{"error":{"code":"ExpiredAuthenticationToken","message":"m"}}"#, ErrorCode::PermissionDenied, "renew"),
-            (404, r#"{"error":{"code":"SubscriptionNotFound","message":"m"}}"#, ErrorCode::ObjectMissing, "AZURE_SUBSCRIPTION_ID"),
-            (404, r#"{"error":{"code":"ResourceGroupNotFound","message":"m"}}"#, ErrorCode::ObjectMissing, "AZURE_RESOURCE_GROUP"),
+            (
+                401,
+                r#"{"error":{"code":"InvalidAuthenticationTokenTenant","message":"m"}}"#,
+                ErrorCode::PermissionDenied,
+                "another tenant",
+            ),
+            (
+                401,
+                r#"{"error":{"code":"ExpiredAuthenticationToken","message":"m"}}"#,
+                ErrorCode::PermissionDenied,
+                "renew",
+            ),
+            (
+                404,
+                r#"{"error":{"code":"SubscriptionNotFound","message":"m"}}"#,
+                ErrorCode::ObjectMissing,
+                "AZURE_SUBSCRIPTION_ID",
+            ),
+            (
+                404,
+                r#"{"error":{"code":"ResourceGroupNotFound","message":"m"}}"#,
+                ErrorCode::ObjectMissing,
+                "AZURE_RESOURCE_GROUP",
+            ),
             (404, r#"{"code":"NotFound","message":"m"}"#, ErrorCode::ObjectMissing, "correct the name"),
             (401, r#"{"errors":[{"code":"UNAUTHORIZED","message":"m"}]}"#, ErrorCode::PermissionDenied, "AcrPush"),
-            (403, r#"{"errors":[{"code":"DENIED","message":"m"}]}"#, ErrorCode::PermissionDenied, "Microsoft.Thing/read"),
-            (403, "<Error><Code>AuthenticationFailed</Code><Message>m</Message><AuthenticationErrorDetail>Request date header too old</AuthenticationErrorDetail></Error>", ErrorCode::PermissionDenied, "compare the clocks"),
-            (403, "<Error><Code>KeyBasedAuthenticationNotPermitted</Code><Message>m</Message></Error>", ErrorCode::PermissionDenied, "tokens"),
-            (409, "<Error><Code>ContainerBeingDeleted</Code><Message>m</Message></Error>", ErrorCode::CloudUnavailable, "resume"),
+            (
+                403,
+                r#"{"errors":[{"code":"DENIED","message":"m"}]}"#,
+                ErrorCode::PermissionDenied,
+                "Microsoft.Thing/read",
+            ),
+            (
+                403,
+                "<Error><Code>AuthenticationFailed</Code><Message>m</Message><AuthenticationErrorDetail>Request date header too old</AuthenticationErrorDetail></Error>",
+                ErrorCode::PermissionDenied,
+                "compare the clocks",
+            ),
+            (
+                403,
+                "<Error><Code>KeyBasedAuthenticationNotPermitted</Code><Message>m</Message></Error>",
+                ErrorCode::PermissionDenied,
+                "tokens",
+            ),
+            (
+                409,
+                "<Error><Code>ContainerBeingDeleted</Code><Message>m</Message></Error>",
+                ErrorCode::CloudUnavailable,
+                "resume",
+            ),
             (503, "", ErrorCode::CloudUnavailable, "resume"),
             (418, "<html>", ErrorCode::CloudAnswerInvalid, "check the address"),
         ] {

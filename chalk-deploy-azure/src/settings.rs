@@ -68,7 +68,12 @@ impl ResourceGroup {
         }
         // "Naming rules and restrictions for Azure resources", without the letters beyond ASCII.
         let holds = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'(' | b')');
-        if name.is_empty() || name.len() > 90 || !name.bytes().all(holds) || name.ends_with('.') || name.starts_with('.') {
+        if name.is_empty()
+            || name.len() > 90
+            || !name.bytes().all(holds)
+            || name.ends_with('.')
+            || name.starts_with('.')
+        {
             return Err(Error::new(ErrorCode::ValueInvalid, "no resource group has such a name")
                 .on(format!("resource group `{}`", text::line(name, 100)))
                 .with_hint("name it as `az group list` does, with `with_resource_group` or AZURE_RESOURCE_GROUP"));
@@ -167,7 +172,10 @@ pub(crate) fn checked_endpoint(url: &str, with_account: bool) -> Result<String> 
         let name = path.strip_prefix('/').unwrap_or_default();
         !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
     };
-    if authority.as_str().contains('@') || uri.query().is_some() || !(path.is_empty() || with_account && is_account(path)) {
+    if authority.as_str().contains('@')
+        || uri.query().is_some()
+        || !(path.is_empty() || with_account && is_account(path))
+    {
         return Err(refused());
     }
     Ok(url.trim_end_matches('/').to_owned())
@@ -208,7 +216,9 @@ pub(crate) fn client_id(id: &str) -> Result<String> {
     }
     Err(Error::new(ErrorCode::ValueInvalid, "this is no client id of an identity")
         .on(format!("client id `{}`", text::line(id, 60)))
-        .with_hint("copy it from the identity (`az identity show --query clientId`), with `with_client` or AZURE_CLIENT_ID"))
+        .with_hint(
+            "copy it from the identity (`az identity show --query clientId`), with `with_client` or AZURE_CLIENT_ID",
+        ))
 }
 
 #[cfg(test)]
@@ -247,7 +257,13 @@ mod tests {
         let labelled = RegistryName::new("chalkacme-a1b2c3.azurecr.io", NationalCloud::Public).expect("a registry");
         assert_eq!(labelled.resource(), "chalkacme");
         RegistryName::new("chalkacme.azurecr.us", NationalCloud::UsGovernment).expect("a registry");
-        for wrong in ["chalkacme.azurecr.us", "chalkacme.azurecr.io.evil.example", "evil.example", "azurecr.io", "a.b.azurecr.io"] {
+        for wrong in [
+            "chalkacme.azurecr.us",
+            "chalkacme.azurecr.io.evil.example",
+            "evil.example",
+            "azurecr.io",
+            "a.b.azurecr.io",
+        ] {
             RegistryName::new(wrong, NationalCloud::Public).expect_err(wrong);
         }
         assert_eq!(RegistryName::emulated("http://127.0.0.1:5000").expect("an emulator").host, "127.0.0.1:5000");
@@ -259,6 +275,9 @@ mod tests {
         assert_eq!(endpoint("chalkacme", None, NationalCloud::Public), "https://chalkacme.blob.core.windows.net");
         assert_eq!(endpoint("chalkacme", None, NationalCloud::China), "https://chalkacme.blob.core.chinacloudapi.cn");
         let emulator = Some("http://127.0.0.1:10000/devstoreaccount1/");
-        assert_eq!(endpoint("devstoreaccount1", emulator, NationalCloud::Public), "http://127.0.0.1:10000/devstoreaccount1");
+        assert_eq!(
+            endpoint("devstoreaccount1", emulator, NationalCloud::Public),
+            "http://127.0.0.1:10000/devstoreaccount1"
+        );
     }
 }

@@ -30,7 +30,10 @@ mod tests {
         let replaced = |key: &str, taken: fn(char) -> bool| -> String {
             key.chars().map(|letter| if taken(letter) { letter } else { '_' }).collect()
         };
-        assert_eq!(RESOURCE_TAG, (replaced(MANAGED_BY.0, |letter| !"<>%&\\?/".contains(letter)).as_str(), MANAGED_BY.1));
+        assert_eq!(
+            RESOURCE_TAG,
+            (replaced(MANAGED_BY.0, |letter| !"<>%&\\?/".contains(letter)).as_str(), MANAGED_BY.1)
+        );
         assert_eq!(METADATA, (replaced(MANAGED_BY.0, |letter| letter.is_ascii_alphanumeric()).as_str(), MANAGED_BY.1));
     }
 }

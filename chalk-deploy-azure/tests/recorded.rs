@@ -114,9 +114,7 @@ async fn without_a_cluster_a_registry_or_a_bucket_the_next_step_is_named() {
 fn chained(answered: &Player, choice: CredentialChoice, variables: &[(&str, &str)]) -> Cloud {
     let variables: Vec<_> = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
     Cloud::builder()
-        .from_variables(move |wanted| {
-            variables.iter().find(|(name, _)| name == wanted).map(|(_, value)| value.clone())
-        })
+        .from_variables(move |wanted| variables.iter().find(|(name, _)| name == wanted).map(|(_, value)| value.clone()))
         .with_credentials(choice)
         .with_transport(answered.transport())
         .with_runtime(SystemRuntime::new())
@@ -187,11 +185,8 @@ async fn a_machine_has_its_identity_or_one_of_several() {
 #[tokio::test]
 async fn a_token_file_that_is_not_there_names_the_label_of_the_pod() {
     let answered = player(&[]);
-    let variables = [
-        ("AZURE_TENANT_ID", TENANT),
-        ("AZURE_CLIENT_ID", CLIENT),
-        ("AZURE_FEDERATED_TOKEN_FILE", "/nowhere/token"),
-    ];
+    let variables =
+        [("AZURE_TENANT_ID", TENANT), ("AZURE_CLIENT_ID", CLIENT), ("AZURE_FEDERATED_TOKEN_FILE", "/nowhere/token")];
     let cloud = chained(&answered, CredentialChoice::WorkloadIdentity, &variables);
     let error = cloud.credentials().of(MANAGEMENT).token().await.expect_err("no file");
     assert!(error.sentence().contains("/nowhere/token") && error.hint().contains("azure.workload.identity/use"));
@@ -223,7 +218,8 @@ async fn images_are_removed_and_what_is_locked_is_left_and_named() {
     let answered =
         player(&["acr/exchange", "acr/access_to_delete", "acr/delete_locked", "acr/delete", "acr/delete_gone"]);
     let catalog = cloud(&answered).images().expect("a registry");
-    let error = catalog.remove(&repository(), &[digest("c"), digest("a"), digest("b")]).await.expect_err("one is locked");
+    let error =
+        catalog.remove(&repository(), &[digest("c"), digest("a"), digest("b")]).await.expect_err("one is locked");
     assert_eq!(error.code(), ErrorCode::PermissionDenied);
     assert!(error.message().contains(&digest("c").to_string()), "{}", error.sentence());
     assert!(!error.message().contains(&digest("a").to_string()), "{}", error.sentence());
@@ -284,7 +280,8 @@ fn data_plane_alone(answered: &Player) -> Cloud {
 #[tokio::test]
 async fn a_container_is_made_marked_and_opened_to_the_origins_beside_those_of_others() {
     let answered = player(&["blob/container_created", "blob/service", "blob/service_written"]);
-    let kept = data_plane_alone(&answered).buckets().expect("an account").keep(&source_plan(&HOSTED)).await.expect("kept");
+    let kept =
+        data_plane_alone(&answered).buckets().expect("an account").keep(&source_plan(&HOSTED)).await.expect("kept");
     assert!(kept.created);
     assert_eq!(kept.changed, ["cors"]);
     assert!(kept.cannot.iter().any(|why| why.contains("no subscription and resource group")), "{:?}", kept.cannot);
@@ -348,7 +345,8 @@ async fn what_azure_cannot_do_any_more_is_said_and_the_rest_is_done() {
         .with_retention(std::time::Duration::from_hours(30 * 24))
         .with_encryption(Encryption::CustomerKey("acme-scope".to_owned()));
     // The rule of the lifecycle is written without that of others: it is no case, so that this is where it ends.
-    let error = cloud(&answered).buckets().expect("an account").keep(&plan).await.expect_err("the last write is no case");
+    let error =
+        cloud(&answered).buckets().expect("an account").keep(&plan).await.expect_err("the last write is no case");
     assert!(error.sentence().contains("managementPolicies"), "{}", error.sentence());
     assert_eq!(answered.served().last().map(String::as_str), Some("lifecycle_missing"));
 }

@@ -179,7 +179,9 @@ impl CloudArguments {
                     .with_bucket(bucket)
                     .with_registry(host)
                     .build();
-                OpenedCloud::Azure(built.map_err(|error| flags(error, &[("tenant", "--tenant, or set AZURE_TENANT_ID")]))?)
+                OpenedCloud::Azure(
+                    built.map_err(|error| flags(error, &[("tenant", "--tenant, or set AZURE_TENANT_ID")]))?,
+                )
             }
         })
     }

@@ -109,7 +109,9 @@ mod tests {
         <AllowedHeaders /></CorsRule>";
 
     fn properties(rules: &str) -> String {
-        format!("\u{feff}<?xml version=\"1.0\"?><StorageServiceProperties><Logging/><Cors>{rules}</Cors></StorageServiceProperties>")
+        format!(
+            "\u{feff}<?xml version=\"1.0\"?><StorageServiceProperties><Logging/><Cors>{rules}</Cors></StorageServiceProperties>"
+        )
     }
 
     #[test]

@@ -125,7 +125,10 @@ impl Management {
             return Err(Error::new(ErrorCode::ValueInvalid, message).on(format!("container `{}`", plan.name)));
         }
         let tail = format!("{container}/immutabilityPolicies/default");
-        let policy = match self.find(&tail, permissions::POLICY_READ, &["ImmutabilityPolicyNotFound", "ResourceNotFound"]).await? {
+        let policy = match self
+            .find(&tail, permissions::POLICY_READ, &["ImmutabilityPolicyNotFound", "ResourceNotFound"])
+            .await?
+        {
             None => None,
             Some(answer) => Some(answer.json(&plan.name)?),
         };

@@ -105,7 +105,9 @@ impl Containers {
             kept.changed.push("access");
         }
         let mut metadata = metadata(&headers);
-        if metadata.insert(tags::METADATA.0.to_owned(), tags::METADATA.1.to_owned()).as_deref() != Some(tags::METADATA.1) {
+        if metadata.insert(tags::METADATA.0.to_owned(), tags::METADATA.1.to_owned()).as_deref()
+            != Some(tags::METADATA.1)
+        {
             // A write replaces all of it.
             let mut call = self.container(Method::PUT, name, "&comp=metadata", permissions::CONTAINER_WRITE);
             for (name, value) in metadata {
@@ -116,7 +118,8 @@ impl Containers {
         }
         let has = text(SCOPE).unwrap_or_default();
         if let Some(scope) = scope.filter(|scope| *scope != has) {
-            let has = if has.is_empty() { "the account's key".to_owned() } else { format!("`{}`", text::line(has, 80)) };
+            let has =
+                if has.is_empty() { "the account's key".to_owned() } else { format!("`{}`", text::line(has, 80)) };
             kept.cannot.push(format!(
                 "container `{name}` is encrypted with {has} and not with `{scope}`, which is decided when it is made"
             ));

@@ -120,7 +120,8 @@ fn words(error: &azure_core::Error) -> String {
     }
     // What cannot be parsed is quoted by parsers, and may be a token.
     let is_parsed = |error: &azure_core::Error| matches!(error.kind(), ErrorKind::DataConversion);
-    let parsed = innermost.downcast_ref::<azure_core::Error>().map_or_else(|| innermost.is::<serde_json::Error>(), is_parsed);
+    let parsed =
+        innermost.downcast_ref::<azure_core::Error>().map_or_else(|| innermost.is::<serde_json::Error>(), is_parsed);
     if parsed { "its answer is no token; use a newer version of it".to_owned() } else { innermost.to_string() }
 }
 

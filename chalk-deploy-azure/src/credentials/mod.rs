@@ -208,12 +208,17 @@ impl Chain {
                     runtime: runtime.clone(),
                 }));
             } else if matches!(choice, Choice::WorkloadIdentity) {
-                let given = [settings.tenant.is_some(), settings.client.is_some(), settings.federated_token_file.is_some()];
+                let given =
+                    [settings.tenant.is_some(), settings.client.is_some(), settings.federated_token_file.is_some()];
                 let names = ["AZURE_TENANT_ID", "AZURE_CLIENT_ID", "AZURE_FEDERATED_TOKEN_FILE"];
-                let missing: Vec<_> = names.iter().zip(given).filter(|(_, given)| !given).map(|(name, _)| *name).collect();
-                return Err(Error::new(ErrorCode::RequestInvalid, "workload identity alone is switched on, and not set up")
-                    .on(missing.join(", "))
-                    .with_hint("label the pod `azure.workload.identity/use: \"true\"`, or choose other credentials"));
+                let missing: Vec<_> =
+                    names.iter().zip(given).filter(|(_, given)| !given).map(|(name, _)| *name).collect();
+                return Err(Error::new(
+                    ErrorCode::RequestInvalid,
+                    "workload identity alone is switched on, and not set up",
+                )
+                .on(missing.join(", "))
+                .with_hint("label the pod `azure.workload.identity/use: \"true\"`, or choose other credentials"));
             }
         }
         if matches!(choice, Choice::Chain | Choice::Deployed | Choice::ManagedIdentity) {
@@ -271,7 +276,9 @@ fn failed(wire: &Wire, error: &azure_core::Error, subject: String, runtime: &dyn
         Some(Seen::Unreached(error)) => error.on(subject),
         Some(Seen::Refused(answer)) => refused(&answer, subject, runtime),
         // What cannot be parsed is quoted by parsers, and may be a token.
-        None if matches!(error.kind(), azure_core::error::ErrorKind::Credential) && error.downcast_ref::<azure_core::Error>().is_none() => {
+        None if matches!(error.kind(), azure_core::error::ErrorKind::Credential)
+            && error.downcast_ref::<azure_core::Error>().is_none() =>
+        {
             Error::new(ErrorCode::PermissionDenied, text::line(&error.to_string(), 300)).on(subject)
         }
         None => Error::new(ErrorCode::CloudAnswerInvalid, "what Entra ID answered is no token").on(subject),

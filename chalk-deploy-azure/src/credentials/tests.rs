@@ -89,7 +89,8 @@ struct Programs(Mutex<VecDeque<(i32, String, String)>>, Mutex<Vec<String>>);
 #[async_trait]
 impl Executor for Programs {
     async fn run(&self, program: &OsStr, arguments: &[&OsStr]) -> io::Result<Output> {
-        let line = [&[program], arguments].concat().iter().map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ");
+        let line =
+            [&[program], arguments].concat().iter().map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ");
         self.1.lock().expect("one test").push(line);
         let (code, out, err) = self.0.lock().expect("one test").pop_front().expect("an answer is left");
         Ok(Output { status: ExitStatus::from_raw(code << 8), stdout: out.into_bytes(), stderr: err.into_bytes() })
@@ -114,7 +115,10 @@ async fn the_azure_cli_is_asked_for_the_pinned_tenant_and_its_token_lasts_as_lon
     let left = lent.expires.expect("it ends").since(SystemRuntime::new().now());
     assert!((3590..=3600).contains(&left.as_secs()), "{left:?}");
     let lines = programs.1.lock().expect("one test").clone();
-    assert!(lines[0].contains("az account get-access-token") && lines[0].contains(&format!("--tenant {TENANT}")), "{lines:?}");
+    assert!(
+        lines[0].contains("az account get-access-token") && lines[0].contains(&format!("--tenant {TENANT}")),
+        "{lines:?}"
+    );
 }
 
 #[tokio::test]

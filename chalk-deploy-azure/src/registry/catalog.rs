@@ -101,7 +101,8 @@ impl AcrImages {
             let manifests = page.get("manifests").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
             for manifest in manifests {
                 records.push(record(manifest).ok_or_else(|| {
-                    Error::new(ErrorCode::CloudAnswerInvalid, "the registry lists something that is no image").on(repository)
+                    Error::new(ErrorCode::CloudAnswerInvalid, "the registry lists something that is no image")
+                        .on(repository)
                 })?);
             }
             let link = answer.header(LINK.as_str()).and_then(following);
@@ -200,7 +201,10 @@ mod tests {
 
     #[test]
     fn only_a_link_to_the_next_page_is_followed() {
-        assert_eq!(following("</acr/v1/a/_manifests?last=b&n=1>; rel=\"next\""), Some("/acr/v1/a/_manifests?last=b&n=1"));
+        assert_eq!(
+            following("</acr/v1/a/_manifests?last=b&n=1>; rel=\"next\""),
+            Some("/acr/v1/a/_manifests?last=b&n=1")
+        );
         for link in ["", "<", "</a>", "</a>; rel=\"prev\"", "/a; rel=\"next\""] {
             assert_eq!(following(link), None, "{link}");
         }

@@ -18,7 +18,8 @@ pub(crate) async fn remarks(api: &Api, address: &str, name: &str) -> Result<Vec<
     let text = |pointer: &str| registry.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
     let mut remarks = Vec::new();
     if text("/properties/policies/retentionPolicy/status").eq_ignore_ascii_case("enabled") {
-        let days = registry.pointer("/properties/policies/retentionPolicy/days").and_then(Value::as_u64).unwrap_or_default();
+        let days =
+            registry.pointer("/properties/policies/retentionPolicy/days").and_then(Value::as_u64).unwrap_or_default();
         remarks.push(format!(
             "note: registry `{name}` removes untagged images after {days} days, also those that a rollback needs; switch \
              its retention policy off and sweep instead"
@@ -28,7 +29,8 @@ pub(crate) async fn remarks(api: &Api, address: &str, name: &str) -> Result<Vec<
         remarks.push(format!("note: the admin user of registry `{name}` is on; nothing here uses it, switch it off"));
     }
     if text("/properties/policies/azureADAuthenticationAsArmPolicy/status").eq_ignore_ascii_case("disabled") {
-        remarks.push(format!("note: registry `{name}` takes tokens for registries alone, and none for Resource Manager"));
+        remarks
+            .push(format!("note: registry `{name}` takes tokens for registries alone, and none for Resource Manager"));
     }
     if text("/properties/roleAssignmentMode").eq_ignore_ascii_case("AbacRepositoryPermissions") {
         remarks.push(format!(

@@ -64,9 +64,12 @@ impl DelegatedPresigner {
         }
         let key = self.fetch(now).await?;
         if key.ends < until {
-            return Err(Error::new(ErrorCode::CloudAnswerInvalid, format!("the key for addresses ends at {}", key.ends))
-                .on(self.subject())
-                .with_hint("check this machine's clock, or ask for an address that is valid for less long"));
+            return Err(Error::new(
+                ErrorCode::CloudAnswerInvalid,
+                format!("the key for addresses ends at {}", key.ends),
+            )
+            .on(self.subject())
+            .with_hint("check this machine's clock, or ask for an address that is valid for less long"));
         }
         *held = Some(key.clone());
         Ok(key)
@@ -98,7 +101,8 @@ impl DelegatedPresigner {
         let answer = read(response.into_body()).await.map_err(|error| failed(error.into()))?;
         DelegatedKey::read(&String::from_utf8_lossy(&answer)).ok_or_else(|| {
             // Never what it holds.
-            Error::new(ErrorCode::CloudAnswerInvalid, "the server answered with no key for addresses").on(self.subject())
+            Error::new(ErrorCode::CloudAnswerInvalid, "the server answered with no key for addresses")
+                .on(self.subject())
         })
     }
 
@@ -139,7 +143,8 @@ impl DelegatedKey {
         let mut said = names.map(|_| String::new());
         for (name, said) in names.iter().zip(&mut said) {
             // They become lines of what is signed, so none may be several.
-            *said = element(answer, name).filter(|text| text.len() <= 100 && text.bytes().all(|b| b.is_ascii_graphic()))?;
+            *said =
+                element(answer, name).filter(|text| text.len() <= 100 && text.bytes().all(|b| b.is_ascii_graphic()))?;
         }
         let ends = moment::read(&said[3])?;
         let bytes = STANDARD.decode(element(answer, "Value")?.trim()).ok().filter(|key| !key.is_empty())?;

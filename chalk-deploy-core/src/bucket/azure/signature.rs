@@ -70,13 +70,7 @@ impl AzureSigner {
     ///
     /// # Errors
     /// The credentials' own; [`ErrorCode::ValueInvalid`] for an account or a token that no header can hold.
-    pub async fn authorize(
-        &self,
-        method: &Method,
-        uri: &Uri,
-        headers: &mut HeaderMap,
-        length: u64,
-    ) -> Result<()> {
+    pub async fn authorize(&self, method: &Method, uri: &Uri, headers: &mut HeaderMap, length: u64) -> Result<()> {
         headers.remove(DATE);
         headers.insert("x-ms-date", header(&http_date(self.runtime.now()))?);
         headers.insert("x-ms-version", HeaderValue::from_static(VERSION));

@@ -41,7 +41,10 @@ fn without_its_user_a_kubeconfig_says_where_the_cluster_is_and_runs_nothing() {
     let parsed = Kubeconfig::parse(&text, "of a test", None).expect("a kubeconfig");
     let policy = KubeconfigPolicy::default();
     let access = parsed.anonymous_access(None, &policy).expect("no user, no program");
-    assert_eq!((access.server().as_str(), access.trust().authority.as_deref()), ("https://k.example:6443", Some("hunter")));
+    assert_eq!(
+        (access.server().as_str(), access.trust().authority.as_deref()),
+        ("https://k.example:6443", Some("hunter"))
+    );
     assert!(matches!(access.credentials, Credentials::None));
     for cluster in ["insecure-skip-tls-verify: true", "proxy-url: 'http://p'"] {
         let parsed = Kubeconfig::parse(&file(cluster, exec), "of a test", None).expect("a kubeconfig");
