@@ -102,7 +102,7 @@ impl Answer {
         }
         // An array could stand for an object whose fields all have defaults; Google sends none.
         let document = self.body.trim_ascii_start().starts_with(b"{").then(|| serde_json::from_slice(&self.body));
-        document.and_then(|document| document.ok()).ok_or_else(|| {
+        document.and_then(Result::ok).ok_or_else(|| {
             // The document may hold what is not to be shown.
             Error::new(ErrorCode::CloudAnswerInvalid, "Google answered with something else than its document")
                 .on(&self.subject)

@@ -17,20 +17,13 @@ use chalk_deploy_core::{Error, ErrorCode, Result};
 use crate::api::Api;
 use crate::buckets::Buckets;
 use crate::cluster::{ControlPlane, GkeLocator};
-use crate::credentials::{
-    AnyLender, Borrowed, Chain, Exchange, FileLink, Impersonation, Link, Presence, SCOPE, Tokens,
-};
-#[cfg(feature = "gcp-auth")]
-use crate::credentials::{GcloudProgram, MetadataServer};
+use crate::credentials::{Identity, SCOPE, Wanted};
 use crate::registry::{RegistryTokens, Repositories};
 use crate::settings::{self, ClusterPlace, Given, Hosts, RegistryPlace};
 
 const STORAGE: &str = "https://storage.googleapis.com";
 const ARTIFACT_REGISTRY: &str = "https://artifactregistry.googleapis.com";
 const CONTAINER: &str = "https://container.googleapis.com";
-
-/// Where gcloud keeps the file of a login, below its folder.
-const LOGIN: &str = "application_default_credentials.json";
 
 /// Google Cloud, as far as one data plane needs it. Clones share the tokens and everything else.
 #[derive(Clone)]
@@ -235,18 +228,6 @@ pub struct CloudBuilder {
     registry_endpoint: Option<Given>,
 }
 
-#[derive(Default)]
-enum Identity {
-    /// What the chain finds.
-    #[default]
-    Chain,
-    /// The file that a variable names, before the chain.
-    Variable(PathBuf),
-    File(PathBuf),
-    Source(Arc<dyn BearerTokenSource>),
-    Lender(Arc<dyn Lender<BearerToken>>),
-}
-
 impl CloudBuilder {
     /// Takes what Google's own tools take from the environment: `GOOGLE_APPLICATION_CREDENTIALS`, `CLOUDSDK_CONFIG` and HOME
     /// for credentials; `GOOGLE_CLOUD_PROJECT` or `CLOUDSDK_CORE_PROJECT`; `GOOGLE_CLOUD_LOCATION` or `CLOUDSDK_COMPUTE_REGION`;
@@ -442,7 +423,14 @@ impl CloudBuilder {
         let plain_registry = registry_endpoint.filter(|endpoint| endpoint.starts_with("http://")).and(emulator);
         let (bucket, signing_account) = (self.bucket.clone().map(|it| it.value), self.signing_account.clone());
         let (control_plane, immutable_tags) = (self.control_plane, self.immutable_tags);
-        let tokens = self.tokens(&transport, &runtime)?;
+        let wanted = Wanted {
+            identity: self.credentials,
+            login_folder: self.login_folder,
+            asks_programs: self.from_env,
+            impersonated: self.impersonated,
+            scopes: self.scopes.unwrap_or_else(|| vec![SCOPE.to_owned()]),
+        };
+        let tokens = wanted.tokens(&transport, &runtime)?;
         let cloud = Cloud(Arc::new(Inner {
             transport,
             transports,
@@ -470,42 +458,6 @@ impl CloudBuilder {
             cloud.bucket()?;
         }
         Ok(cloud)
-    }
-
-    fn tokens(self, transport: &Transport, runtime: &Arc<dyn Runtime>) -> Result<Arc<dyn BearerTokenSource>> {
-        let scopes = self.scopes.clone().unwrap_or_else(|| vec![SCOPE.to_owned()]);
-        // Of whoever acts as somebody else, the scope that this takes; the other scopes are asked for there.
-        let own = if self.impersonated.is_some() { vec![SCOPE.to_owned()] } else { scopes.clone() };
-        let exchange = |scopes: Vec<String>| Exchange::new(transport.clone(), runtime.clone(), scopes);
-        let file = |path, presence| Box::new(FileLink::new(path, presence, exchange(own.clone()))) as Box<dyn Link>;
-        let lender: Arc<dyn Lender<BearerToken>> = match self.credentials {
-            Identity::Source(source) if self.impersonated.is_none() => return Ok(source),
-            Identity::Source(source) => Arc::new(Borrowed(source)),
-            Identity::Lender(lender) => lender,
-            Identity::File(path) => Arc::new(Chain::new(vec![file(path, Presence::Required)])),
-            ref credentials => {
-                let mut links = Vec::new();
-                if let Identity::Variable(path) = credentials {
-                    links.push(file(path.clone(), Presence::Required));
-                }
-                if let Some(folder) = self.login_folder {
-                    links.push(file(folder.join(LOGIN), Presence::Optional));
-                }
-                #[cfg(feature = "gcp-auth")]
-                {
-                    links.push(Box::new(MetadataServer(runtime.clone())));
-                    if self.from_env {
-                        links.push(Box::new(GcloudProgram(runtime.clone())));
-                    }
-                }
-                Arc::new(Chain::new(links))
-            }
-        };
-        let Some(account) = self.impersonated else {
-            return Ok(Arc::new(Tokens::new(AnyLender(lender), runtime.clone())));
-        };
-        let acting = Impersonation::new(Box::new(AnyLender(lender)), &account, exchange(scopes))?;
-        Ok(Arc::new(Tokens::new(acting, runtime.clone())))
     }
 }
 

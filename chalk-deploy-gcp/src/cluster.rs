@@ -27,6 +27,9 @@ const FIELDS: &str = "name,location,endpoint,status,statusMessage,currentMasterV
     masterAuth/clusterCaCertificate,masterAuthorizedNetworksConfig,\
     privateClusterConfig(enablePrivateEndpoint,privateEndpoint,publicEndpoint),controlPlaneEndpointsConfig";
 
+/// What stands among the networks where every public address of Google Cloud is let in.
+const GOOGLES: &str = "all public addresses of Google Cloud";
+
 /// By which of its addresses the API server of a cluster is reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
@@ -75,6 +78,7 @@ struct MasterAuth {
 struct AuthorizedNetworks {
     enabled: bool,
     cidr_blocks: Vec<Block>,
+    gcp_public_cidrs_access_enabled: bool,
 }
 
 #[derive(Deserialize, Default, Clone)]
@@ -136,8 +140,11 @@ impl GkeLocator {
             .filter(|networks| networks.enabled);
         let endpoint = match self.control_plane {
             ControlPlane::PublicAddress => {
-                let blocks = networks.map(|networks| networks.cidr_blocks).unwrap_or_default();
-                Endpoint::Public { allowed: blocks.iter().map(|block| text::line(&block.cidr_block, 60)).collect() }
+                let networks = networks.unwrap_or_default();
+                let blocks = networks.cidr_blocks.iter().map(|block| text::line(&block.cidr_block, 60));
+                // No list of blocks: whoever has a machine there.
+                let all_of_google = networks.gcp_public_cidrs_access_enabled.then(|| GOOGLES.to_owned());
+                Endpoint::Public { allowed: blocks.chain(all_of_google).collect() }
             }
             ControlPlane::Name if cluster.control_plane_endpoints_config.dns_endpoint_config.allow_external_traffic => {
                 Endpoint::Public { allowed: Vec::new() }

@@ -13,11 +13,11 @@ use chalk_deploy_core::provision::{
     RepositoryCreator as _, sweep,
 };
 use chalk_deploy_core::transport::Transport;
-use chalk_deploy_core::{Error, ErrorCode, Result};
+use chalk_deploy_core::{ErrorCode, Result};
 use chalk_deploy_gcp::{Cloud, CloudBuilder, ControlPlane};
 use chalk_deploy_testkit::VirtualRuntime;
 use chalk_deploy_testkit::recorded::Player;
-use common::{Answering, Reply, case};
+use common::{Answering, Reply, assert_error, case};
 use serde_json::json;
 
 const HOST: &str = "us-central1-docker.pkg.dev";
@@ -48,19 +48,14 @@ fn assert_played(player: &Player) {
     assert!(player.complaints().is_empty(), "{:?}", player.complaints());
 }
 
-#[track_caller]
-fn assert_error(error: &Error, code: ErrorCode, words: &[&str]) {
-    assert_eq!(error.code(), code, "{}", error.sentence());
-    for word in words {
-        assert!(error.sentence().contains(word), "`{word}` is not in: {}", error.sentence());
-    }
-}
-
 // --- GKE ------------------------------------------------------------------------------------------------------------
+
+/// An address, and the authority that is trusted there.
+type Address = (String, Option<String>);
 
 /// Notes which access was opened, and leads to a cluster that has nothing.
 #[derive(Debug, Clone, Default)]
-struct Opened(Arc<Mutex<Vec<(String, Option<String>)>>>);
+struct Opened(Arc<Mutex<Vec<Address>>>);
 
 impl OpenTransport for Opened {
     fn open(&self, access: &ClusterAccess) -> Result<Transport> {
@@ -74,7 +69,7 @@ impl OpenTransport for Opened {
     }
 }
 
-async fn located(recorded: &str, cluster: &str, control_plane: ControlPlane) -> (String, Option<String>) {
+async fn located(recorded: &str, cluster: &str, control_plane: ControlPlane) -> Address {
     let (player, opened) = (player("container", &[recorded]), Opened::default());
     let builder = builder(&player).with_cluster(cluster).with_control_plane(control_plane);
     let cloud = builder.with_cluster_transports(opened.clone()).build().expect("valid settings");
@@ -320,99 +315,6 @@ async fn a_bucket_in_another_location_is_an_error_and_is_not_moved() {
     let error = cloud.buckets().expect("set").keep(&source()).await.expect_err("elsewhere");
     assert_error(&error, ErrorCode::ValueInvalid, &["us-central1", "europe-west1", "another prefix"]);
     assert_played(&player);
-}
-
-// --- credentials ----------------------------------------------------------------------------------------------------
-
-const ACCOUNT: &str = "deployer@acme-prod.iam.gserviceaccount.com";
-
-fn written(folder: &tempfile::TempDir, name: &str, content: &str) -> String {
-    let path = folder.path().join(name);
-    std::fs::write(&path, content).expect("written");
-    path.display().to_string()
-}
-
-fn user() -> serde_json::Value {
-    json!({
-        "type": "authorized_user",
-        "client_id": "764086051850-6qr4p6gpi6hn506pt8ejuq83di341hur.apps.googleusercontent.com",
-        "client_secret": "not-so-secret",
-        "refresh_token": "1//refresh",
-        "universe_domain": "googleapis.com",
-    })
-}
-
-fn external(folder: &tempfile::TempDir) -> serde_json::Value {
-    json!({
-        "type": "external_account",
-        "audience": "//iam.googleapis.com/projects/123456789012/locations/global/workloadIdentityPools/aws/providers/eks",
-        "subject_token_type": "urn:ietf:params:oauth:token-type:jwt",
-        "token_url": "https://sts.googleapis.com/v1/token",
-        "credential_source": {"file": written(folder, "token", "eyJ.pod.token\n")},
-    })
-}
-
-fn credentials(player: &Player, folder: &tempfile::TempDir, file: &serde_json::Value) -> CloudBuilder {
-    let file = written(folder, "credentials.json", &file.to_string());
-    Cloud::builder()
-        .with_transport(player.transport())
-        .with_runtime(VirtualRuntime::new(1))
-        .from_variables(move |name| (name == "GOOGLE_APPLICATION_CREDENTIALS").then(|| file.clone()))
-}
-
-async fn token(builder: CloudBuilder) -> Result<String> {
-    let cloud = builder.build().expect("valid settings");
-    Ok(cloud.credentials().token().await?.expose().to_owned())
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_login_an_identity_of_another_provider_and_an_account_acted_as_are_changed_for_tokens() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let refresh = case("oauth2", "refresh");
-    let generate = case("iamcredentials", "generate");
-    let sts = case("sts", "token");
-    let acting = json!({
-        "type": "impersonated_service_account",
-        "service_account_impersonation_url":
-            format!("https://iamcredentials.googleapis.com/v1/projects/-/serviceAccounts/{ACCOUNT}:generateAccessToken"),
-        "source_credentials": user(),
-    });
-    let mut federated = external(&folder);
-    federated["service_account_impersonation_url"] = acting["service_account_impersonation_url"].clone();
-    for (file, cases, expected) in [
-        (user(), vec![refresh.clone()], "token-1"),
-        (external(&folder), vec![sts.clone()], "token-1"),
-        (acting, vec![refresh.clone(), generate.clone()], "token-acting"),
-        (federated, vec![sts.clone(), generate.clone()], "token-acting"),
-    ] {
-        let player = Player::new(cases);
-        assert_eq!(token(credentials(&player, &folder, &file)).await.expect("a token"), expected, "{file}");
-        assert_played(&player);
-    }
-    // The same account, as a setting of the tenant.
-    let player = Player::new([refresh, generate]);
-    let builder = credentials(&player, &folder, &user()).with_impersonation(ACCOUNT);
-    assert_eq!(token(builder).await.expect("a token"), "token-acting");
-    assert_played(&player);
-}
-
-#[tokio::test(start_paused = true)]
-async fn credentials_that_are_refused_say_what_to_do() {
-    let folder = tempfile::tempdir().expect("a folder");
-    for (file, api, recorded, words) in [
-        (user(), "oauth2", "refresh-revoked", ["expired or was revoked", "gcloud auth application-default login"]),
-        (external(&folder), "sts", "invalid-target", ["workloadIdentityPools/aws/providers/eks", "pool or provider"]),
-        (external(&folder), "sts", "rejected", ["attribute condition", "does not let these credentials in"]),
-    ] {
-        let player = player(api, &[recorded]);
-        let error = token(credentials(&player, &folder, &file)).await.expect_err(recorded);
-        assert_error(&error, ErrorCode::PermissionDenied, &words);
-        assert!(!error.sentence().contains("refresh"), "no secret is shown: {}", error.sentence());
-        assert_played(&player);
-    }
-    let player = Player::new([case("oauth2", "refresh"), case("iamcredentials", "generate-forbidden")]);
-    let error = token(credentials(&player, &folder, &user()).with_impersonation(ACCOUNT)).await.expect_err("forbidden");
-    assert_error(&error, ErrorCode::PermissionDenied, &[ACCOUNT, "grant iam.serviceAccounts.getAccessToken"]);
 }
 
 #[tokio::test]

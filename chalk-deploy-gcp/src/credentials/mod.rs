@@ -24,6 +24,7 @@ mod chain;
 mod exchange;
 mod federation;
 mod file;
+mod identity;
 mod impersonation;
 #[cfg(feature = "gcp-auth")]
 mod machine;
@@ -35,15 +36,11 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use chalk_deploy_core::Result;
-use chalk_deploy_core::credentials::{BearerToken, BearerTokenSource, Lender, Lent, Renewing};
+use chalk_deploy_core::credentials::{BearerToken, BearerTokenSource, Lender, Renewing};
 use chalk_deploy_core::runtime::Runtime;
 
-pub(crate) use chain::{Chain, Link};
-pub(crate) use exchange::Exchange;
-pub(crate) use file::{FileLink, Presence};
-pub(crate) use impersonation::Impersonation;
-#[cfg(feature = "gcp-auth")]
-pub(crate) use machine::{GcloudProgram, MetadataServer};
+use exchange::Exchange;
+pub(crate) use identity::{Identity, Wanted};
 
 /// The one scope that all calls of this crate take: Google's own reference lists no narrower one for Artifact Registry and
 /// IAM. What may be done is limited by the roles of the account.
@@ -74,27 +71,5 @@ impl BearerTokenSource for Tokens {
 impl fmt::Debug for Tokens {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Debug::fmt(&self.0, formatter)
-    }
-}
-
-/// A lender that was given as a value of any type.
-#[derive(Debug, Clone)]
-pub(crate) struct AnyLender(pub(crate) Arc<dyn Lender<BearerToken>>);
-
-#[async_trait]
-impl Lender<BearerToken> for AnyLender {
-    async fn lend(&self) -> Result<Lent<BearerToken>> {
-        self.0.lend().await
-    }
-}
-
-/// A source whose tokens are used at once, so that their end matters to nobody.
-#[derive(Debug)]
-pub(crate) struct Borrowed(pub(crate) Arc<dyn BearerTokenSource>);
-
-#[async_trait]
-impl Lender<BearerToken> for Borrowed {
-    async fn lend(&self) -> Result<Lent<BearerToken>> {
-        Ok(Lent { value: self.0.token().await?, expires: None })
     }
 }

@@ -58,7 +58,7 @@ impl Storage {
         document(&resource)
     }
 
-    fn dispatch(&self, parts: &Parts, body: Bytes) -> Response<ByteStream> {
+    fn dispatch(&self, parts: &Parts, body: &Bytes) -> Response<ByteStream> {
         let query: BTreeMap<_, _> =
             url::form_urlencoded::parse(parts.uri.query().unwrap_or_default().as_bytes()).into_owned().collect();
         let asked = |name: &str| query.get(name).map(String::as_str);
@@ -69,10 +69,10 @@ impl Storage {
         match (parts.method.as_str(), &path[..]) {
             ("POST", ["upload", "storage", "v1", "b", bucket, "o"]) if *bucket == own => {
                 if asked("uploadType") == Some("multipart") {
-                    let Some((name, object)) = multipart(parts, &body) else { return refused(400, "parseError") };
+                    let Some((name, object)) = multipart(parts, body) else { return refused(400, "parseError") };
                     return self.store(name, object, only_if_free);
                 }
-                let Some((name, metadata)) = named(&body) else { return refused(400, "parseError") };
+                let Some((name, metadata)) = named(body) else { return refused(400, "parseError") };
                 let mut uploads = self.uploads.lock().expect("not poisoned");
                 let id = format!("u{}", uploads.len());
                 let object = Object { metadata, ..Object::default() };
@@ -84,7 +84,7 @@ impl Storage {
                 response.headers_mut().insert(LOCATION, address.parse().expect("a header"));
                 response
             }
-            ("PUT", ["upload", "storage", "v1", "b", _, "o"]) => self.go_on(asked("upload_id"), parts, &body),
+            ("PUT", ["upload", "storage", "v1", "b", _, "o"]) => self.go_on(asked("upload_id"), parts, body),
             ("GET", ["storage", "v1", "b", bucket, "o"]) if *bucket == own => {
                 let (prefix, start) = (asked("prefix").unwrap_or_default(), asked("startOffset").unwrap_or_default());
                 let most = asked("maxResults").and_then(|most| most.parse().ok()).unwrap_or(1000);
@@ -156,7 +156,7 @@ impl Server for Storage {
             .headers
             .get(AUTHORIZATION)
             .is_some_and(|value| value.to_str().is_ok_and(|value| value.starts_with("Bearer token-")));
-        Ok(if has_token { self.dispatch(&parts, body) } else { refused(401, "required") })
+        Ok(if has_token { self.dispatch(&parts, &body) } else { refused(401, "required") })
     }
 }
 
