@@ -28,7 +28,8 @@
 //! | `attach` | 1 (HEAD) a manifest, 1 (GET) | 2 a manifest, 1; without a list 3 more (GET, PUT, GET by tag) and a wait |
 //!
 //! The first request to a host that wants a token costs two more (the 401 and the token), the first that needs a
-//! wider scope one. `tests/adapter_oci` of the testkit counts them.
+//! wider scope one. A write that finds no repository costs what making it does, and itself once more
+//! ([`OciSettings::with_repository_creator`]). `tests/adapter_oci` of the testkit counts them.
 //!
 //! # To whom credentials are given
 //!
@@ -46,6 +47,7 @@ pub mod trust;
 mod challenge;
 mod token;
 mod client;
+mod creation;
 mod refusal;
 mod checked;
 mod chunks;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::credentials::{Anonymous, RegistryCredentials};
+use crate::provision::RepositoryCreator;
 use crate::transport::RetryPolicy;
 
 /// What differs between registries, and how patient we are. The default suits every registry that keeps the
@@ -30,6 +31,9 @@ pub struct OciSettings {
     pub patience: Duration,
     /// How often one upload or download goes on after an interruption.
     pub resumptions: u32,
+    /// Who makes a repository when a write finds none (404 with the code `NAME_UNKNOWN`). Without one such a write fails
+    /// with `OBJECT_MISSING`.
+    pub repository_creator: Option<Arc<dyn RepositoryCreator>>,
 }
 
 /// How a blob gets into a registry.
@@ -64,6 +68,7 @@ impl Default for OciSettings {
             retry: RetryPolicy::default(),
             patience: Duration::from_mins(1),
             resumptions: 5,
+            repository_creator: None,
         }
     }
 }
@@ -122,6 +127,14 @@ impl OciSettings {
     #[must_use]
     pub const fn with_resumptions(mut self, resumptions: u32) -> Self {
         self.resumptions = resumptions;
+        self
+    }
+
+    /// Sets [`repository_creator`](Self::repository_creator): it is asked once for each repository that a write finds
+    /// missing, however many writes do, and each of them is sent once more.
+    #[must_use]
+    pub fn with_repository_creator(mut self, creator: Arc<dyn RepositoryCreator>) -> Self {
+        self.repository_creator = Some(creator);
         self
     }
 }

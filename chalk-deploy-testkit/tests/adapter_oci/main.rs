@@ -6,6 +6,7 @@
 mod builds;
 mod built_platforms;
 mod contract;
+mod creation;
 mod dependencies;
 mod downloads;
 mod evidence;

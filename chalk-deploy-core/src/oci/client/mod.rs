@@ -14,6 +14,7 @@ use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri};
 use oci_distribution::secrets::RegistryAuth;
 use url::Url;
 
+use super::creation::Creations;
 use super::endpoint::Endpoint;
 use super::flights::Flights;
 use super::memory::RegistryMemory;
@@ -29,7 +30,7 @@ use crate::{Error, ErrorCode, Result};
 use authorization::{Known, authorize};
 
 /// What a refusal or a realm's answer may be long.
-const LONGEST_WORDS: usize = 64 << 10;
+pub(super) const LONGEST_WORDS: usize = 64 << 10;
 
 /// How many times the patience an answer of a few bytes may take in all.
 const WHOLE_ANSWER: u32 = 5;
@@ -152,6 +153,7 @@ pub(super) struct Client {
     fetching: tokio::sync::Mutex<u64>,
     memory: Mutex<RegistryMemory>,
     flights: Flights,
+    creations: Creations,
 }
 
 impl Client {
@@ -165,6 +167,7 @@ impl Client {
             fetching: tokio::sync::Mutex::default(),
             memory: Mutex::default(),
             flights: Flights::default(),
+            creations: Creations::default(),
         }
     }
 
@@ -186,6 +189,11 @@ impl Client {
         &self.flights
     }
 
+    /// The repositories that were made because a write found none.
+    pub(super) const fn creations(&self) -> &Creations {
+        &self.creations
+    }
+
     /// Remembers that a repository holds a blob or a manifest.
     pub(super) fn saw(&self, endpoint: &Endpoint, digest: Digest) {
         let now = self.runtime.now();
@@ -202,8 +210,19 @@ impl Client {
         Endpoint::of(repository, &self.settings)
     }
 
-    /// Sends a call. One that is refused for its credentials is sent once more with renewed ones.
+    /// Sends a call. A write that finds no repository is sent once more when that was made.
     pub(super) async fn send(&self, call: &Call<'_>) -> Result<Answer> {
+        let began = self.runtime.monotonic();
+        let answer = self.send_authorized(call).await?;
+        let (answer, lacking) = self.lacks_repository(call, answer).await;
+        if lacking && self.make_repository(call.endpoint, began).await? {
+            return self.send_authorized(call).await;
+        }
+        Ok(answer)
+    }
+
+    /// Sends a call. One that is refused for its credentials is sent once more with renewed ones.
+    async fn send_authorized(&self, call: &Call<'_>) -> Result<Answer> {
         if !call.to_registry {
             return self.transmit(call, None).await;
         }

@@ -1,0 +1,285 @@
+//! Where keys come from: the chain, source by source and in its order.
+#![cfg(feature = "aws-config")]
+
+mod common;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Duration;
+
+use chalk_deploy_aws::{AccessKeys, Cloud, CloudBuilder};
+use chalk_deploy_core::ErrorCode;
+use chalk_deploy_core::error::Retry;
+use chalk_deploy_core::model::Timestamp;
+use chalk_deploy_core::runtime::Runtime as _;
+use chalk_deploy_testkit::VirtualRuntime;
+use chalk_deploy_testkit::recorded::Player;
+use common::{assert_played, player};
+
+/// A builder on variables of a test's own.
+fn on(player: &Player, variables: &[(&str, &str)]) -> CloudBuilder {
+    let variables: BTreeMap<String, String> =
+        variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    Cloud::builder()
+        .from_variables(move |name| variables.get(name).cloned())
+        .with_region("us-east-1")
+        .with_transport(player.transport())
+        .with_runtime(VirtualRuntime::new(1))
+}
+
+async fn keys(player: &Player, variables: &[(&str, &str)]) -> chalk_deploy_core::Result<AccessKeys> {
+    on(player, variables).build().expect("a cloud").credentials().keys().await
+}
+
+fn written(folder: &Path, name: &str, text: &str) -> String {
+    let path = folder.join(name);
+    std::fs::write(&path, text).expect("written");
+    path.to_str().expect("text").to_owned()
+}
+
+const NO_INSTANCE: (&str, &str) = ("AWS_EC2_METADATA_DISABLED", "true");
+const INSTANCE: [&str; 3] = ["local/instance_token", "local/instance_role", "local/instance_credentials"];
+
+#[tokio::test(start_paused = true)]
+async fn variables_go_before_all_else() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let shared = written(folder.path(), "credentials", "[default]\naws_access_key_id=FILE\naws_secret_access_key=s\n");
+    let player = player(&[]);
+    let variables = [
+        ("AWS_ACCESS_KEY_ID", "AKIAVARIABLE"),
+        ("AWS_SECRET_ACCESS_KEY", "secret"),
+        ("AWS_SESSION_TOKEN", "token"),
+        ("AWS_SHARED_CREDENTIALS_FILE", &shared),
+        ("AWS_CONTAINER_CREDENTIALS_FULL_URI", "http://169.254.170.23/v1/credentials"),
+    ];
+    assert_eq!(keys(&player, &variables).await.expect("found").id(), "AKIAVARIABLE");
+    let error = keys(&player, &variables[..1]).await.expect_err("half of it");
+    assert_eq!(error.code(), ErrorCode::PermissionDenied);
+    assert!(error.message().contains("AWS_SECRET_ACCESS_KEY is not"), "{error}");
+    assert_played(&player);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_profile_goes_before_a_web_identity_and_the_container() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let shared = "[default]\naws_access_key_id = AKIAFILE\naws_secret_access_key = s\n\n\
+                  [prod]\naws_access_key_id = AKIAPROD\naws_secret_access_key = s\n";
+    let shared = written(folder.path(), "credentials", shared);
+    let player = player(&[]);
+    let mut variables = vec![
+        ("AWS_SHARED_CREDENTIALS_FILE", shared.as_str()),
+        ("AWS_WEB_IDENTITY_TOKEN_FILE", "nowhere"),
+        ("AWS_CONTAINER_CREDENTIALS_FULL_URI", "http://169.254.170.23/v1/credentials"),
+    ];
+    assert_eq!(keys(&player, &variables).await.expect("found").id(), "AKIAFILE");
+    variables.push(("AWS_PROFILE", "prod"));
+    assert_eq!(keys(&player, &variables).await.expect("found").id(), "AKIAPROD");
+    variables.pop();
+    variables.extend([("AWS_ACCESS_KEY_ID", "AKIAVARIABLE"), ("AWS_SECRET_ACCESS_KEY", "s")]);
+    let named = on(&player, &variables).with_profile("prod").build().expect("a cloud");
+    assert_eq!(named.credentials().keys().await.expect("found").id(), "AKIAPROD", "what the code names goes first");
+    assert_played(&player);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_profile_that_was_named_and_is_not_there_is_an_error_and_no_other_identity() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let shared = written(folder.path(), "credentials", "[default]\naws_access_key_id=A\naws_secret_access_key=s\n");
+    let player = player(&[]);
+    for variables in [
+        vec![("AWS_PROFILE", "typo"), ("AWS_SHARED_CREDENTIALS_FILE", &shared)],
+        vec![("AWS_PROFILE", "typo"), ("HOME", "/nowhere")],
+    ] {
+        let error = keys(&player, &variables).await.expect_err("not there");
+        assert_eq!(error.code(), ErrorCode::PermissionDenied, "{error}");
+        assert!(error.sentence().contains("typo"), "{}", error.sentence());
+    }
+    assert_played(&player);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_profile_may_assume_a_role_with_the_keys_of_another() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let config = "[profile tenant]\nrole_arn = arn:aws:iam::210987654321:role/chalk-scoped\nsource_profile = base\n\
+                  role_session_name = chalk-deploy-acme\nexternal_id = chalk-0123456789abcdef\n\n\
+                  [profile base]\naws_access_key_id = AKIABASE\naws_secret_access_key = s\n";
+    let config = written(folder.path(), "config", config);
+    let player = player(&["sts/assume_role_of_a_profile"]);
+    let variables = [("AWS_CONFIG_FILE", config.as_str()), ("AWS_PROFILE", "tenant")];
+    assert_eq!(keys(&player, &variables).await.expect("assumed").id(), "ASIAFIRST");
+    assert_played(&player);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_web_identity_is_changed_for_keys() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let token = written(folder.path(), "token", "header.payload.signature");
+    let role = ("AWS_ROLE_ARN", "arn:aws:iam::123456789012:role/chalk-api-server");
+    let variables = [("AWS_WEB_IDENTITY_TOKEN_FILE", token.as_str()), role];
+    let player = common::player(&["sts/assume_role_with_web_identity"]);
+    let keys = keys(&player, &variables).await.expect("given");
+    assert_eq!(keys.id(), "ASIAWEB");
+    assert_eq!(keys.expires(), Some(Timestamp::from_millis(1_735_693_200_000)));
+    assert_played(&player);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_web_identity_that_is_refused_is_told_in_the_words_of_sts() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let token = written(folder.path(), "token", "header.payload.signature");
+    let role = ("AWS_ROLE_ARN", "arn:aws:iam::123456789012:role/chalk-api-server");
+    for (case, retry, hint) in [
+        ("sts/assume_role_with_web_identity_rejected", Retry::Permanent, "identity provider"),
+        ("sts/assume_role_with_web_identity_expired", Retry::Temporary, "renew"),
+    ] {
+        let player = common::player(&[case]);
+        let variables = [("AWS_WEB_IDENTITY_TOKEN_FILE", token.as_str()), role];
+        let error = keys(&player, &variables).await.expect_err(case);
+        assert_eq!((error.code(), error.retry()), (ErrorCode::PermissionDenied, retry), "{error}");
+        assert!(error.hint().contains(hint), "{}", error.hint());
+        assert!(!error.sentence().contains("payload"), "{}", error.sentence());
+        assert_played(&player);
+    }
+    let player = common::player(&[]);
+    let error = keys(&player, &[("AWS_WEB_IDENTITY_TOKEN_FILE", "/nowhere")]).await.expect_err("no role");
+    assert!(error.message().contains("AWS_ROLE_ARN is not"), "{error}");
+    let error = keys(&player, &[("AWS_WEB_IDENTITY_TOKEN_FILE", "/nowhere"), role]).await.expect_err("no token");
+    assert_eq!(error.code(), ErrorCode::PermissionDenied, "{error}");
+    assert_played(&player);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pod_is_given_its_credentials_with_the_token_of_its_file() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let token = written(folder.path(), "token", "pod-token\n");
+    let variables = [
+        ("AWS_CONTAINER_CREDENTIALS_FULL_URI", "http://169.254.170.23/v1/credentials"),
+        ("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", token.as_str()),
+    ];
+    let player = common::player(&["local/container_credentials"]);
+    let keys = keys(&player, &variables).await.expect("given");
+    assert_eq!((keys.id(), keys.expires()), ("ASIAPOD", Some(Timestamp::from_millis(1_735_693_200_000))));
+    assert_played(&player);
+
+    let player = common::player(&["local/container_credentials_refused"]);
+    let error = crate::keys(&player, &variables).await.expect_err("refused");
+    assert_eq!(error.code(), ErrorCode::PermissionDenied);
+    assert!(error.message().contains("AccessDeniedException"), "{error}");
+    assert_played(&player);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_instance_is_asked_last_with_the_second_version_of_its_protocol() {
+    let player = player(&INSTANCE);
+    assert_eq!(keys(&player, &[]).await.expect("given").id(), "ASIANODE");
+    assert_eq!(player.served(), ["instance_token", "instance_role", "instance_credentials"]);
+    assert_played(&player);
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_there_are_no_credentials_all_sources_are_named() {
+    let player = player(&[]);
+    let error = keys(&player, &[NO_INSTANCE, ("HOME", "/nowhere")]).await.expect_err("none");
+    assert_eq!(error.code(), ErrorCode::PermissionDenied);
+    for source in ["environment", "profiles", "web identity", "container", "instance"] {
+        assert!(error.message().contains(source), "{error}");
+    }
+    assert_played(&player);
+}
+
+#[tokio::test(start_paused = true)]
+async fn building_a_cloud_sends_nothing_and_reads_no_file_and_the_keys_are_fetched_once_for_all() {
+    let player = player(&INSTANCE);
+    // A file that is none would be an error if it were read.
+    let cloud = on(&player, &[("AWS_SHARED_CREDENTIALS_FILE", "/proc/self/mem")])
+        .with_bucket("chalk-acme-source")
+        .with_registry(common::HOST)
+        .with_cluster("chalk")
+        .build()
+        .expect("a cloud");
+    assert!(player.served().is_empty());
+    cloud.bucket().expect("named");
+    cloud.registry().expect("named");
+    cloud.connection().expect("named");
+    assert!(player.served().is_empty());
+    let cloud = on(&player, &[]).build().expect("a cloud");
+    let all = futures::future::join_all((0..50).map(|_| cloud.credentials().keys())).await;
+    assert!(all.into_iter().all(|keys| keys.expect("given").id() == "ASIANODE"));
+    assert_played(&player);
+}
+
+#[tokio::test(start_paused = true)]
+async fn keys_of_an_instance_are_fetched_anew_before_they_end() {
+    let player = player(&INSTANCE);
+    let runtime = VirtualRuntime::new(1);
+    let cloud = on(&player, &[]).with_runtime(runtime.clone()).build().expect("a cloud");
+    cloud.credentials().keys().await.expect("given");
+    runtime.sleep(Duration::from_mins(50)).await;
+    cloud.credentials().keys().await.expect("kept");
+    assert_played(&player);
+    runtime.sleep(Duration::from_mins(6)).await;
+    // There is no case for it; while the old keys hold, that is nobody's error.
+    cloud.credentials().keys().await.expect("still good");
+    let complaints = player.complaints();
+    assert!(
+        !complaints.is_empty() && complaints.iter().all(|said| said.contains("/latest/api/token")),
+        "{complaints:?}"
+    );
+    runtime.sleep(Duration::from_mins(10)).await;
+    cloud.credentials().keys().await.expect_err("they have ended");
+}
+
+#[test]
+fn what_is_wrong_is_told_by_build_and_names_the_variable_or_the_method() {
+    let base = || Cloud::builder().with_region("us-east-1");
+    let variables = |name: &'static str, value: &'static str| {
+        Cloud::builder().from_variables(move |asked| (asked == name).then(|| value.to_owned()))
+    };
+    for (builder, word) in [
+        (Cloud::builder(), "AWS_REGION"),
+        (variables("AWS_REGION", "Mars"), "AWS_REGION"),
+        (variables("AWS_ENDPOINT_URL_ECR", "nowhere").with_region("us-east-1"), "AWS_ENDPOINT_URL_ECR"),
+        (variables("AWS_ENDPOINT_URL", "ftp://x").with_region("us-east-1"), "AWS_ENDPOINT_URL"),
+        (base().with_bucket_endpoint("x"), "with_bucket_endpoint"),
+        (base().with_cluster_endpoint("http://a/b"), "with_cluster_endpoint"),
+        (base().with_account("12345"), "with_account"),
+        (base().with_cluster("a/b"), "cluster `a/b`"),
+        (base().with_bucket("a/b"), "bucket `a/b`"),
+        (base().with_registry("docker.io"), "registry `docker.io`"),
+        (base().with_profile("a").with_credentials(AccessKeys::new("a", "b")), "with_profile"),
+    ] {
+        let error = builder.build().expect_err(word);
+        assert!(matches!(error.code(), ErrorCode::ValueInvalid | ErrorCode::RequestInvalid), "{error}");
+        assert!(error.sentence().contains(word), "{}", error.sentence());
+    }
+}
+
+#[test]
+fn what_was_not_named_is_an_error_with_the_method_that_names_it() {
+    let cloud = Cloud::builder().with_region("us-east-1").build().expect("a cloud");
+    for (error, method) in [
+        (cloud.bucket().expect_err("none"), "with_bucket"),
+        (cloud.registry().expect_err("none"), "with_registry"),
+        (cloud.images().expect_err("none"), "with_registry"),
+        (cloud.cluster().expect_err("none"), "with_cluster"),
+    ] {
+        assert_eq!(error.code(), ErrorCode::RequestInvalid);
+        assert!(error.hint().contains(method), "{error}");
+    }
+}
+
+#[test]
+fn nothing_of_a_cloud_shows_a_secret() {
+    let builder = Cloud::builder()
+        .from_variables(|name| match name {
+            "AWS_SECRET_ACCESS_KEY" | "AWS_SESSION_TOKEN" => Some("hidden".to_owned()),
+            _ => None,
+        })
+        .with_region("us-east-1")
+        .with_credentials(AccessKeys::new("AKIA", "hidden"))
+        .with_registry(common::HOST)
+        .with_bucket("chalk-a")
+        .with_cluster("chalk");
+    assert!(!format!("{builder:?}").contains("hidden"));
+    assert!(!format!("{:?}", builder.build().expect("a cloud")).contains("hidden"));
+}
