@@ -5,7 +5,7 @@
 //!
 //! | the plan says | the bucket has |
 //! |---|---|
-//! | always | uniform bucket-level access, public access prevention, [`LABEL`] |
+//! | always | uniform bucket-level access, public access prevention, the label of `tags` |
 //! | origins | a CORS entry for GET |
 //! | encryption | `encryption.defaultKmsKeyName`; Google's own keys are the default |
 //! | versioned | `versioning` |
@@ -36,7 +36,7 @@ const CORS_AGE: u32 = 3600;
 
 /// The buckets of one project in one location.
 #[derive(Debug, Clone)]
-pub struct Buckets {
+pub(crate) struct Buckets {
     api: Api,
     project: String,
     location: String,

@@ -9,7 +9,7 @@ use chalk_deploy_core::cloud::{Builder, Cloud as Bundle, TrafficShifter};
 use chalk_deploy_core::credentials::{BearerToken, BearerTokenSource, Lender};
 use chalk_deploy_core::kubernetes::{ClusterAccess, Connection, KubernetesCluster, NetworkTransports, OpenTransport};
 use chalk_deploy_core::oci::{OciRegistry, OciSettings, UploadMode};
-use chalk_deploy_core::provision::ClusterDescription;
+use chalk_deploy_core::provision::{BucketKeeper, ClusterDescription, ImageCatalog, RepositoryCreator};
 use chalk_deploy_core::runtime::{Runtime, SystemRuntime};
 use chalk_deploy_core::transport::{NetworkTransport, Transport};
 use chalk_deploy_core::{Error, ErrorCode, Result};
@@ -18,7 +18,7 @@ use crate::api::Api;
 use crate::buckets::Buckets;
 use crate::cluster::{ControlPlane, GkeLocator};
 use crate::credentials::{Identity, SCOPE, Wanted};
-use crate::registry::{RegistryTokens, Repositories};
+use crate::registry::{Images, RegistryTokens, Repositories};
 use crate::settings::{self, ClusterPlace, Given, Hosts, RegistryPlace};
 
 const STORAGE: &str = "https://storage.googleapis.com";
@@ -79,20 +79,26 @@ impl Cloud {
         Bucket::gcs(inner.transport.clone(), settings, inner.runtime.clone())
     }
 
-    /// The registry. A repository names its own host; only those of Artifact Registry are given the token. All of them share
-    /// what was learned of registries.
-    pub fn registry(&self) -> OciRegistry {
+    /// The registry. A repository names its own host; only those of Artifact Registry are given the token. One of the
+    /// project that is not there is made when something is pushed to it. All who ask share what was learned of registries.
+    ///
+    /// # Errors
+    /// [`ErrorCode::RequestInvalid`] when none was set.
+    pub fn registry(&self) -> Result<OciRegistry> {
         let inner = &self.0;
+        let repositories = self.repositories()?;
         let open = || {
             let credentials = RegistryTokens::new(inner.tokens.clone(), inner.hosts.clone());
-            let mut settings =
-                OciSettings::default().with_credentials(Arc::new(credentials)).with_upload(UploadMode::TwoRequests);
+            let mut settings = OciSettings::default()
+                .with_credentials(Arc::new(credentials))
+                .with_upload(UploadMode::TwoRequests)
+                .with_repository_creator(repositories);
             if let Some(host) = &inner.plain_registry {
                 settings = settings.with_plain_http(host);
             }
             OciRegistry::new(inner.transport.clone(), inner.runtime.clone(), settings)
         };
-        inner.oci.get_or_init(open).clone()
+        Ok(inner.oci.get_or_init(open).clone())
     }
 
     /// The way to the cluster's API server, the same for all who ask. It is looked up at the first request, and again when no
@@ -127,22 +133,27 @@ impl Cloud {
     ///
     /// # Errors
     /// [`ErrorCode::RequestInvalid`] when no project or no location was set.
-    pub fn buckets(&self) -> Result<Buckets> {
+    pub fn buckets(&self) -> Result<Arc<dyn BucketKeeper>> {
         let inner = &self.0;
         let project = inner.project.clone().ok_or_else(|| unset("project", "with_project"))?;
         let location = inner.location.clone().ok_or_else(|| unset("location", "with_location"))?;
-        Ok(Buckets::new(self.api(inner.storage.as_ref(), STORAGE), project, location))
+        Ok(Arc::new(Buckets::new(self.api(inner.storage.as_ref(), STORAGE), project, location)))
     }
 
-    /// The images of the registry's repositories, and repositories on demand.
+    /// The images of the project's repositories, listed and removed.
     ///
     /// # Errors
     /// [`ErrorCode::RequestInvalid`] when no registry was set.
-    pub fn images(&self) -> Result<Repositories> {
-        let inner = &self.0;
-        let place = inner.registry.clone().ok_or_else(|| unset("registry", "with_registry"))?;
-        let api = self.api(inner.artifact_registry.as_ref(), ARTIFACT_REGISTRY);
-        Ok(Repositories::new(api, place, inner.hosts.clone(), inner.immutable_tags, self.registry()))
+    pub fn images(&self) -> Result<Arc<dyn ImageCatalog>> {
+        Ok(Arc::new(Images::new(self.of_project()?, self.registry()?)))
+    }
+
+    /// Makes repositories of the project.
+    ///
+    /// # Errors
+    /// [`ErrorCode::RequestInvalid`] when no registry was set.
+    pub fn repositories(&self) -> Result<Arc<dyn RepositoryCreator>> {
+        Ok(Arc::new(self.of_project()?))
     }
 
     /// Who we are.
@@ -153,15 +164,22 @@ impl Cloud {
     /// The five traits, with this builder and this division of traffic.
     ///
     /// # Errors
-    /// Those of [`bucket`](Self::bucket) and [`cluster`](Self::cluster).
+    /// Those of [`bucket`](Self::bucket), [`registry`](Self::registry) and [`cluster`](Self::cluster).
     pub fn bundle(&self, builder: Arc<dyn Builder>, traffic: Arc<dyn TrafficShifter>) -> Result<Bundle> {
         Ok(Bundle {
             object_store: Arc::new(self.bucket()?),
-            registry: Arc::new(self.registry()),
+            registry: Arc::new(self.registry()?),
             cluster: Arc::new(self.cluster()?),
             builder,
             traffic,
         })
+    }
+
+    fn of_project(&self) -> Result<Repositories> {
+        let inner = &self.0;
+        let place = inner.registry.clone().ok_or_else(|| unset("registry", "with_registry"))?;
+        let api = self.api(inner.artifact_registry.as_ref(), ARTIFACT_REGISTRY);
+        Ok(Repositories::new(api, place, inner.hosts.clone(), inner.immutable_tags))
     }
 
     fn locator(&self) -> Result<GkeLocator> {

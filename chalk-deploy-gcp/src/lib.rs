@@ -50,15 +50,26 @@
 //!
 //! # Buckets
 //!
-//! [`Cloud::buckets`] makes and keeps the five buckets of a data plane; [`Buckets`] has the table of settings.
-//! [`Cloud::bucket`] is the source bucket of deployments. A bucket of this name in another project, or in another location,
-//! is an error, and nothing is written to it.
+//! [`Cloud::buckets`] makes and keeps the five buckets of a data plane. A setting is changed only where it is not as the
+//! plan says, and only if nobody else has changed the bucket since it was read; what is there beside the plan stays.
+//!
+//! | the plan says | the bucket has |
+//! |---|---|
+//! | always | uniform bucket-level access, public access prevention, [`LABEL`](tags::LABEL), a week of soft delete when made |
+//! | origins | a CORS entry for GET |
+//! | encryption | a default key of Cloud KMS, or Google's own |
+//! | versioned | versions |
+//! | retention | a retention policy; with versions, which exclude one, the retention of single objects |
+//! | leftovers | lifecycle rules for unfinished uploads and for versions that were written over |
+//!
+//! [`Cloud::bucket`] is the source bucket of deployments. A bucket of its name in another project, or in another location,
+//! is an error of [`Cloud::buckets`], and nothing is done to it.
 //!
 //! # Registry
 //!
 //! [`Cloud::registry`] pushes and pulls with the access token, which only hosts `LOCATION-docker.pkg.dev` and what was
-//! configured get to see. [`Cloud::images`] makes repositories on demand (format DOCKER, [`LABEL`](tags::LABEL), no cleanup
-//! policy), lists their images with all that they lead to, and removes those that nobody needs.
+//! configured get to see, and makes a repository that a push does not find (format DOCKER, [`LABEL`](tags::LABEL), no
+//! cleanup policy). [`Cloud::images`] lists images with all that they lead to, and removes those that nobody needs.
 //!
 //! # Cluster
 //!
@@ -110,8 +121,6 @@ mod registry;
 mod settings;
 pub mod tags;
 
-pub use buckets::Buckets;
 pub use cloud::{Cloud, CloudBuilder};
 pub use cluster::ControlPlane;
 pub use credentials::{SCOPE, Tokens};
-pub use registry::Repositories;

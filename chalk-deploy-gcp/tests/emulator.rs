@@ -12,7 +12,7 @@ use std::time::Duration;
 use chalk_deploy_core::ErrorCode;
 use chalk_deploy_core::cloud::{ObjectStore as _, Payload, PutMode};
 use chalk_deploy_core::model::{Digest, ObjectKey};
-use chalk_deploy_core::provision::{BucketKeeper as _, BucketPlan};
+use chalk_deploy_core::provision::BucketPlan;
 use chalk_deploy_core::runtime::{Runtime as _, SystemRuntime};
 use chalk_deploy_gcp::{Cloud, CloudBuilder};
 

@@ -128,7 +128,7 @@ async fn deployments_into_google_cloud_end_in_success_and_serve_by_one_token_and
 
     let environment = sample::environment().expect("an environment");
     make_namespace(&ways.kubernetes, &environment).await;
-    let registry = Arc::new(cloud.registry());
+    let registry = Arc::new(cloud.registry().expect("set"));
     let base = SimulatedBaseImage::new();
     base.install(&*registry, &base_repository()).await.expect("installed");
 

@@ -8,10 +8,7 @@ use chalk_deploy_core::cloud::{ClusterApi as _, ObjectStore as _};
 use chalk_deploy_core::credentials::BearerToken;
 use chalk_deploy_core::kubernetes::{ClusterAccess, OpenTransport};
 use chalk_deploy_core::model::{Digest, Namespace, ObjectReference, Repository};
-use chalk_deploy_core::provision::{
-    BucketKeeper as _, BucketPlan, Encryption, Endpoint, ImageCatalog as _, ImageRetention, KeptBucket, Origin,
-    RepositoryCreator as _, sweep,
-};
+use chalk_deploy_core::provision::{BucketPlan, Encryption, Endpoint, ImageRetention, KeptBucket, Origin, sweep};
 use chalk_deploy_core::transport::Transport;
 use chalk_deploy_core::{ErrorCode, Result};
 use chalk_deploy_gcp::{Cloud, CloudBuilder, ControlPlane};
@@ -152,7 +149,7 @@ async fn a_cluster_that_cannot_be_used_says_why_and_what_to_do() {
 #[tokio::test(start_paused = true)]
 async fn a_repository_is_made_with_our_label_and_without_a_policy_that_removes_anything() {
     let player = player("artifactregistry", &["create", "operation-running", "operation-done"]);
-    let repositories = cloud(&player).images().expect("set");
+    let repositories = cloud(&player).repositories().expect("set");
     repositories.create(HOST, "acme-prod/chalk/engine-prod").await.expect("made");
     assert_eq!(player.served(), ["create", "operation-running", "operation-done"]);
     assert_played(&player);
@@ -161,23 +158,25 @@ async fn a_repository_is_made_with_our_label_and_without_a_policy_that_removes_a
 #[tokio::test(start_paused = true)]
 async fn a_repository_that_is_there_is_left_as_it_is_if_it_holds_images() {
     let player = player("artifactregistry", &["create-conflict", "get"]);
-    cloud(&player).images().expect("set").create(HOST, "acme-prod/chalk/engine-prod").await.expect("left");
+    cloud(&player).repositories().expect("set").create(HOST, "acme-prod/chalk/engine-prod").await.expect("left");
     assert_played(&player);
     let player = self::player("artifactregistry", &["create-conflict", "get-python"]);
-    let error = cloud(&player).images().expect("set").create(HOST, "acme-prod/chalk/x").await.expect_err("wheels");
+    let error =
+        cloud(&player).repositories().expect("set").create(HOST, "acme-prod/chalk/x").await.expect_err("wheels");
     assert_error(&error, ErrorCode::ValueInvalid, &["holds PYTHON", "another repository"]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_repository_that_cannot_be_made_says_why() {
     let player = player("artifactregistry", &["create-forbidden"]);
-    let error = cloud(&player).images().expect("set").create(HOST, "acme-prod/chalk/x").await.expect_err("forbidden");
+    let error =
+        cloud(&player).repositories().expect("set").create(HOST, "acme-prod/chalk/x").await.expect_err("forbidden");
     assert_error(&error, ErrorCode::PermissionDenied, &["grant artifactregistry.repositories.create"]);
     let player = self::player("artifactregistry", &["create", "operation-failed"]);
-    let error = cloud(&player).images().expect("set").create(HOST, "acme-prod/chalk/x").await.expect_err("quota");
+    let error = cloud(&player).repositories().expect("set").create(HOST, "acme-prod/chalk/x").await.expect_err("quota");
     assert_error(&error, ErrorCode::CloudUnavailable, &["quota exceeded"]);
     let none = self::player("artifactregistry", &[]);
-    let repositories = cloud(&none).images().expect("set");
+    let repositories = cloud(&none).repositories().expect("set");
     for (host, path, code) in [
         (HOST, "other-project/chalk/x", ErrorCode::PermissionDenied),
         (HOST, "acme-prod/Chalk/x", ErrorCode::ValueInvalid),
@@ -241,7 +240,7 @@ async fn a_sweep_of_what_is_needed_asks_for_no_removal() {
     let catalog = cloud(&player).images().expect("set");
     let retention = ImageRetention::new(0, std::time::Duration::ZERO);
     let now = chalk_deploy_core::model::Timestamp::from_millis(u64::MAX / 4);
-    let swept = sweep(&catalog, &engine(), &[digest_of("delete")].into(), retention, now).await.expect("swept");
+    let swept = sweep(&*catalog, &engine(), &[digest_of("delete")].into(), retention, now).await.expect("swept");
     assert_eq!((swept.removed.len(), swept.kept), (0, 3));
     assert_played(&player);
 }
@@ -324,11 +323,11 @@ async fn what_was_not_set_is_an_error_with_the_method_that_sets_it() {
         (cloud.bucket().map(drop).expect_err("none"), "with_bucket"),
         (cloud.cluster().map(drop).expect_err("none"), "with_cluster"),
         (cloud.images().map(drop).expect_err("none"), "with_registry"),
+        (cloud.registry().map(drop).expect_err("none"), "with_registry"),
         (cloud.buckets().map(drop).expect_err("none"), "with_project"),
     ] {
         assert_error(&error, ErrorCode::RequestInvalid, &[method]);
     }
-    let _ = cloud.registry();
     let bucket = Cloud::builder().with_bucket("chalk-acme-source").build().expect("valid").bucket().expect("set");
     assert!(bucket.presigned_download().is_none(), "nobody signs");
 }

@@ -59,7 +59,7 @@ async fn building_asks_for_nothing_and_reads_no_file() {
         .with_registry("us-central1-docker.pkg.dev/acme-prod/chalk")
         .build()
         .expect("valid settings");
-    let _ = (cloud.bucket().expect("set"), cloud.registry(), cloud.connection().expect("set"));
+    let _ = (cloud.bucket().expect("set"), cloud.registry().expect("set"), cloud.connection().expect("set"));
     let _ = (cloud.images().expect("set"), cloud.buckets().expect("set"));
     assert!(server.lines().is_empty());
     let error = cloud.describe_cluster().await.expect_err("now it is needed");
@@ -175,7 +175,7 @@ async fn a_token_that_ends_in_the_middle_of_a_long_push_is_renewed_wherever_it_e
             .build()
             .expect("valid settings");
         let repository = Repository::new(format!("{HOST}/acme-prod/chalk/engine-prod")).expect("a repository");
-        let registry = cloud.registry();
+        let registry = cloud.registry().expect("set");
         registry.push_image(&repository, &manifest, &all, None).await.unwrap_or_else(|error| {
             panic!("the token ended at request {at}: {}", error.sentence());
         });
@@ -200,12 +200,12 @@ async fn a_token_goes_to_no_registry_but_googles() {
     let cloud = builder(&server).with_credentials(BearerToken::new("ya29.hidden")).build().expect("valid settings");
     for host in ["registry.example", "us-docker.pkg.dev.evil.example", "gcr.io", "evil-docker.pkg.dev.example"] {
         let repository = Repository::new(format!("{host}/acme-prod/chalk/engine")).expect("a repository");
-        let error = cloud.registry().has_blob(&repository, &Digest::of("x")).await.expect_err(host);
+        let error = cloud.registry().expect("set").has_blob(&repository, &Digest::of("x")).await.expect_err(host);
         assert!(!error.sentence().contains("hidden"));
     }
     assert_eq!(tokens.load(Ordering::Relaxed), 0);
     let own = Repository::new(format!("{HOST}/acme-prod/chalk/engine")).expect("a repository");
-    cloud.registry().has_blob(&own, &Digest::of("x")).await.expect_err("it never lets us in");
+    cloud.registry().expect("set").has_blob(&own, &Digest::of("x")).await.expect_err("it never lets us in");
     assert!(tokens.load(Ordering::Relaxed) > 0);
 }
 
@@ -266,16 +266,14 @@ async fn an_answer_that_never_ends_or_that_is_another_one_is_an_error_and_no_loo
     let pages = Answering::by(|_| Reply::json(200, json!({"nextPageToken": "again"})));
     let cloud = builder(&pages).with_credentials(BearerToken::new("t")).build().expect("valid settings");
     let repository = Repository::new(format!("{HOST}/acme-prod/chalk/engine")).expect("a repository");
-    let catalog = cloud.images().expect("set");
-    let listed = chalk_deploy_core::provision::ImageCatalog::images(&catalog, &repository).await;
+    let listed = cloud.images().expect("set").images(&repository).await;
     assert_error(&listed.expect_err("endless"), ErrorCode::CloudAnswerInvalid, &["end of a list"]);
     // An operation that never ends, and one that leads elsewhere.
     let name = "projects/acme-prod/locations/us-central1/operations/1";
     for (name, code) in [(name, ErrorCode::CloudUnavailable), ("projects/../secrets", ErrorCode::CloudAnswerInvalid)] {
         let server = Answering::by(move |_| Reply::json(200, json!({"name": name})));
         let cloud = builder(&server).with_credentials(BearerToken::new("t")).build().expect("valid settings");
-        let creator = cloud.images().expect("set");
-        let made = chalk_deploy_core::provision::RepositoryCreator::create(&creator, HOST, "acme-prod/chalk/x").await;
+        let made = cloud.repositories().expect("set").create(HOST, "acme-prod/chalk/x").await;
         assert_eq!(made.expect_err(name).code(), code);
         assert!(server.lines().len() < 60);
     }
@@ -347,6 +345,42 @@ async fn every_public_address_of_google_is_told_as_such() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_push_into_a_repository_that_is_not_there_makes_it_and_nothing_in_another_project() {
+    let (runtime, world): (Arc<dyn Runtime>, _) = (VirtualRuntime::new(1), World::memory());
+    let mut settings = RegistrySettings::artifact_registry("token-1");
+    settings.creates_repositories = false;
+    let server = Arc::new(RegistryServer::new(&world, runtime.clone(), settings));
+    let made = server.clone();
+    let api = Answering::by(move |seen| {
+        assert_eq!(
+            seen.line(),
+            "POST artifactregistry.googleapis.com/v1/projects/acme-prod/locations/us-central1/repositories"
+        );
+        assert_eq!(seen.parts.uri.query(), Some("repositoryId=chalk"));
+        made.create_repository("acme-prod/chalk/engine").expect("made");
+        Reply::json(200, json!({"name": "projects/acme-prod/locations/us-central1/operations/1", "done": true}))
+    });
+    let hosts =
+        Hosts::default().with(HOST, in_process(server)).with("artifactregistry.googleapis.com", api.transport());
+    let cloud = Cloud::builder()
+        .with_transport(hosts.transport())
+        .with_lender(Bank::new(runtime.clone(), None))
+        .with_runtime(runtime)
+        .with_registry(format!("{HOST}/acme-prod/chalk"))
+        .build()
+        .expect("valid settings");
+    let registry = cloud.registry().expect("set");
+    let payload = Payload::from_bytes("layer");
+    let own = Repository::new(format!("{HOST}/acme-prod/chalk/engine")).expect("a repository");
+    registry.push_blob(&own, &payload).await.expect("made and pushed");
+    assert_eq!(api.seen().len(), 1);
+    let other = Repository::new(format!("{HOST}/other-project/chalk/engine")).expect("a repository");
+    let error = registry.push_blob(&other, &payload).await.expect_err("of another project");
+    assert_error(&error, ErrorCode::PermissionDenied, &["of another project", "acme-prod"]);
+    assert_eq!(api.seen().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_registry_that_stands_for_artifact_registry_is_one_by_plain_http_on_this_machine() {
     let (runtime, world): (Arc<dyn Runtime>, _) = (VirtualRuntime::new(1), World::memory());
     let settings = RegistrySettings::artifact_registry("token-1");
@@ -361,8 +395,8 @@ async fn a_registry_that_stands_for_artifact_registry_is_one_by_plain_http_on_th
         .expect("valid settings");
     let repository = Repository::new("127.0.0.1:5000/acme-prod/chalk/engine").expect("a repository");
     let payload = Payload::from_bytes("layer");
-    cloud.registry().push_blob(&repository, &payload).await.expect("pushed");
-    assert!(cloud.registry().has_blob(&repository, &payload.sha256()).await.expect("asked"));
+    cloud.registry().expect("set").push_blob(&repository, &payload).await.expect("pushed");
+    assert!(cloud.registry().expect("set").has_blob(&repository, &payload.sha256()).await.expect("asked"));
 }
 
 // --- settings -------------------------------------------------------------------------------------------------------
@@ -404,10 +438,13 @@ fn what_is_wrong_is_told_by_build_with_the_variable_or_the_method() {
 
 #[tokio::test]
 async fn nothing_that_is_printed_holds_a_secret() {
-    let cloud = Cloud::builder().with_credentials(BearerToken::new("ya29.hidden")).with_project("acme").build();
-    let cloud = cloud.expect("valid settings");
+    let cloud = Cloud::builder()
+        .with_credentials(BearerToken::new("ya29.hidden"))
+        .with_registry("us-docker.pkg.dev/acme/chalk")
+        .build()
+        .expect("valid settings");
     let token = cloud.credentials().token().await.expect("given");
-    let shown = format!("{cloud:?} {token:?} {:?} {:?}", cloud.credentials(), cloud.registry());
+    let shown = format!("{cloud:?} {token:?} {:?} {:?}", cloud.credentials(), cloud.registry().expect("set"));
     assert!(!shown.contains("hidden"), "{shown}");
 }
 
