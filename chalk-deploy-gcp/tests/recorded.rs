@@ -9,12 +9,14 @@ use chalk_deploy_core::credentials::BearerToken;
 use chalk_deploy_core::kubernetes::{ClusterAccess, OpenTransport};
 use chalk_deploy_core::model::{Digest, Namespace, ObjectReference, Repository};
 use chalk_deploy_core::provision::{BucketPlan, Encryption, Endpoint, ImageRetention, KeptBucket, Origin, sweep};
-use chalk_deploy_core::transport::Transport;
+use chalk_deploy_core::transport::{RequestBody, Transport};
 use chalk_deploy_core::{ErrorCode, Result};
+use chalk_deploy_gcp::permissions::{Purpose, needed};
 use chalk_deploy_gcp::{Cloud, CloudBuilder, ControlPlane};
 use chalk_deploy_testkit::VirtualRuntime;
-use chalk_deploy_testkit::recorded::Player;
-use common::{Answering, Reply, assert_error, case};
+use chalk_deploy_testkit::recorded::{Case, CaseRequest, Player};
+use common::policy::Policy;
+use common::{Answering, Reply, assert_error, case, folder};
 use serde_json::json;
 
 const HOST: &str = "us-central1-docker.pkg.dev";
@@ -314,6 +316,21 @@ async fn a_bucket_in_another_location_is_an_error_and_is_not_moved() {
     let error = cloud.buckets().expect("set").keep(&source()).await.expect_err("elsewhere");
     assert_error(&error, ErrorCode::ValueInvalid, &["us-central1", "europe-west1", "another prefix"]);
     assert_played(&player);
+}
+
+#[tokio::test]
+async fn the_calls_about_buckets_and_repositories_need_just_the_permissions_of_their_purpose() {
+    let wanted = needed(&[Purpose::Provision, Purpose::Sweep]);
+    let policy = Policy::new(wanted.clone());
+    let transport = policy.around(Answering::by(|_| Reply::json(200, "{}")).transport());
+    for recorded in ["storage", "artifactregistry"].map(|api| Case::all(&folder(api)).expect("cases")).concat() {
+        let CaseRequest { method, host, path, query, .. } = &recorded.request;
+        let query = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(query).finish();
+        let request = http::Request::builder().method(method.as_str()).uri(format!("https://{host}{path}?{query}"));
+        transport.send(request.body(RequestBody::Empty).expect("a request")).await.expect("answered");
+    }
+    assert_eq!(policy.refused(), [""; 0]);
+    assert_eq!(policy.used().iter().map(String::as_str).collect::<Vec<_>>(), wanted);
 }
 
 #[tokio::test]

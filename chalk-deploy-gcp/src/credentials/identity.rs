@@ -41,6 +41,7 @@ pub(crate) struct Wanted {
     /// The folder of gcloud.
     pub(crate) login_folder: Option<PathBuf>,
     /// Whether the gcloud program may be asked.
+    #[cfg_attr(not(feature = "gcp-auth"), expect(dead_code, reason = "it is asked by gcp_auth"))]
     pub(crate) asks_programs: bool,
     pub(crate) impersonated: Option<String>,
     pub(crate) scopes: Vec<String>,

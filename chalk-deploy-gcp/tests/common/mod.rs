@@ -2,6 +2,7 @@
 
 #![allow(dead_code, reason = "each test uses its part")]
 
+pub(crate) mod policy;
 pub(crate) mod storage;
 
 use std::collections::BTreeMap;
