@@ -37,6 +37,7 @@ struct Inner {
     /// Whether emulators are shown the tokens, which is so only where they were given for them.
     tokens_for_emulators: bool,
     project: Option<String>,
+    quota_project: Option<String>,
     location: Option<String>,
     cluster: Option<ClusterPlace>,
     control_plane: ControlPlane,
@@ -191,7 +192,8 @@ impl Cloud {
 
     fn api(&self, emulator: Option<&String>, google: &str) -> Api {
         let base = emulator.map_or(google, String::as_str);
-        Api::new(self.0.transport.clone(), self.0.runtime.clone(), self.shown_to(emulator), base)
+        let api = Api::new(self.0.transport.clone(), self.0.runtime.clone(), self.shown_to(emulator), base);
+        api.counted_for(self.0.quota_project.as_deref())
     }
 
     fn shown_to(&self, emulator: Option<&String>) -> Option<Arc<dyn BearerTokenSource>> {
@@ -225,6 +227,7 @@ fn unset(what: &str, method: &str) -> Error {
 pub struct CloudBuilder {
     from_env: bool,
     project: Option<Given>,
+    quota_project: Option<Given>,
     location: Option<Given>,
     cluster: Option<Given>,
     control_plane: ControlPlane,
@@ -248,7 +251,7 @@ pub struct CloudBuilder {
 
 impl CloudBuilder {
     /// Takes what Google's own tools take from the environment: `GOOGLE_APPLICATION_CREDENTIALS`, `CLOUDSDK_CONFIG` and HOME
-    /// for credentials; `GOOGLE_CLOUD_PROJECT` or `CLOUDSDK_CORE_PROJECT`; `GOOGLE_CLOUD_LOCATION` or `CLOUDSDK_COMPUTE_REGION`;
+    /// for credentials; `GOOGLE_CLOUD_PROJECT` or `CLOUDSDK_CORE_PROJECT`; `GOOGLE_CLOUD_QUOTA_PROJECT`; `GOOGLE_CLOUD_LOCATION` or `CLOUDSDK_COMPUTE_REGION`;
     /// `STORAGE_EMULATOR_HOST`. No file is read yet.
     pub fn from_env(self) -> Self {
         self.from_variables(|name| std::env::var(name).ok())
@@ -269,6 +272,7 @@ impl CloudBuilder {
         self.login_folder = read("CLOUDSDK_CONFIG").map(|folder| folder.value.into()).or_else(home);
         let project = || read("GOOGLE_CLOUD_PROJECT").or_else(|| read("CLOUDSDK_CORE_PROJECT"));
         self.project = self.project.or_else(project);
+        self.quota_project = self.quota_project.or_else(|| read("GOOGLE_CLOUD_QUOTA_PROJECT"));
         let location = || read("GOOGLE_CLOUD_LOCATION").or_else(|| read("CLOUDSDK_COMPUTE_REGION"));
         self.location = self.location.or_else(location);
         self.storage = self.storage.or_else(|| read("STORAGE_EMULATOR_HOST"));
@@ -278,6 +282,13 @@ impl CloudBuilder {
     /// The project, by its id.
     pub fn with_project(mut self, project: impl Into<String>) -> Self {
         self.project = given(project, "with_project");
+        self
+    }
+
+    /// The project that calls are counted for. A user's login needs one; whoever it is must have
+    /// `serviceusage.services.use` there.
+    pub fn with_quota_project(mut self, project: impl Into<String>) -> Self {
+        self.quota_project = given(project, "with_quota_project");
         self
     }
 
@@ -411,6 +422,7 @@ impl CloudBuilder {
         let checked =
             |given: &Option<Given>, check: fn(&Given) -> Result<String>| given.as_ref().map(check).transpose();
         let project = checked(&self.project, settings::project)?;
+        let quota_project = checked(&self.quota_project, settings::project)?;
         let location = checked(&self.location, settings::location)?;
         let [storage, artifact_registry, container, registry_endpoint] =
             [&self.storage, &self.artifact_registry, &self.container, &self.registry_endpoint]
@@ -456,6 +468,7 @@ impl CloudBuilder {
             tokens,
             tokens_for_emulators,
             project,
+            quota_project,
             location,
             cluster,
             control_plane,

@@ -24,6 +24,7 @@
 //! | what | method | variable |
 //! |---|---|---|
 //! | project | `with_project` | `GOOGLE_CLOUD_PROJECT`, `CLOUDSDK_CORE_PROJECT` |
+//! | project that a user's calls are counted for | `with_quota_project` | `GOOGLE_CLOUD_QUOTA_PROJECT` |
 //! | location | `with_location` | `GOOGLE_CLOUD_LOCATION`, `CLOUDSDK_COMPUTE_REGION` |
 //! | cluster | `with_cluster`, `with_control_plane` | |
 //! | source bucket | `with_bucket` | |
@@ -94,6 +95,7 @@
 //! | an account that may not be acted as | `PERMISSION_DENIED` | grant `iam.serviceAccounts.getAccessToken` on it |
 //! | a pool, a provider or a condition that does not let us in | `PERMISSION_DENIED` | correct the audience or the condition |
 //! | a missing permission | `PERMISSION_DENIED` | grant the permission named |
+//! | a user's login without a quota project | `PERMISSION_DENIED` | name one |
 //! | an API that is switched off | `PERMISSION_DENIED` | enable the API named |
 //! | throttling | `CLOUD_UNAVAILABLE` | resume in the seconds that Google says |
 //! | a bucket in another location | `VALUE_INVALID` | set its location, or choose another prefix |
@@ -104,10 +106,11 @@
 //!
 //! # Tested against
 //!
-//! fake-gcs-server for buckets and objects; the simulated registry with Artifact Registry's manners; a simulated bucket
-//! and Kubernetes API for the whole pipeline; and recorded cases for GKE, Artifact Registry, Cloud Storage, STS and IAM
-//! credentials, each made from a page of Google's reference and checked against Google's discovery documents. No test has
-//! run against a real account.
+//! The whole pipeline on a simulated bucket of the JSON API, the simulated registry with Artifact Registry's manners and the
+//! simulated Kubernetes API, under just the permissions of the role for deployments; the conformance suites on the same; and
+//! fake-gcs-server. GKE, Artifact Registry, Cloud Storage, STS and IAM credentials by recorded cases, each made from a page
+//! of Google's reference and checked against Google's discovery documents. The gcloud program by a script in its stead. No
+//! test asks a metadata server, and none has run against a real account.
 
 mod api;
 mod buckets;

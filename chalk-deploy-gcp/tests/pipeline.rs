@@ -221,11 +221,12 @@ async fn a_deployment_needs_each_permission_of_the_role_but_those_that_it_needs_
     assert_eq!(outcome.status, DeploymentStatus::Success, "{:?}", outcome.error);
     let used = whole.policy.used();
     let seldom: Vec<_> = deployer_role().into_iter().filter(|name| !used.contains(*name)).collect();
-    // By name, after a failure, when a tag moves, and to look at what is there.
+    // After a failure, when a tag moves, by name, for a user's login, and to look at what is there.
     let expected = [
         "artifactregistry.tags.delete",
         "artifactregistry.tags.update",
         "container.clusters.connect",
+        "serviceusage.services.use",
         "storage.objects.list",
     ];
     assert_eq!(seldom, expected, "used: {used:?}");

@@ -332,6 +332,19 @@ async fn a_cluster_whose_address_changes_is_found_again_by_the_request_that_miss
 }
 
 #[tokio::test(start_paused = true)]
+async fn calls_are_counted_for_a_project_only_where_one_was_named() {
+    for (variable, expected) in [(Some("acme-billing"), Some("acme-billing")), (None, None)] {
+        let server = Answering::by(|_| Reply::json(404, "{}"));
+        let read = move |name: &str| variable.filter(|_| name == "GOOGLE_CLOUD_QUOTA_PROJECT").map(str::to_owned);
+        let cloud = builder(&server).from_variables(read).with_credentials(BearerToken::new("t")).build();
+        cloud.expect("valid settings").describe_cluster().await.expect_err("not there");
+        let seen = server.seen();
+        let sent = seen[0].parts.headers.get("x-goog-user-project").map(|value| value.to_str().expect("text"));
+        assert_eq!(sent, expected, "{variable:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn every_public_address_of_google_is_told_as_such() {
     let networks =
         json!({"enabled": true, "gcpPublicCidrsAccessEnabled": true, "cidrBlocks": [{"cidrBlock": "192.0.2.0/24"}]});
