@@ -316,7 +316,7 @@ impl CloudBuilder {
         self
     }
 
-    /// The registry of the environments' images: `LOCATION-docker.pkg.dev/PROJECT/REPOSITORY`.
+    /// The registry of the environments' images: `LOCATION-docker.pkg.dev/PROJECT/REPOSITORY`, and a path below it if need be.
     pub fn with_registry(mut self, registry: impl Into<String>) -> Self {
         self.registry = given(registry, "with_registry");
         self
