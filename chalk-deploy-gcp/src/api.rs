@@ -1,7 +1,7 @@
 //! One call of an API of Google: with a token, through the one transport, bounded, and in JSON both ways.
 //!
-//! A call is repeated where it was throttled or broke off; each of this crate has the same effect twice, because it says
-//! under which condition it writes. A token that is refused is fetched anew once.
+//! A call is repeated where it was throttled or broke off; each of this crate has the same effect twice, because it
+//! says under which condition it writes. A token that is refused is fetched anew once.
 
 use std::fmt;
 use std::sync::Arc;

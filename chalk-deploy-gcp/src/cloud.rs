@@ -81,7 +81,8 @@ impl Cloud {
     }
 
     /// The registry. A repository names its own host; only those of Artifact Registry are given the token. One of the
-    /// project that is not there is made when something is pushed to it. All who ask share what was learned of registries.
+    /// project that is not there is made when something is pushed to it. All who ask share what was learned of
+    /// registries.
     ///
     /// # Errors
     /// [`ErrorCode::RequestInvalid`] when none was set.
@@ -102,8 +103,8 @@ impl Cloud {
         Ok(inner.oci.get_or_init(open).clone())
     }
 
-    /// The way to the cluster's API server, the same for all who ask. It is looked up at the first request, and again when no
-    /// request reaches it.
+    /// The way to the cluster's API server, the same for all who ask. It is looked up at the first request, and again
+    /// when no request reaches it.
     ///
     /// # Errors
     /// [`ErrorCode::RequestInvalid`] when no cluster was set.
@@ -250,9 +251,9 @@ pub struct CloudBuilder {
 }
 
 impl CloudBuilder {
-    /// Takes what Google's own tools take from the environment: `GOOGLE_APPLICATION_CREDENTIALS`, `CLOUDSDK_CONFIG` and HOME
-    /// for credentials; `GOOGLE_CLOUD_PROJECT` or `CLOUDSDK_CORE_PROJECT`; `GOOGLE_CLOUD_QUOTA_PROJECT`; `GOOGLE_CLOUD_LOCATION` or `CLOUDSDK_COMPUTE_REGION`;
-    /// `STORAGE_EMULATOR_HOST`. No file is read yet.
+    /// Takes what Google's own tools take from the environment: `GOOGLE_APPLICATION_CREDENTIALS`, `CLOUDSDK_CONFIG` and
+    /// HOME for credentials; `GOOGLE_CLOUD_PROJECT` or `CLOUDSDK_CORE_PROJECT`; `GOOGLE_CLOUD_QUOTA_PROJECT`;
+    /// `GOOGLE_CLOUD_LOCATION` or `CLOUDSDK_COMPUTE_REGION`; `STORAGE_EMULATOR_HOST`. No file is read yet.
     pub fn from_env(self) -> Self {
         self.from_variables(|name| std::env::var(name).ok())
     }
@@ -316,13 +317,15 @@ impl CloudBuilder {
         self
     }
 
-    /// The registry of the environments' images: `LOCATION-docker.pkg.dev/PROJECT/REPOSITORY`, and a path below it if need be.
+    /// The registry of the environments' images: `LOCATION-docker.pkg.dev/PROJECT/REPOSITORY`, and a path below it if
+    /// need be.
     pub fn with_registry(mut self, registry: impl Into<String>) -> Self {
         self.registry = given(registry, "with_registry");
         self
     }
 
-    /// Gives the token to this host of Container Registry too, such as `gcr.io`, because Artifact Registry serves it here.
+    /// Gives the token to this host of Container Registry too, such as `gcr.io`, because Artifact Registry serves it
+    /// here.
     pub fn with_registry_host(mut self, host: impl Into<String>) -> Self {
         self.old_hosts.extend(given(host, "with_registry_host"));
         self
@@ -352,8 +355,8 @@ impl CloudBuilder {
         self
     }
 
-    /// Acts as this service account, by the credentials that are found or given: the account that a tenant has let us act
-    /// as. It is a setting, and never a part of a request.
+    /// Acts as this service account, by the credentials that are found or given: the account that a tenant has let us
+    /// act as. It is a setting, and never a part of a request.
     pub fn with_impersonation(mut self, account: impl Into<String>) -> Self {
         self.impersonated = Some(account.into());
         self

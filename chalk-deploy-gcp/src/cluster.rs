@@ -1,8 +1,8 @@
-//! GKE: where a cluster that is known by name is, whom to trust there, and who we are (`projects.locations.clusters.get` of
-//! the Kubernetes Engine API).
+//! GKE: where a cluster that is known by name is, whom to trust there, and who we are
+//! (`projects.locations.clusters.get` of the Kubernetes Engine API).
 //!
-//! The token of the API server is the access token itself. A cluster is asked for by the fields that are used, and so never
-//! for the passwords and client certificates that old clusters have.
+//! The token of the API server is the access token itself. A cluster is asked for by the fields that are used, and so
+//! never for the passwords and client certificates that old clusters have.
 
 use std::fmt;
 use std::net::IpAddr;

@@ -43,16 +43,17 @@
 //! 4. The `gcloud` program, as whoever has logged in with `gcloud auth login`; only after `from_env`.
 //!
 //! A file is the key of a service account, the login of a user, an impersonated service account, or a configuration of
-//! workload identity federation (token in a file or at an address). With `with_impersonation` all requests are made as a
-//! service account that the credentials may act as.
+//! workload identity federation (token in a file or at an address). With `with_impersonation` all requests are made as
+//! a service account that the credentials may act as.
 //!
-//! Tokens are fetched once for all who ask, kept until five minutes before they end, and fetched anew when one is refused.
-//! Nothing prints them. Which parts of `gcp_auth` are used is said in the source, at `credentials`.
+//! Tokens are fetched once for all who ask, kept until five minutes before they end, and fetched anew when one is
+//! refused. Nothing prints them. Which parts of `gcp_auth` are used is said in the source, at `credentials`.
 //!
 //! # Buckets
 //!
-//! [`Cloud::buckets`] makes and keeps the five buckets of a data plane. A setting is changed only where it is not as the
-//! plan says, and only if nobody else has changed the bucket since it was read; what is there beside the plan stays.
+//! [`Cloud::buckets`] makes and keeps the five buckets of a data plane. A setting is changed only where it is not as
+//! the plan says, and only if nobody else has changed the bucket since it was read; what is there beside the plan
+//! stays.
 //!
 //! | the plan says | the bucket has |
 //! |---|---|
@@ -63,8 +64,8 @@
 //! | retention | a retention policy; with versions, which exclude one, the retention of single objects |
 //! | leftovers | lifecycle rules for unfinished uploads and for versions that were written over |
 //!
-//! [`Cloud::bucket`] is the source bucket of deployments. A bucket of its name in another project, or in another location,
-//! is an error of [`Cloud::buckets`], and nothing is done to it.
+//! [`Cloud::bucket`] is the source bucket of deployments. A bucket of its name in another project, or in another
+//! location, is an error of [`Cloud::buckets`], and nothing is done to it.
 //!
 //! # Registry
 //!
@@ -80,9 +81,9 @@
 //!
 //! # Permissions
 //!
-//! [`permissions::PERMISSIONS`] lists each permission with the call that needs it, [`permissions::role`] makes a custom role
-//! of those that a purpose needs, and [`permissions::bucket_condition`] binds it to buckets by their names, because IAM has
-//! no condition on labels.
+//! [`permissions::PERMISSIONS`] lists each permission with the call that needs it, [`permissions::role`] makes a custom
+//! role of those that a purpose needs, and [`permissions::bucket_condition`] binds it to buckets by their names,
+//! because IAM has no condition on labels.
 //!
 //! # When it fails
 //!
@@ -106,11 +107,11 @@
 //!
 //! # Tested against
 //!
-//! The whole pipeline on a simulated bucket of the JSON API, the simulated registry with Artifact Registry's manners and the
-//! simulated Kubernetes API, under just the permissions of the role for deployments; the conformance suites on the same; and
-//! fake-gcs-server. GKE, Artifact Registry, Cloud Storage, STS and IAM credentials by recorded cases, each made from a page
-//! of Google's reference and checked against Google's discovery documents. The gcloud program by a script in its stead. No
-//! test asks a metadata server, and none has run against a real account.
+//! The whole pipeline on a simulated bucket of the JSON API, the simulated registry with Artifact Registry's manners
+//! and the simulated Kubernetes API, under just the permissions of the role for deployments; the conformance suites on
+//! the same; and fake-gcs-server. GKE, Artifact Registry, Cloud Storage, STS and IAM credentials by recorded cases,
+//! each made from a page of Google's reference and checked against Google's discovery documents. The gcloud program by
+//! a script in its stead. No test asks a metadata server, and none has run against a real account.
 
 mod api;
 mod buckets;

@@ -1,7 +1,7 @@
 //! The permissions that each call needs, as data: the documentation, the errors and the role below are made of it.
 //!
-//! Sources: "IAM permissions for JSON methods" of Cloud Storage, "Access control with IAM" of Artifact Registry, "GKE IAM
-//! permissions reference", and "Roles for service account authentication" of IAM.
+//! Sources: "IAM permissions for JSON methods" of Cloud Storage, "Access control with IAM" of Artifact Registry, "GKE
+//! IAM permissions reference", and "Roles for service account authentication" of IAM.
 
 use serde_json::{Value, json};
 
@@ -150,8 +150,8 @@ fn split(purposes: &[Purpose]) -> (Vec<&'static str>, Vec<&'static str>) {
 }
 
 /// The condition under which a binding of the role reaches only buckets whose names begin with this prefix ("Resource
-/// attributes for IAM Conditions"). IAM has no condition on labels, so names stand for the tag that seed 003's role asks
-/// for. `storage.buckets.list` and `storage.buckets.create` are asked of the project, which is of another type.
+/// attributes for IAM Conditions"). IAM has no condition on labels, so names stand for the tag that seed 003's role
+/// asks for. `storage.buckets.list` and `storage.buckets.create` are asked of the project, which is of another type.
 pub fn bucket_condition(prefix: &str) -> Value {
     let literal = serde_json::to_string(&format!("projects/_/buckets/{prefix}")).unwrap_or_default();
     json!({

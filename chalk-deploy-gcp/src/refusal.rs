@@ -1,8 +1,8 @@
 //! What Google answers when it refuses, and what to do about it.
 //!
-//! An API answers with `{"error": {"code", "message", "status", "errors", "details"}}` ("Errors" of the API design guide);
-//! the reason is in `details[].reason` of the type `ErrorInfo`, or in `errors[].reason` of the older APIs. A token service
-//! answers with `{"error", "error_description"}` (RFC 6749, section 5.2).
+//! An API answers with `{"error": {"code", "message", "status", "errors", "details"}}` ("Errors" of the API design
+//! guide); the reason is in `details[].reason` of the type `ErrorInfo`, or in `errors[].reason` of the older APIs. A
+//! token service answers with `{"error", "error_description"}` (RFC 6749, section 5.2).
 
 use std::time::Duration;
 

@@ -1,7 +1,7 @@
 //! Artifact Registry: who we are to it, repositories on demand, and which images a repository has.
 //!
-//! Images are pushed and pulled by the core's adapter; blobs go in one request each, because it takes no chunks ("Docker API
-//! support" of Artifact Registry's documentation).
+//! Images are pushed and pulled by the core's adapter; blobs go in one request each, because it takes no chunks
+//! ("Docker API support" of Artifact Registry's documentation).
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -362,7 +362,8 @@ fn record(image: &DockerImage, repository: &Repository) -> Option<Option<ImageRe
     Some(Some(ImageRecord { digest, tags, pushed, children: Vec::new(), subject }))
 }
 
-/// The images that a manifest names, and the one that it is about (OCI image specification, "image index" and "subject").
+/// The images that a manifest names, and the one that it is about (OCI image specification, "image index" and
+/// "subject").
 fn related(manifest: &ImageManifest) -> (Vec<Digest>, Option<Digest>) {
     let document: Value = serde_json::from_slice(&manifest.bytes).unwrap_or_default();
     let digest = |descriptor: &Value| descriptor["digest"].as_str()?.parse().ok();

@@ -146,8 +146,8 @@ pub(crate) fn cluster(given: &Given, project: Option<&str>, location: Option<&st
     })
 }
 
-/// `HOST/PROJECT/REPOSITORY[/PATH]`, the host being one of Artifact Registry's, or that of the emulator. Images may lie below
-/// a path of the repository.
+/// `HOST/PROJECT/REPOSITORY[/PATH]`, the host being one of Artifact Registry's, or that of the emulator. Images may lie
+/// below a path of the repository.
 pub(crate) fn registry(given: &Given, emulator: Option<&str>, location: Option<&str>) -> Result<RegistryPlace> {
     let hint = "write LOCATION-docker.pkg.dev/PROJECT/REPOSITORY, with a path below it if need be";
     let parts: Vec<_> = given.value.split('/').collect();

@@ -30,7 +30,8 @@ fn builder(server: &Answering) -> CloudBuilder {
     Cloud::builder().with_transport(server.transport()).with_runtime(VirtualRuntime::new(1))
 }
 
-// --- recorded cases ----------------------------------------------------------------------------------------------------
+// --- recorded cases
+// ----------------------------------------------------------------------------------------------------
 
 const ACCOUNT: &str = "deployer@acme-prod.iam.gserviceaccount.com";
 

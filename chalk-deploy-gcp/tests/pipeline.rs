@@ -1,7 +1,7 @@
 //! The whole pipeline over the adapters of Google Cloud: a bucket of the JSON API, a registry with Artifact Registry's
-//! manners, and a cluster that is found by name and leads to the simulated Kubernetes API. In the process and in virtual
-//! time; nothing that is not asked of `*.googleapis.com`, `*-docker.pkg.dev` or the cluster's address is answered, and
-//! nothing that the custom role for deployments does not permit.
+//! manners, and a cluster that is found by name and leads to the simulated Kubernetes API. In the process and in
+//! virtual time; nothing that is not asked of `*.googleapis.com`, `*-docker.pkg.dev` or the cluster's address is
+//! answered, and nothing that the custom role for deployments does not permit.
 
 mod common;
 

@@ -1,5 +1,5 @@
-//! Bad input and weather: tokens that end or are refused, throttling, answers that make no sense, settings that are wrong,
-//! and the counts of what is fetched.
+//! Bad input and weather: tokens that end or are refused, throttling, answers that make no sense, settings that are
+//! wrong, and the counts of what is fetched.
 
 mod common;
 
@@ -121,8 +121,8 @@ async fn a_token_that_is_refused_is_fetched_anew_once_and_then_it_is_an_error() 
     assert_eq!((error.retry(), bank.count(), never.lines().len()), (Retry::Temporary, 2, 2));
 }
 
-/// The registry as it was before, and as it is after a number of requests: with another password, and with tokens of its
-/// own no longer good.
+/// The registry as it was before, and as it is after a number of requests: with another password, and with tokens of
+/// its own no longer good.
 #[derive(Debug)]
 struct Expiring {
     before: RegistryServer,
@@ -147,7 +147,10 @@ impl Server for Expiring {
 async fn a_token_that_ends_in_the_middle_of_a_long_push_is_renewed_wherever_it_ends() {
     let blobs: Vec<_> = (0_u8..24).map(|number| Payload::from_bytes(vec![number; 300_000])).collect();
     let config = Payload::from_bytes("{}");
-    let descriptor = |payload: &Payload, kind: &str| json!({"mediaType": format!("application/vnd.oci.image.{kind}"), "digest": payload.sha256(), "size": payload.size()});
+    let descriptor = |payload: &Payload, kind: &str| {
+        let media_type = format!("application/vnd.oci.image.{kind}");
+        json!({"mediaType": media_type, "digest": payload.sha256(), "size": payload.size()})
+    };
     let layers: Vec<_> = blobs.iter().map(|blob| descriptor(blob, "layer.v1.tar")).collect();
     let media_type = "application/vnd.oci.image.manifest.v1+json";
     let document = json!({
@@ -410,6 +413,25 @@ async fn a_registry_that_stands_for_artifact_registry_is_one_by_plain_http_on_th
     let payload = Payload::from_bytes("layer");
     cloud.registry().expect("set").push_blob(&repository, &payload).await.expect("pushed");
     assert!(cloud.registry().expect("set").has_blob(&repository, &payload.sha256()).await.expect("asked"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn links_are_signed_as_the_account_that_was_named() {
+    let server = Answering::by(|_| Reply::json(200, json!({"keyId": "k", "signedBlob": "c2lnbmVk"})));
+    let builder = builder(&server).with_credentials(BearerToken::new("t")).with_bucket("chalk-acme-source");
+    let cloud =
+        builder.with_signing_account("signer@acme-prod.iam.gserviceaccount.com").build().expect("valid settings");
+    let links = cloud.bucket().expect("set").presigned_download().expect("somebody signs");
+    let key = ObjectKey::new("archives/a").expect("a key");
+    let link = links.presign(&key, Duration::from_mins(5)).await.expect("signed");
+    assert!(
+        link.expose().starts_with("https://storage.googleapis.com/chalk-acme-source/archives/a?"),
+        "the bucket's own"
+    );
+    assert!(link.expose().contains("signer%40acme-prod") && link.expose().contains("X-Goog-Signature="));
+    let account = "signer@acme-prod.iam.gserviceaccount.com";
+    let asked = format!("POST iamcredentials.googleapis.com/v1/projects/-/serviceAccounts/{account}:signBlob");
+    assert_eq!(server.lines(), [asked]);
 }
 
 // --- settings -------------------------------------------------------------------------------------------------------

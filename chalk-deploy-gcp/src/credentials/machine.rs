@@ -1,4 +1,5 @@
-//! Credentials that the machine has: those of the metadata server, and those of the `gcloud` program. Both by `gcp_auth`.
+//! Credentials that the machine has: those of the metadata server, and those of the `gcloud` program. Both by
+//! `gcp_auth`.
 
 use std::fmt;
 use std::sync::Arc;

@@ -1,4 +1,5 @@
-//! What the tests of Google Cloud share: ways to servers by their hosts, servers as closures, and a bucket of the JSON API.
+//! What the tests of Google Cloud share: ways to servers by their hosts, servers as closures, and a bucket of the JSON
+//! API.
 
 #![allow(dead_code, reason = "each test uses its part")]
 

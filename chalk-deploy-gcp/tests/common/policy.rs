@@ -1,7 +1,8 @@
-//! As much of IAM as the custom role for deployments needs: which permission a request asks for, and whether it is granted.
+//! As much of IAM as the custom role for deployments needs: which permission a request asks for, and whether it is
+//! granted.
 //!
-//! After "IAM permissions for JSON methods" of Cloud Storage, "Access control with IAM" of Artifact Registry and "GKE IAM
-//! permissions reference"; and after the condition that reaches only buckets whose names begin with `chalk-`.
+//! After "IAM permissions for JSON methods" of Cloud Storage, "Access control with IAM" of Artifact Registry and "GKE
+//! IAM permissions reference"; and after the condition that reaches only buckets whose names begin with `chalk-`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
