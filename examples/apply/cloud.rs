@@ -205,7 +205,7 @@ impl OpenedCloud {
     pub(super) fn parts(&self) -> Result<(Connection, OciRegistry, Bucket)> {
         match self {
             Self::Aws(cloud) => Ok((cloud.connection()?, cloud.registry()?, cloud.bucket()?)),
-            Self::Gcp(cloud) => Ok((cloud.connection()?, cloud.registry(), cloud.bucket()?)),
+            Self::Gcp(cloud) => Ok((cloud.connection()?, cloud.registry()?, cloud.bucket()?)),
             Self::Azure(cloud) => Ok((cloud.connection()?, cloud.registry()?, cloud.bucket()?)),
         }
     }
