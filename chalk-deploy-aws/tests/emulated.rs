@@ -165,7 +165,7 @@ async fn a_role_is_assumed_with_the_external_id_and_signs_for_the_cluster_that_e
     let seen = Seen::default();
     let cloud = builder(&url)
         .with_tenant(Arc::new(StoredRoles::new().with("acme", role)), "acme")
-        .with_cluster_transport(Transport::new(seen.clone()))
+        .with_cluster_transports(Transport::new(seen.clone()))
         .build()
         .expect("a cloud");
     let keys = cloud.credentials().keys().await.expect("assumed");

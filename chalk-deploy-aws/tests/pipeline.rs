@@ -15,7 +15,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
-use chalk_deploy_aws::{AccessKeys, Cloud, ExternalId, StoredRoles, TenantRole};
+use chalk_deploy_aws::{AccessKeys, Cloud, ExternalId, PERMISSIONS, Reach, StoredRoles, TenantRole};
 use chalk_deploy_core::build::{BuildFolder, InProcessBuilder};
 use chalk_deploy_core::cloud::{ByteStream, Payload};
 use chalk_deploy_core::model::{
@@ -64,7 +64,9 @@ impl Aws {
     async fn answer(&self, mut request: Request<RequestBody>) -> Result<Response<ByteStream>, TransportError> {
         let host = request.uri().host().unwrap_or_default().to_owned();
         if host == HOST {
-            policy::of_registry(request.method(), request.uri()).into_iter().for_each(|asked| self.note(asked));
+            if let Some(asked) = policy::of_registry(request.method(), request.uri()) {
+                self.note(asked);
+            }
             return self.ways.registry.send(request).await;
         }
         if host == host::BUCKET {
@@ -251,7 +253,7 @@ async fn deployed() -> (Aws, Vec<Asked>) {
     let cloud = Cloud::builder()
         .with_region("us-east-1")
         .with_transport(Transport::new(aws.clone()))
-        .with_cluster_transport(Transport::new(aws.clone()))
+        .with_cluster_transports(Transport::new(aws.clone()))
         .with_runtime(clock.clone())
         .with_credentials(AccessKeys::new("AKIAOURS", "secret"))
         .with_tenant(Arc::new(StoredRoles::new().with("acme", role)), "acme")
@@ -323,6 +325,11 @@ async fn the_published_scoped_role_covers_the_pipeline_but_for_what_is_listed() 
         asked.iter().filter(|asked| !role.allows(asked)).map(|asked| asked.action.as_str()).collect();
     // The tag stands on the request there, and on no resource yet.
     assert_eq!(uncovered, ["ecr:CreateRepository"].into());
+    for action in actions {
+        let known = PERMISSIONS.iter().find(|permission| permission.action == action);
+        let known = known.unwrap_or_else(|| panic!("{action} is not listed"));
+        assert_eq!(known.reach == Reach::Beyond, uncovered.contains(action), "{action}");
+    }
     // Without our tag the role reaches none of it.
     let untagged = asked.iter().filter(|asked| asked.action.starts_with("ecr:") && asked.resource != "*");
     for asked in untagged {

@@ -129,8 +129,8 @@ async fn a_password_that_ends_in_the_middle_of_a_long_push_is_renewed_and_the_re
     let registry = cloud.registry().expect("named");
     let began = runtime.monotonic();
     registry.push_image(&target, &manifest, &blobs, None).await.expect("pushed");
-    let took = runtime.monotonic() - began;
-    assert!(took > Duration::from_secs(60), "{took:?}");
+    let took = runtime.monotonic().saturating_sub(began);
+    assert!(took > Duration::from_mins(1), "{took:?}");
     // One for each life of a password that the push saw, however many requests were under way when it ended.
     let lives = u32::try_from(took.as_secs().div_ceil(20)).expect("small");
     let passwords = account.passwords.load(Ordering::Relaxed);
@@ -207,7 +207,7 @@ async fn a_cluster_that_has_moved_is_found_again_by_the_request_that_missed_it()
     let player = player(&["eks/describe_cluster_public", "eks/describe_cluster_moved"]);
     let (runtime, cluster) = (VirtualRuntime::new(1), Moving::default());
     let cloud = builder(player.transport(), runtime)
-        .with_cluster_transport(Transport::new(cluster.clone()))
+        .with_cluster_transports(Transport::new(cluster.clone()))
         .build()
         .expect("a cloud");
     cluster.lives_at("A1B2C3.gr7.us-east-1.eks.amazonaws.com");
@@ -226,7 +226,7 @@ async fn a_token_of_the_cluster_is_one_address_of_sts_for_all_and_is_made_anew_i
     let player = player(&["eks/describe_cluster_public"]);
     let (runtime, cluster, meter) = (VirtualRuntime::new(1), Moving::default(), Meter::new());
     let cloud = builder(meter.around(player.transport()), runtime.clone())
-        .with_cluster_transport(Transport::new(cluster.clone()))
+        .with_cluster_transports(Transport::new(cluster.clone()))
         .build()
         .expect("a cloud");
     assert_eq!(meter.reading().requests, 0, "building sends nothing");
