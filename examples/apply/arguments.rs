@@ -31,7 +31,7 @@ The environment variables CHALK_DEPLOY_LOG and RUST_LOG switch the log on, on st
 ///
 /// Runs on simulated servers (registry, Kubernetes, gateway, bucket) in this process, whose state lies in the state
 /// folder and outlives it: kill it at any moment, and `--resume` goes on where it stood. With `--kubeconfig` and its
-/// companions it runs on real ones.
+/// companions, or with `--cloud`, it runs on real ones.
 #[derive(Debug, Parser)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 #[command(name = "apply", version, after_help = EXAMPLES, max_term_width = 120)]
@@ -89,7 +89,7 @@ pub(super) struct Arguments {
     pub(super) idempotency_key: Option<IdempotencyKey>,
 
     /// When it has ended, keep the simulated gateway up until Ctrl-C, and print where it answers
-    #[arg(long, conflicts_with_all = ["no_await", "kubeconfig"])]
+    #[arg(long, conflicts_with_all = ["no_await", "place"])]
     pub(super) serve: bool,
 
     /// Sign what is in each image and where it came from with this key (unencrypted PKCS #8 PEM, P-256 or Ed25519), and
@@ -156,7 +156,7 @@ impl Arguments {
                 .with_hint("give each tag once"));
         }
         arguments.target.check()?;
-        arguments.builder.check(arguments.target.kubeconfig.is_some())?;
+        arguments.builder.check(arguments.target.is_real())?;
         Ok(Asked::Run(Box::new(arguments)))
     }
 

@@ -24,6 +24,7 @@ use chalk_deploy_core::{Error, ErrorCode, Result};
 use chalk_deploy_testkit::simulated::plane::{PlaneSettings, SharedPlane, SimulatedEnvironments};
 
 use super::builder::{BuilderArguments, Place};
+use super::cloud::OpenedCloud;
 use super::target::{BaseImageReference, GatewayName, ImageVersion, RegistryUrl, TargetArguments};
 
 /// The variables that hold who we are at the registry.
@@ -85,9 +86,9 @@ impl DataPlanes {
         runtime: &Arc<dyn Runtime>,
         checkpoints: &Arc<dyn Checkpoints>,
     ) -> Result<Self> {
-        if let (Some(kubeconfig), Some(registry), Some(bucket)) = (&target.kubeconfig, &target.registry, &target.bucket)
-        {
-            let named = Named::open((target, builder), checks, (kubeconfig, registry, bucket), state, runtime)?;
+        if let (Some(registry), Some(bucket)) = (&target.registry, &target.bucket) {
+            let servers = Servers::find(target, registry, bucket, runtime)?;
+            let named = Named::open((target, builder), checks, (servers, registry), state, runtime)?;
             return Ok(Self::Named(Box::new(named)));
         }
         let checkpoints = checkpoints.clone();
@@ -156,27 +157,73 @@ pub(super) struct Named {
     bucket: String,
     namespace: Option<Namespace>,
     base_images: Vec<BaseImageReference>,
+    provider: Option<OpenedCloud>,
+}
+
+/// The servers of a real data plane: where the flags say, or where a cloud has what they name.
+struct Servers {
+    connection: Connection,
+    cluster: ClusterName,
+    /// The namespace that a kubeconfig names.
+    namespace: Option<Namespace>,
+    network: Transport,
+    registry: Arc<OciRegistry>,
+    bucket: Arc<Bucket>,
+    /// The bucket as others are told of it.
+    bucket_url: String,
+    provider: Option<OpenedCloud>,
+}
+
+impl Servers {
+    fn find(
+        target: &TargetArguments,
+        registry_url: &RegistryUrl,
+        bucket: &str,
+        runtime: &Arc<dyn Runtime>,
+    ) -> Result<Self> {
+        let mut network = NetworkTransport::builder().runtime(runtime.clone());
+        if registry_url.is_plain {
+            network = network.allow_plain_http(without_port(&registry_url.host));
+        }
+        let network = network.build()?;
+        if let Some(name) = target.cloud.name {
+            let provider = target.cloud.open(name, registry_url, bucket, runtime)?;
+            let (connection, registry, found) = provider.parts()?;
+            return Ok(Self {
+                connection,
+                cluster: ClusterName::new(target.cloud.cluster.clone().unwrap_or_default())?,
+                namespace: None,
+                network,
+                registry: Arc::new(registry),
+                bucket: Arc::new(found),
+                bucket_url: target.cloud.bucket_url(name, bucket),
+                provider: Some(provider),
+            });
+        }
+        let access = access(target, target.kubeconfig.as_deref().unwrap_or(Path::new("")))?;
+        Ok(Self {
+            connection: Connection::open(access.clone(), runtime.clone())?,
+            cluster: ClusterName::new(access.server())?,
+            namespace: access.namespace().cloned(),
+            registry: Arc::new(registry(registry_url, network.clone(), runtime)?),
+            bucket: Arc::new(Bucket::from_url(bucket, network.clone(), bucket_credentials(), runtime.clone())?),
+            bucket_url: bucket.to_owned(),
+            network,
+            provider: None,
+        })
+    }
 }
 
 impl Named {
     fn open(
         (target, builder): (&TargetArguments, &BuilderArguments),
         checks: Checks,
-        (kubeconfig, registry_url, bucket_url): (&Path, &RegistryUrl, &str),
+        (servers, registry_url): (Servers, &RegistryUrl),
         state: &Path,
         runtime: &Arc<dyn Runtime>,
     ) -> Result<Self> {
-        let access = access(target, kubeconfig)?;
-        let connection = Connection::open(access.clone(), runtime.clone())?;
-        let mut network = NetworkTransport::builder().runtime(runtime.clone());
-        if registry_url.is_plain {
-            network = network.allow_plain_http(without_port(&registry_url.host));
-        }
-        let network = network.build()?;
-        let registry = Arc::new(registry(registry_url, network.clone(), runtime)?);
-        let bucket: Arc<Bucket> =
-            Arc::new(Bucket::from_url(bucket_url, network.clone(), bucket_credentials(), runtime.clone())?);
-        let namespace = target.namespace.clone().or_else(|| access.namespace().cloned());
+        let Servers { connection, cluster, namespace, network, registry, bucket, bucket_url, provider } = servers;
+        let namespace = target.namespace.clone().or(namespace);
         let builds = BuildFolder::open(state.join("builds"))?;
         let here = InProcessBuilder::new(bucket.clone(), registry.clone(), builds, runtime.clone())
             .with_dependencies(installation())
@@ -185,7 +232,7 @@ impl Named {
             &here,
             &Place {
                 bucket: bucket.clone(),
-                bucket_url,
+                bucket_url: &bucket_url,
                 registry: registry.clone(),
                 connection: &connection,
                 namespace: namespace.as_ref(),
@@ -205,11 +252,12 @@ impl Named {
             builder: here,
             registry,
             kubernetes,
-            cluster: ClusterName::new(access.server())?,
+            cluster,
             registry_url: registry_url.clone(),
             bucket: bucket_url.split(['?', '@']).next().unwrap_or_default().to_owned(),
             namespace,
             base_images: target.base_images.clone(),
+            provider,
         })
     }
 
@@ -232,9 +280,17 @@ impl Named {
                 _ => Ok(()),
             }
         };
-        let (slower, (), ()) = tokio::try_join!(self.kubernetes.preflight(&namespace), bases, bucket)?;
+        let remarks = async {
+            match &self.provider {
+                Some(provider) => provider.remarks().await,
+                None => Ok(Vec::new()),
+            }
+        };
+        let (slower, (), (), mut remarks) =
+            tokio::try_join!(self.kubernetes.preflight(&namespace), bases, bucket, remarks)?;
         let remark = |request: &AccessRequest| format!("note: not permitted, so this is slower: {request}");
-        Ok(slower.iter().map(remark).collect())
+        remarks.extend(slower.iter().map(remark));
+        Ok(remarks)
     }
 
     fn namespace(&self, environment: &EnvironmentId) -> Result<Namespace> {

@@ -12,6 +12,7 @@
 mod arguments;
 mod builder;
 mod checks;
+mod cloud;
 mod confirm;
 mod data_plane;
 mod evidence;

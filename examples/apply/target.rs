@@ -8,24 +8,26 @@ use chalk_deploy_core::model::{Component, Namespace, Repository};
 use chalk_deploy_core::{Error, ErrorCode, Result, text};
 use clap::Args;
 
-/// The flags of a real data plane. All or none of the four that say where things are.
+use super::cloud::CloudArguments;
+
+/// The flags of a real data plane. All or none of those that say where things are.
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "A real data plane (without these, simulated servers in this process)")]
 pub(super) struct TargetArguments {
     /// How to reach the cluster; its current context, unless --context names another
-    #[arg(long, value_name = "FILE", requires_all = ["registry", "bucket", "base_images"])]
+    #[arg(long, value_name = "FILE", group = "place", requires_all = ["registry", "bucket", "base_images"])]
     pub(super) kubeconfig: Option<PathBuf>,
 
     /// The registry of the images: host[:port][/path], https unless it is on loopback
-    #[arg(long, value_name = "URL", requires = "kubeconfig")]
+    #[arg(long, value_name = "URL", requires = "place")]
     pub(super) registry: Option<RegistryUrl>,
 
-    /// The bucket of the source: <s3://NAME?endpoint=URL&region=R>, http(s)://HOST/NAME, or <file://DIR>
-    #[arg(long, value_name = "URL", requires = "kubeconfig")]
+    /// The bucket of the source: <s3://NAME?endpoint=URL&region=R>, http(s)://HOST/NAME, or <file://DIR>; its name in a cloud
+    #[arg(long, value_name = "URL", requires = "place")]
     pub(super) bucket: Option<String>,
 
     /// The platform image under a component's (default: engine), by tag or digest; may be given more than once
-    #[arg(long = "base-image", value_name = "[COMPONENT=]REF", requires = "kubeconfig")]
+    #[arg(long = "base-image", value_name = "[COMPONENT=]REF", requires = "place")]
     pub(super) base_images: Vec<BaseImageReference>,
 
     /// A context of the kubeconfig
@@ -33,20 +35,23 @@ pub(super) struct TargetArguments {
     pub(super) context: Option<String>,
 
     /// The environment's namespace [default: ns-ENVIRONMENT]
-    #[arg(long, value_name = "NAMESPACE", requires = "kubeconfig")]
+    #[arg(long, value_name = "NAMESPACE", requires = "place")]
     pub(super) namespace: Option<Namespace>,
 
     /// The Gateway that carries the environment's route [default: chalk-system/chalk]
-    #[arg(long, value_name = "NAMESPACE/NAME", requires = "kubeconfig")]
+    #[arg(long, value_name = "NAMESPACE/NAME", requires = "place")]
     pub(super) gateway: Option<GatewayName>,
 
     /// Where that Gateway answers, so that the cutover can be verified through it
-    #[arg(long, value_name = "URL", requires = "kubeconfig")]
+    #[arg(long, value_name = "URL", requires = "place")]
     pub(super) gateway_address: Option<String>,
 
     /// A credential plugin that the kubeconfig may run, by its absolute path; may be given more than once
     #[arg(long = "allow-exec", value_name = "PATH", requires = "kubeconfig")]
     pub(super) allowed_plugins: Vec<PathBuf>,
+
+    #[command(flatten)]
+    pub(super) cloud: CloudArguments,
 }
 
 /// A registry and the path under which the environment's repositories lie.
@@ -177,11 +182,17 @@ impl FromStr for GatewayName {
 }
 
 impl TargetArguments {
-    /// What clap cannot say: one base image a component.
+    /// Whether it is real servers.
+    pub(super) const fn is_real(&self) -> bool {
+        self.kubeconfig.is_some() || self.cloud.name.is_some()
+    }
+
+    /// What clap cannot say: one base image a component, and which flags belong to which cloud.
     ///
     /// # Errors
-    /// `REQUEST_INVALID` with the component that has two.
+    /// `REQUEST_INVALID` with the component that has two, or the flag.
     pub(super) fn check(&self) -> Result<()> {
+        self.cloud.check()?;
         for (position, base) in self.base_images.iter().enumerate() {
             if self.base_images[..position].iter().any(|earlier| earlier.component == base.component) {
                 return Err(Error::new(ErrorCode::RequestInvalid, "the component has two base images")

@@ -82,8 +82,10 @@ async fn push(arguments: &Arguments, registry: &Arc<OciRegistry>, cache: Option<
         read(arguments, &spill),
         branch(BaseImage::read_all(&source, &arguments.base, &arguments.platforms, cache))
     );
+    // A folder that is not there is the caller's to mend, whatever the registry says.
+    let layers = layers?;
     let (repository, tag) = (arguments.target.repository.clone(), Some(tag.clone()));
-    Delivery { registry: registry.clone(), repository, tag }.run(&bases?, layers?).await
+    Delivery { registry: registry.clone(), repository, tag }.run(&bases?, layers).await
 }
 
 /// Reads the folders. On a thread of its own, so that a signal can still end the process as it should.

@@ -4,6 +4,9 @@
 #[path = "../apply/builder.rs"]
 #[allow(dead_code, reason = "a rebuild is done by this process")]
 mod builder;
+#[path = "../apply/cloud.rs"]
+#[allow(dead_code, reason = "a rebuild is done by this process")]
+mod cloud;
 #[path = "../apply/data_plane.rs"]
 #[allow(dead_code, reason = "of a data plane, only the bucket and the builder are used here")]
 mod data_plane;
@@ -94,7 +97,7 @@ async fn run(arguments: &Arguments) -> Result<(BuildRecord, Rebuilt)> {
     arguments.target.check()?;
     let runtime: Arc<dyn Runtime> = SystemRuntime::new();
     let checkpoints: Arc<dyn Checkpoints> = Arc::new(NoCheckpoints);
-    if arguments.target.kubeconfig.is_none() && !arguments.state.is_dir() {
+    if !arguments.target.is_real() && !arguments.state.is_dir() {
         return Err(Error::new(ErrorCode::RequestInvalid, "there is no state folder, and so no past deployment")
             .on(text::line(&arguments.state.to_string_lossy(), 200))
             .with_hint("name the folder that `apply` was given with --state"));

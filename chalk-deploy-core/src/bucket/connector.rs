@@ -16,7 +16,7 @@ use super::encoding::decoded;
 use super::upload::Streamed;
 use crate::cloud::ByteStream;
 use crate::runtime::Runtime;
-use crate::transport::{RequestBody, RetryPolicy, Transport, TransportError};
+use crate::transport::{Repeatable, RequestBody, RetryPolicy, Transport, TransportError};
 
 /// The longest answer that is read as a whole: one that holds a document.
 const DOCUMENT_MOST: usize = 4 << 20;
@@ -42,7 +42,11 @@ pub(super) async fn send(
     body: RequestBody,
 ) -> Result<Response<ByteStream>, TransportError> {
     // What object_store put there is its own, and not for the transport.
+    let repeatable = parts.extensions.get::<Repeatable>().copied();
     parts.extensions.clear();
+    if let Some(repeatable) = repeatable {
+        parts.extensions.insert(repeatable);
+    }
     transport.send_with_retry(Request::from_parts(parts, body), RetryPolicy::default(), runtime).await
 }
 

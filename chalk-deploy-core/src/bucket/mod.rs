@@ -63,7 +63,7 @@ use crate::{Error, ErrorCode, Result};
 #[cfg(any(feature = "azure", feature = "gcs"))]
 pub use crate::credentials::{BearerToken, BearerTokenSource};
 #[cfg(feature = "azure")]
-pub use azure::{AzureCredentials, AzureKeySource, AzureSettings, AzureSharedKey};
+pub use azure::{AzureCredentials, AzureKeySource, AzureSettings, AzureSharedKey, AzureSigner};
 #[cfg(feature = "gcs")]
 pub use gcs::{GcsIamSigner, GcsServiceAccountKey, GcsSettings, GcsUrlSigner};
 pub use s3::{S3CredentialSource, S3Credentials, S3Settings};
@@ -201,7 +201,8 @@ impl Bucket {
 
     /// A container of Azure Blob Storage. Every request goes through the transport, and is signed by the runtime's clock.
     ///
-    /// With the account's key there are presigned downloads, with a token there are none.
+    /// Presigned downloads are signed with the account's key, or, for the holder of a token, with a key that the account
+    /// gives for a while (a user delegation SAS); who is anonymous has none.
     ///
     /// # Errors
     /// [`ErrorCode::ValueInvalid`] for an endpoint, an account or a container that is none.

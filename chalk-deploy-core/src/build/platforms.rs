@@ -18,13 +18,14 @@ pub(super) async fn build(
     running: &Arc<Running>,
 ) -> Result<Built> {
     let alone = request.for_each_platform()?;
+    let archive = work::fetched(workshop, request, running).await?;
     if let [only] = &alone[..] {
-        return work::build(workshop, only, sought, running).await;
+        return work::build(workshop, only, &archive, sought, running).await;
     }
     let mut whole = Built::default();
     for request in &alone {
         running.say("platform", format!("the images for {} are built", request.platform));
-        let built = work::build(workshop, request, sought, running).await?;
+        let built = work::build(workshop, request, &archive, sought, running).await?;
         whole.made.extend(built.made);
         whole.bytecode = whole.bytecode.or(built.bytecode);
         whole.dependencies.extend(built.dependencies);

@@ -17,23 +17,29 @@ use crate::cloud::{BuildRequest, ObjectStore};
 use crate::model::{ArchiveReference, BuiltImage, Component, Descriptor, Digest, DigestHasher, ImageLocation};
 use crate::{Error, ErrorCode, Result, text};
 
-/// Builds all images of a request.
-pub(super) async fn build(
-    workshop: &Workshop,
-    request: &BuildRequest,
-    sought: Sought,
-    running: &Arc<Running>,
-) -> Result<Built> {
+/// Fetches the source of a request, and compares it with its digest.
+pub(super) async fn fetched(workshop: &Workshop, request: &BuildRequest, running: &Running) -> Result<NamedTempFile> {
     // A first turn for whoever submitted it.
     breathe().await;
     let archive = fetch(workshop, &request.source).await?;
     running
         .say("fetch", format!("the source archive is {}, {}", text::bytes(request.source.size), request.source.sha256));
+    Ok(archive)
+}
+
+/// Builds all images of a request for one platform from its archive.
+pub(super) async fn build(
+    workshop: &Workshop,
+    request: &BuildRequest,
+    archive: &NamedTempFile,
+    sought: Sought,
+    running: &Arc<Running>,
+) -> Result<Built> {
     let bases = bases(workshop, request, running).await?;
     let compiled = checks::run(workshop, archive.as_file(), request, &bases, running).await?;
     let dependencies = dependency_layers(workshop, request, &bases, sought, running).await?;
     let mut layer = layer::make(workshop, archive.as_file(), &request.source.sha256, compiled.as_ref()).await?;
-    drop((archive, compiled));
+    drop(compiled);
     running.say(
         "layer",
         format!(

@@ -18,7 +18,7 @@ use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags};
 
 use super::compression::Compression;
-use super::packer::{Packer, Packing};
+use super::packer::{PIECE, Packer, Packing};
 use crate::cloud::{Payload, PayloadSource};
 use crate::model::{Descriptor, Digest};
 use crate::source::{BLOCK, headers, padding};
@@ -181,16 +181,23 @@ impl Writer {
         if depth > DEEPEST {
             return Err(Error::new(ErrorCode::ArchiveEntryName, "the folders are nested too deeply").on(shown(place)));
         }
-        for name in names(directory, place)? {
+        for (name, listed) in names(directory, place)? {
             let Ok(text) = name.to_str() else {
                 return Err(Error::new(ErrorCode::ArchiveEntryName, "the name is not UTF-8")
                     .on(shown(&format!("{place}{}", name.to_string_lossy()))));
             };
             let path = format!("{place}{text}");
             check_name(text, &path)?;
-            let status = rustix::fs::statat(directory, name.as_c_str(), AtFlags::SYMLINK_NOFOLLOW)
-                .map_err(|error| changed(&path).caused_by(io::Error::from(error)))?;
-            match FileType::from_raw_mode(status.st_mode) {
+            let kind = match listed {
+                // Not every file system tells in its lists.
+                FileType::Unknown => {
+                    let status = rustix::fs::statat(directory, name.as_c_str(), AtFlags::SYMLINK_NOFOLLOW)
+                        .map_err(|error| changed(&path).caused_by(io::Error::from(error)))?;
+                    FileType::from_raw_mode(status.st_mode)
+                }
+                listed => listed,
+            };
+            match kind {
                 FileType::Directory => {
                     self.header(tar::EntryType::Directory, &format!("{path}/"), None, 0, EXECUTABLE)?;
                     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
@@ -233,13 +240,21 @@ impl Writer {
         loop {
             // One byte more than is left, to notice a file that has grown.
             let room = usize::try_from(left.saturating_add(1)).unwrap_or(usize::MAX);
-            match self.packer.read(&mut file, room) {
-                Ok(0) => break,
-                Ok(read) => left = left.checked_sub(read as u64).ok_or_else(|| changed(path))?,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            let asked = room.min(PIECE);
+            let ended = match self.packer.read(&mut file, asked) {
+                Ok(0) => true,
+                Ok(read) => {
+                    left = left.checked_sub(read as u64).ok_or_else(|| changed(path))?;
+                    // A file gives less than it was asked for at its end alone (read(2)). Most take one read so.
+                    left == 0 && read < asked
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => false,
                 Err(error) => return Err(unreadable(path, error)),
-            }
+            };
             self.packer.turn_if_full().map_err(unpackable)?;
+            if ended {
+                break;
+            }
         }
         if left > 0 {
             return Err(changed(path));
@@ -257,20 +272,20 @@ impl Writer {
     }
 }
 
-/// The names in a directory, sorted by their bytes.
-fn names(directory: &OwnedFd, place: &str) -> Result<Vec<CString>> {
-    let listed = || -> io::Result<Vec<CString>> {
+/// The names in a directory, sorted by their bytes, and what the list says that they are.
+fn names(directory: &OwnedFd, place: &str) -> Result<Vec<(CString, FileType)>> {
+    let listed = || -> io::Result<Vec<(CString, FileType)>> {
         let mut names = Vec::new();
         for entry in Dir::read_from(directory.as_fd())? {
             let entry = entry?;
             if !matches!(entry.file_name().to_bytes(), b"." | b"..") {
-                names.push(entry.file_name().to_owned());
+                names.push((entry.file_name().to_owned(), entry.file_type()));
             }
         }
         Ok(names)
     };
     let mut names = listed().map_err(|error| unreadable(place, error))?;
-    names.sort_unstable();
+    names.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
     Ok(names)
 }
 

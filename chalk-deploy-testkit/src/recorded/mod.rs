@@ -132,7 +132,7 @@ mod tests {
 
     use super::*;
 
-    fn case(name: &str, request: serde_json::Value) -> Case {
+    fn case(name: &str, request: &serde_json::Value) -> Case {
         let text = json!({
             "source": "https://provider.example/reference", "request": request,
             "response": {"status": 201, "headers": {"x-id": "7"}, "json": {"ok": name}},
@@ -156,7 +156,7 @@ mod tests {
     async fn a_request_is_answered_by_its_case_once() {
         let asked = json!({"method": "POST", "host": "h", "path": "/p", "query": {"q": "1"},
                            "headers": {"x-a": "*"}, "json": {"b": [1], "a": 2}});
-        let player = Player::new([case("one", asked)]);
+        let player = Player::new([case("one", &asked)]);
         let answer = send(&player, request("https://h/p?q=1", r#"{"a":2,"b":[1]}"#)).await;
         assert_eq!(answer, Ok((201, r#"{"ok":"one"}"#.to_owned())));
         assert!(player.complaints().is_empty());
@@ -176,12 +176,12 @@ mod tests {
             ("https://h/p?q=1&r=2", "grant=x+y", "query"),
             ("https://h/p?q=1", "grant=z", "form"),
         ] {
-            let player = Player::new([case("one", asked.clone())]);
+            let player = Player::new([case("one", &asked)]);
             let error = send(&player, request(uri, body)).await.expect_err("differs");
             assert!(error.contains(word), "{error}");
             assert_eq!(player.complaints().len(), 2, "a stray, and a case that nobody asked for");
         }
-        let player = Player::new([case("one", asked)]);
+        let player = Player::new([case("one", &asked)]);
         send(&player, request("https://h/p?q=1", "grant=x%20y")).await.expect("as recorded");
     }
 

@@ -12,7 +12,7 @@ use http::{HeaderValue, Method, Request, Response, StatusCode, Uri};
 use object_store::ClientOptions;
 use object_store::client::{HttpClient, HttpConnector, HttpError, HttpRequest, HttpResponse, HttpService};
 
-use super::signature::Signer;
+use super::signature::AzureSigner;
 use crate::bucket::connector::{carried, failed, passes, queried, read, send, streamed};
 use crate::bucket::encoding::encoded;
 use crate::bucket::refusal::Refusal;
@@ -38,12 +38,12 @@ pub(super) struct UnderPrefix(pub(super) String);
 #[derive(Clone)]
 pub(super) struct Connector {
     transport: Transport,
-    signer: Arc<Signer>,
+    signer: Arc<AzureSigner>,
     runtime: Arc<dyn Runtime>,
 }
 
 impl Connector {
-    pub(super) fn new(transport: Transport, signer: Arc<Signer>, runtime: Arc<dyn Runtime>) -> Self {
+    pub(super) fn new(transport: Transport, signer: Arc<AzureSigner>, runtime: Arc<dyn Runtime>) -> Self {
         Self { transport, signer, runtime }
     }
 }
@@ -130,10 +130,12 @@ impl Connector {
         body: RequestBody,
     ) -> Result<Response<ByteStream>, HttpError> {
         parts.headers.remove(CONTENT_LENGTH);
-        let authorized = self.signer.authorize(&parts.method, &parts.uri, &mut parts.headers, body.length());
-        authorized.await.map_err(failed)?;
         let method = parts.method.clone();
-        let response = send(&self.transport, &*self.runtime, parts, body).await.map_err(failed)?;
+        let mut response = self.authorized(&mut parts, &body).await?;
+        // Nothing was done. If there is another token by now, the old one had just expired.
+        if response.status() == StatusCode::UNAUTHORIZED && self.signer.refused(&parts.headers).await {
+            response = self.authorized(&mut parts, &body).await?;
+        }
         if passes(response.status()) {
             return Ok(response);
         }
@@ -153,5 +155,11 @@ impl Connector {
             return Ok(Response::from_parts(parts, futures::stream::iter([Ok(body)]).boxed()));
         }
         Err(failed(refusal))
+    }
+
+    async fn authorized(&self, parts: &mut Parts, body: &RequestBody) -> Result<Response<ByteStream>, HttpError> {
+        let authorized = self.signer.authorize(&parts.method, &parts.uri, &mut parts.headers, body.length());
+        authorized.await.map_err(failed)?;
+        send(&self.transport, &*self.runtime, parts.clone(), body.clone()).await.map_err(failed)
     }
 }

@@ -6,6 +6,7 @@
 
 mod connector;
 mod credentials;
+mod delegation;
 mod presigner;
 mod retention;
 mod signature;
@@ -19,9 +20,10 @@ use object_store::RetryConfig;
 use object_store::azure::MicrosoftAzureBuilder;
 
 use self::connector::Connector;
-use self::presigner::Presigner;
+use self::delegation::DelegatedPresigner;
+use self::presigner::{Blobs, Presigner};
 use self::retention::AzureLocks;
-use self::signature::Signer;
+use self::signature::SignedBy;
 use self::store::AzureStore;
 use super::endpoint::{Endpoint, PathOf, is_word};
 use super::retention::Keeper;
@@ -33,6 +35,7 @@ use crate::transport::Transport;
 use crate::{Error, ErrorCode, Result};
 
 pub use self::credentials::{AzureCredentials, AzureKeySource, AzureSharedKey};
+pub use self::signature::AzureSigner;
 
 /// The metadata that holds an object's digest. Azure wants names that C# takes as identifiers.
 const STORED_DIGEST: &str = "chalk_sha256";
@@ -104,7 +107,7 @@ pub(super) fn open(transport: Transport, settings: AzureSettings, runtime: Arc<d
     let endpoint = endpoint.unwrap_or_else(|| format!("https://{account}.blob.core.windows.net"));
     let Endpoint { scheme, authority, path } = Endpoint::parse(&endpoint, PathOf::Account)?;
     let server = format!("{scheme}://{authority}{path}");
-    let signer = Arc::new(Signer::new(account.clone(), credentials, runtime.clone()));
+    let signer = Arc::new(AzureSigner::new(account.clone(), credentials, runtime.clone()));
     let connector = Connector::new(transport, signer.clone(), runtime);
     let builder = MicrosoftAzureBuilder::new()
         .with_account(&account)
@@ -122,9 +125,12 @@ pub(super) fn open(transport: Transport, settings: AzureSettings, runtime: Arc<d
             .caused_by(crate::text::line(&error.to_string(), 300))
     })?;
     let base = format!("{server}/{container}");
-    let presigned = signer.has_key().then(|| {
-        let presigner = Presigner::new(base.clone(), format!("/{container}"), signer);
-        Arc::new(presigner) as Arc<dyn PresignedDownload>
+    let presigned = signer.signs_addresses().map(|signed_by| {
+        let blobs = Blobs { base: base.clone(), path: format!("/{container}"), signer };
+        match signed_by {
+            SignedBy::AccountKey => Arc::new(Presigner::new(blobs)) as Arc<dyn PresignedDownload>,
+            SignedBy::DelegatedKey => Arc::new(DelegatedPresigner::new(blobs, server.clone(), connector.clone())),
+        }
     });
     let name = format!("container `{container}` of `{account}` at {authority}");
     let locks = AzureLocks::new(connector.clone(), base.clone());

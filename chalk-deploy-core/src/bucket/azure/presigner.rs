@@ -5,25 +5,29 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use super::signature::Signer;
+use super::signature::AzureSigner;
 use crate::Result;
 use crate::bucket::encoding::encoded;
 use crate::bucket::validity;
 use crate::cloud::{PresignedDownload, PresignedUrl};
 use crate::model::ObjectKey;
 
+/// The blobs of a container, for whom addresses of them are signed.
 #[derive(Debug)]
-pub(super) struct Presigner {
+pub(super) struct Blobs {
     /// The container's address.
-    base: String,
+    pub(super) base: String,
     /// The container's path, without the account of an emulator.
-    path: String,
-    signer: Arc<Signer>,
+    pub(super) path: String,
+    pub(super) signer: Arc<AzureSigner>,
 }
 
+#[derive(Debug)]
+pub(super) struct Presigner(Blobs);
+
 impl Presigner {
-    pub(super) const fn new(base: String, path: String, signer: Arc<Signer>) -> Self {
-        Self { base, path, signer }
+    pub(super) const fn new(blobs: Blobs) -> Self {
+        Self(blobs)
     }
 }
 
@@ -36,8 +40,8 @@ impl PresignedDownload for Presigner {
     async fn presign(&self, key: &ObjectKey, expires_in: Duration) -> Result<PresignedUrl> {
         validity::check(expires_in)?;
         let blob = encoded(key.as_str(), true);
-        let over_tls = self.base.starts_with("https:");
-        let (query, ends) = self.signer.presign(&format!("{}/{blob}", self.path), over_tls, expires_in).await?;
-        Ok(PresignedUrl::new(format!("{}/{blob}?{query}", self.base), ends))
+        let Blobs { base, path, signer } = &self.0;
+        let (query, ends) = signer.presign(&format!("{path}/{blob}"), base.starts_with("https:"), expires_in).await?;
+        Ok(PresignedUrl::new(format!("{base}/{blob}?{query}"), ends))
     }
 }

@@ -16,6 +16,8 @@ use http::{HeaderMap, HeaderValue, Method, Uri};
 
 use super::credentials::{AzureCredentials, AzureSharedKey};
 use crate::bucket::encoding::{decoded, encoded};
+use crate::bucket::moment;
+use crate::credentials::BearerToken;
 use crate::model::Timestamp;
 use crate::runtime::Runtime;
 use crate::{Error, ErrorCode, Result};
@@ -23,25 +25,52 @@ use crate::{Error, ErrorCode, Result};
 /// The version of the service that is spoken, which is object_store's too.
 pub(super) const VERSION: &str = "2023-11-03";
 
-/// Authorizes requests to one account.
-pub(super) struct Signer {
+/// Authorizes requests to one account: those about blobs, which a [`Bucket`](crate::bucket::Bucket) sends, and those
+/// about containers and the account itself, which whoever sets them up sends.
+pub struct AzureSigner {
     account: String,
     credentials: AzureCredentials,
     runtime: Arc<dyn Runtime>,
 }
 
-impl Signer {
-    pub(super) const fn new(account: String, credentials: AzureCredentials, runtime: Arc<dyn Runtime>) -> Self {
-        Self { account, credentials, runtime }
+impl AzureSigner {
+    /// Signs for this account, by the runtime's clock.
+    pub fn new(account: impl Into<String>, credentials: AzureCredentials, runtime: Arc<dyn Runtime>) -> Self {
+        Self { account: account.into(), credentials, runtime }
     }
 
-    /// Whether it can sign addresses.
-    pub(super) const fn has_key(&self) -> bool {
-        matches!(self.credentials, AzureCredentials::SharedKey(_))
+    /// How addresses of single blobs are signed, where they can be.
+    pub(super) const fn signs_addresses(&self) -> Option<SignedBy> {
+        match self.credentials {
+            AzureCredentials::SharedKey(_) => Some(SignedBy::AccountKey),
+            AzureCredentials::Bearer(_) => Some(SignedBy::DelegatedKey),
+            AzureCredentials::Anonymous => None,
+        }
+    }
+
+    pub(super) fn account(&self) -> &str {
+        &self.account
+    }
+
+    pub(super) const fn runtime(&self) -> &Arc<dyn Runtime> {
+        &self.runtime
+    }
+
+    /// Says that a request that this has authorized was answered with 401. Whether there may be another token now.
+    pub async fn refused(&self, headers: &HeaderMap) -> bool {
+        let AzureCredentials::Bearer(source) = &self.credentials else { return false };
+        let shown = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
+        let Some(token) = shown.and_then(|value| value.strip_prefix("Bearer ")) else { return false };
+        let refused = BearerToken::new(token);
+        source.refused(&refused).await;
+        source.token().await.is_ok_and(|token| token != refused)
     }
 
     /// Adds date, version and authorization to a request with so many bytes.
-    pub(super) async fn authorize(
+    ///
+    /// # Errors
+    /// The credentials' own; [`ErrorCode::ValueInvalid`] for an account or a token that no header can hold.
+    pub async fn authorize(
         &self,
         method: &Method,
         uri: &Uri,
@@ -85,9 +114,18 @@ impl Signer {
     }
 }
 
-impl fmt::Debug for Signer {
+/// What an address of a single blob is signed with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum SignedBy {
+    /// The account's key: a service SAS.
+    AccountKey,
+    /// A key that the account gives to the holder of a token: a user delegation SAS.
+    DelegatedKey,
+}
+
+impl fmt::Debug for AzureSigner {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("Signer").field("account", &self.account).finish_non_exhaustive()
+        formatter.debug_struct("AzureSigner").field("account", &self.account).finish_non_exhaustive()
     }
 }
 
@@ -126,9 +164,7 @@ fn canonical_query(uri: &Uri) -> String {
 fn presigned(account: &str, path: &str, over_tls: bool, ends: Timestamp, key: &AzureSharedKey) -> String {
     // Over plain HTTP a signature that is for HTTPS alone reads nothing; only an emulator is asked that way.
     let protocol = if over_tls { "https" } else { "" };
-    // Seconds are enough: 2013-05-24T00:00:00Z.
-    let shown = ends.to_string();
-    let ends = format!("{}Z", shown.split('.').next().unwrap_or_default());
+    let ends = moment::in_seconds(ends);
     let plain = decoded(path).unwrap_or_else(|| path.to_owned());
     let resource = format!("/blob/{account}{plain}");
     // Permissions, start, end, resource, policy, addresses, protocol, version, kind, snapshot, scope of encryption, and
@@ -144,7 +180,11 @@ fn presigned(account: &str, path: &str, over_tls: bool, ends: Timestamp, key: &A
 }
 
 fn keyed(key: &AzureSharedKey, text: &str) -> String {
-    STANDARD.encode(hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, key.bytes()), text.as_bytes()))
+    signed_with(key.bytes(), text)
+}
+
+pub(super) fn signed_with(key: &[u8], text: &str) -> String {
+    STANDARD.encode(hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, key), text.as_bytes()))
 }
 
 /// `Fri, 24 May 2013 00:00:00 GMT` (RFC 9110, section 5.6.7).

@@ -174,7 +174,14 @@ async fn every_refusal_says_what_to_do_and_whether_a_retry_helps() {
         (400, "Md5Mismatch", ErrorCode::DigestMismatch, Retry::Temporary, "upload again"),
         (400, "InvalidHeaderValue", ErrorCode::CloudAnswerInvalid, Retry::Permanent, "check the address"),
     ] {
-        let (bucket, _) = bucket(vec![refusal(status, code), answer(status, &[("x-ms-error-code", code)], "")]);
+        let mut answers = vec![refusal(status, code)];
+        let unnamed = || answer(status, &[("x-ms-error-code", code)], "");
+        if status == 401 {
+            // With another token it is tried again.
+            answers.extend([refusal(status, code), unnamed()]);
+        }
+        answers.push(unnamed());
+        let (bucket, _) = bucket(answers);
         let payload = Payload::from_bytes("x");
         let put = bucket.put(&key("a"), &payload, PutMode::WriteOnce).await.expect_err("refused");
         assert_eq!((put.code(), put.retry()), (expected, retry), "{code}");
@@ -233,7 +240,9 @@ async fn a_list_goes_through_the_pages_by_their_markers_and_ends() {
 
 #[tokio::test]
 async fn presigned_addresses_are_for_those_who_have_the_key() {
-    assert!(bucket(Vec::new()).0.presigned_download().is_none(), "a token signs nothing");
+    let (transport, _) = Recorded::answering(Vec::new());
+    let anonymous = Bucket::azure(transport, AzureSettings::new("chalk", "archives"), SystemRuntime::new());
+    assert!(anonymous.expect("valid settings").presigned_download().is_none(), "who is nobody signs nothing");
     let (transport, _) = Recorded::answering(Vec::new());
     let secret = AzureSharedKey::new("aGlkZGVu").expect("base64");
     let settings = AzureSettings::new("chalk", "archives").with_shared_key(secret);
@@ -249,6 +258,69 @@ async fn presigned_addresses_are_for_those_who_have_the_key() {
     for wrong in [std::time::Duration::ZERO, std::time::Duration::from_millis(1500), 8 * day] {
         assert_eq!(presigned.presign(&key("a"), wrong).await.expect_err("refused").code(), ErrorCode::ValueInvalid);
     }
+}
+
+/// A key for addresses that lives for so long from now on.
+fn delegated(lives: std::time::Duration) -> Answer {
+    use crate::runtime::Runtime as _;
+    let now = SystemRuntime::new().now();
+    let (start, end) = (now, now.plus(lives));
+    let body = format!(
+        "<UserDelegationKey><SignedOid>object</SignedOid><SignedTid>tenant</SignedTid><SignedStart>{start}</SignedStart>\
+         <SignedExpiry>{end}</SignedExpiry><SignedService>b</SignedService><SignedVersion>2023-11-03</SignedVersion>\
+         <Value>aGlkZGVu</Value></UserDelegationKey>"
+    );
+    answer(200, &[], &body)
+}
+
+#[tokio::test]
+async fn the_holder_of_a_token_signs_addresses_with_a_key_that_is_asked_for_once() {
+    let hour = std::time::Duration::from_hours(1);
+    let (bucket, recorded) = bucket(vec![delegated(3 * hour), delegated(100 * hour), delegated(hour)]);
+    let presigned = bucket.presigned_download().expect("by a delegated key");
+    let signed = async |hours: u32| presigned.presign(&key("a b/ä"), hours * hour).await.expect("signed");
+    let all = futures::future::join_all((0..20).map(|_| signed(1))).await;
+    assert_eq!(recorded.sent().len(), 1, "one key for all who want one");
+    let url = all[0].expose();
+    assert!(url.starts_with("https://chalk.blob.core.windows.net/archives/a%20b/%C3%A4?sp=r&se=2"), "{url}");
+    assert!(url.contains("&skoid=object&sktid=tenant&skt=2") && url.contains("&sig="), "{url}");
+    assert!(!url.contains("hidden") && !format!("{bucket:?}").contains("hidden"));
+    signed(50).await;
+    let sent = recorded.sent();
+    assert_eq!(sent.len(), 2, "an address that would outlive the key wants another one");
+    assert_eq!(recorded.lines()[0], "POST /?restype=service&comp=userdelegationkey");
+    assert_eq!(sent[0].header("authorization"), "Bearer token-0");
+    let body = String::from_utf8_lossy(&sent[0].body).into_owned();
+    assert!(body.contains("<KeyInfo><Start>2") && body.contains("Z</Start><Expiry>2"), "{body}");
+    let error = presigned.presign(&key("a"), 150 * hour).await.expect_err("the key that was given ends too early");
+    assert_eq!(error.code(), ErrorCode::CloudAnswerInvalid);
+    for wrong in [std::time::Duration::ZERO, std::time::Duration::from_millis(1500), 168 * hour] {
+        assert_eq!(presigned.presign(&key("a"), wrong).await.expect_err("refused").code(), ErrorCode::ValueInvalid);
+    }
+}
+
+#[tokio::test]
+async fn who_may_not_have_a_key_for_addresses_is_told_which_permission_it_takes() {
+    let (bucket, _) = bucket(vec![refusal(403, "AuthorizationPermissionMismatch"), answer(200, &[], "<html/>")]);
+    let presigned = bucket.presigned_download().expect("by a delegated key");
+    let error = presigned.presign(&key("a"), std::time::Duration::from_mins(1)).await.expect_err("refused");
+    assert_eq!(error.code(), ErrorCode::PermissionDenied);
+    assert!(error.hint().contains("generateUserDelegationKey/action"), "{}", error.sentence());
+    let error = presigned.presign(&key("a"), std::time::Duration::from_mins(1)).await.expect_err("no key");
+    assert_eq!(error.code(), ErrorCode::CloudAnswerInvalid, "{}", error.sentence());
+}
+
+#[tokio::test]
+async fn a_token_that_expired_on_its_way_is_renewed_once() {
+    let expired = || refusal(401, "InvalidAuthenticationInfo");
+    let (renewed, recorded) = bucket(vec![expired(), answer(201, &[], "")]);
+    renewed.put(&key("a"), &Payload::from_bytes("x"), PutMode::Replace).await.expect("stored the second time");
+    let shown: Vec<_> = recorded.sent().iter().map(|sent| sent.header("authorization").to_owned()).collect();
+    // Between them, one was asked for to see whether it is another.
+    assert_eq!(shown, ["Bearer token-0", "Bearer token-2"]);
+    let (refused, recorded) = bucket(vec![expired(), expired()]);
+    let error = refused.put(&key("a"), &Payload::from_bytes("x"), PutMode::Replace).await.expect_err("twice");
+    assert_eq!((error.code(), recorded.sent().len()), (ErrorCode::PermissionDenied, 2));
 }
 
 #[test]

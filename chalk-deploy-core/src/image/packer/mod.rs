@@ -42,7 +42,7 @@ pub(super) struct Packer {
 enum Line {
     Stream(Stream),
     #[cfg(feature = "zstd")]
-    Segments(Segments),
+    Segments(Box<Segments>),
 }
 
 /// A layer whose bytes are all known, and which is still being packed.
@@ -66,7 +66,7 @@ impl Packer {
         let line = match compression {
             Compression::Gzip => Line::Stream(Stream::start(sink)?),
             #[cfg(feature = "zstd")]
-            Compression::Zstd => Line::Segments(Segments::new(sink)),
+            Compression::Zstd => Line::Segments(Box::new(Segments::new(sink))),
         };
         Ok(Self { pending: Vec::with_capacity(line.piece() + PIECE), diff: DigestHasher::new(), unpacked: 0, line })
     }
@@ -77,7 +77,8 @@ impl Packer {
         self.turn_if_full()
     }
 
-    /// Takes in what a reader has, at most `room` bytes of it, in one read and without a copy. How many they were.
+    /// Takes in what a reader has, at most `room` bytes and a [`PIECE`] of it, in one read and without a copy. How many they
+    /// were.
     pub(super) fn read(&mut self, reader: &mut impl io::Read, room: usize) -> io::Result<usize> {
         let start = self.pending.len();
         self.pending.resize(start + room.min(PIECE), 0);

@@ -28,13 +28,21 @@ pub(super) struct Segments {
     most: usize,
     sent: usize,
     taken: usize,
+    /// Buffers of segments and of frames, to be filled again: fresh memory costs more than the copy of what is in it.
     used: Vec<Vec<u8>>,
+    room: Vec<Vec<u8>>,
     sink: Hashing,
 }
 
 struct Thread {
-    segments: SyncSender<Vec<u8>>,
+    segments: SyncSender<Segment>,
     packed: Receiver<io::Result<Frame>>,
+}
+
+struct Segment {
+    bytes: Vec<u8>,
+    /// Where its frame goes.
+    room: Vec<u8>,
 }
 
 struct Frame {
@@ -50,7 +58,7 @@ impl Segments {
     }
 
     fn with_threads(most: usize, sink: Hashing) -> Self {
-        Self { threads: Vec::new(), most, sent: 0, taken: 0, used: Vec::new(), sink }
+        Self { threads: Vec::new(), most, sent: 0, taken: 0, used: Vec::new(), room: Vec::new(), sink }
     }
 
     pub(super) fn used(&mut self) -> Option<Vec<u8>> {
@@ -65,18 +73,22 @@ impl Segments {
         if number == self.threads.len() {
             self.threads.push(Thread::start()?);
         }
-        self.threads[number].segments.send(segment).map_err(|_| gone())?;
+        let room = self.room.pop().unwrap_or_else(|| Vec::with_capacity(compress_bound(SEGMENT)));
+        self.threads[number].segments.send(Segment { bytes: segment, room }).map_err(|_| gone())?;
         self.sent += 1;
         Ok(())
     }
 
     /// Waits for the oldest frame.
     fn take(&mut self) -> io::Result<()> {
-        let Frame { bytes, mut used } = self.threads[self.taken % self.most].packed.recv().map_err(|_| gone())??;
+        let Frame { mut bytes, mut used } =
+            self.threads[self.taken % self.most].packed.recv().map_err(|_| gone())??;
         self.taken += 1;
         self.sink.write_all(&bytes)?;
         used.clear();
+        bytes.clear();
         self.used.push(used);
+        self.room.push(bytes);
         Ok(())
     }
 
@@ -97,19 +109,15 @@ impl Thread {
     }
 }
 
-fn pack(segments: &Receiver<Vec<u8>>, done: &SyncSender<io::Result<Frame>>) {
-    let mut scratch = Vec::with_capacity(compress_bound(SEGMENT));
+fn pack(segments: &Receiver<Segment>, done: &SyncSender<io::Result<Frame>>) {
     let mut compressor = Compressor::new(ZSTD_LEVEL);
     // Ends with the layer, whether it was finished or given up.
-    while let Ok(used) = segments.recv() {
+    while let Ok(Segment { bytes: used, mut room }) = segments.recv() {
         let packed = match &mut compressor {
-            Ok(compressor) => {
-                scratch.clear();
-                compressor.compress_to_buffer(&used, &mut scratch).map(|_| scratch.clone())
-            }
+            Ok(compressor) => compressor.compress_to_buffer(&used, &mut room).map(|_| Frame { bytes: room, used }),
             Err(error) => Err(io::Error::new(error.kind(), error.to_string())),
         };
-        if done.send(packed.map(|bytes| Frame { bytes, used })).is_err() {
+        if done.send(packed).is_err() {
             return;
         }
     }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use http::Uri;
 use serde::Deserialize;
 
 use super::access::{address, is_loopback};
@@ -155,19 +156,7 @@ impl Kubeconfig {
     /// [`ErrorCode::ValueInvalid`] for what is missing, contradictory or not supported; [`ErrorCode::PermissionDenied`]
     /// for what the policy forbids and for files that cannot be read.
     pub fn access(&self, context: Option<&str>, policy: &KubeconfigPolicy) -> Result<ClusterAccess> {
-        let current = self.file.current_context.as_deref().filter(|name| !name.is_empty());
-        let name = context.or(current).ok_or_else(|| {
-            self.invalid("no context is named, and none is the current one").with_hint(self.known_contexts())
-        })?;
-        let context =
-            find(self.file.contexts.as_ref(), name).and_then(|slot| slot.context.as_ref()).ok_or_else(|| {
-                self.invalid(format!("there is no context `{}`", text::line(name, 100)))
-                    .with_hint(self.known_contexts())
-            })?;
-        let cluster_name = context.cluster.as_deref().unwrap_or_default();
-        let cluster = find(self.file.clusters.as_ref(), cluster_name)
-            .and_then(|slot| slot.cluster.as_ref())
-            .ok_or_else(|| self.invalid(format!("there is no cluster `{}`", text::line(cluster_name, 100))))?;
+        let (context, cluster) = self.context(context)?;
         let nobody = User::default();
         let user = match context.user.as_deref().filter(|name| !name.is_empty()) {
             None => &nobody,
@@ -175,8 +164,7 @@ impl Kubeconfig {
                 .and_then(|slot| slot.user.as_ref())
                 .ok_or_else(|| self.invalid(format!("there is no user `{}`", text::line(name, 100))))?,
         };
-        let server = cluster.server.as_deref().ok_or_else(|| self.invalid("the cluster has no `server`"))?;
-        let server = address(server).map_err(|error| error.caused_by(self.invalid("its `server` is refused")))?;
+        let server = self.server(cluster)?;
         let trust = Trust {
             authority: self.authority(cluster)?,
             identity: self.identity(user)?,
@@ -190,6 +178,42 @@ impl Kubeconfig {
         }
         let namespace = context.namespace.as_deref().filter(|name| !name.is_empty()).map(Namespace::new).transpose()?;
         Ok(ClusterAccess { server, credentials, trust, namespace })
+    }
+
+    /// Where the cluster of a context, or of the current one, is and whom to trust there, without its user: for whom the
+    /// provider of the cluster knows by other credentials than those that the file names.
+    ///
+    /// # Errors
+    /// Those of [`access`](Self::access), but for what concerns the user.
+    pub fn anonymous_access(&self, context: Option<&str>, policy: &KubeconfigPolicy) -> Result<ClusterAccess> {
+        let (_, cluster) = self.context(context)?;
+        let server = self.server(cluster)?;
+        let trust =
+            Trust { authority: self.authority(cluster)?, identity: None, insecure: self.insecure(cluster, policy)? };
+        Ok(ClusterAccess { server, credentials: Credentials::None, trust, namespace: None })
+    }
+
+    /// A context, or the current one, and its cluster.
+    fn context(&self, name: Option<&str>) -> Result<(&Context, &Cluster)> {
+        let current = self.file.current_context.as_deref().filter(|name| !name.is_empty());
+        let name = name.or(current).ok_or_else(|| {
+            self.invalid("no context is named, and none is the current one").with_hint(self.known_contexts())
+        })?;
+        let context =
+            find(self.file.contexts.as_ref(), name).and_then(|slot| slot.context.as_ref()).ok_or_else(|| {
+                self.invalid(format!("there is no context `{}`", text::line(name, 100)))
+                    .with_hint(self.known_contexts())
+            })?;
+        let cluster_name = context.cluster.as_deref().unwrap_or_default();
+        let cluster = find(self.file.clusters.as_ref(), cluster_name)
+            .and_then(|slot| slot.cluster.as_ref())
+            .ok_or_else(|| self.invalid(format!("there is no cluster `{}`", text::line(cluster_name, 100))))?;
+        Ok((context, cluster))
+    }
+
+    fn server(&self, cluster: &Cluster) -> Result<Uri> {
+        let server = cluster.server.as_deref().ok_or_else(|| self.invalid("the cluster has no `server`"))?;
+        address(server).map_err(|error| error.caused_by(self.invalid("its `server` is refused")))
     }
 
     fn authority(&self, cluster: &Cluster) -> Result<Option<String>> {

@@ -34,6 +34,22 @@ fn refusal(text: &str) -> Error {
 }
 
 #[test]
+fn without_its_user_a_kubeconfig_says_where_the_cluster_is_and_runs_nothing() {
+    let exec = "exec: {apiVersion: client.authentication.k8s.io/v1, command: kubelogin}";
+    let text = file("certificate-authority-data: aHVudGVy", exec);
+    refusal(&text);
+    let parsed = Kubeconfig::parse(&text, "of a test", None).expect("a kubeconfig");
+    let policy = KubeconfigPolicy::default();
+    let access = parsed.anonymous_access(None, &policy).expect("no user, no program");
+    assert_eq!((access.server().as_str(), access.trust().authority.as_deref()), ("https://k.example:6443", Some("hunter")));
+    assert!(matches!(access.credentials, Credentials::None));
+    for cluster in ["insecure-skip-tls-verify: true", "proxy-url: 'http://p'"] {
+        let parsed = Kubeconfig::parse(&file(cluster, exec), "of a test", None).expect("a kubeconfig");
+        parsed.anonymous_access(None, &policy).expect_err(cluster);
+    }
+}
+
+#[test]
 fn what_a_kubeconfig_may_not_ask_for_is_refused_with_a_sentence() {
     for (cluster, user, code, words) in [
         ("insecure-skip-tls-verify: true", "", ErrorCode::PermissionDenied, "insecure-skip-tls-verify"),

@@ -1,0 +1,283 @@
+//! Who we are to Azure: tokens of Entra ID, one for each scope, each kept until shortly before it ends.
+//!
+//! The chain, in order; a link that is set up is the last one that is asked, so that nobody becomes somebody else because
+//! the first try was refused:
+//!
+//! 1. **Workload identity**, where `AZURE_CLIENT_ID`, `AZURE_TENANT_ID` and `AZURE_FEDERATED_TOKEN_FILE` are set, as the
+//!    webhook of Microsoft Entra Workload ID sets them in a pod.
+//! 2. **Managed identity** of the machine, where its metadata service answers.
+//! 3. **Developer tools**: whoever is logged in with `az`, else with `azd`.
+//!
+//! azure_identity makes the requests of the first two, over the one transport and without repetitions of its own, and
+//! starts the programs of the third.
+
+mod developer_tools;
+mod managed_identity;
+pub(crate) mod tenant;
+mod wire;
+mod workload_identity;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_trait::async_trait;
+use chalk_deploy_core::credentials::{BearerToken, BearerTokenSource, Lender, Lent, Renewing};
+use chalk_deploy_core::runtime::Runtime;
+use chalk_deploy_core::transport::Transport;
+use chalk_deploy_core::{Error, ErrorCode, Result, text};
+
+use self::developer_tools::DeveloperTools;
+use self::managed_identity::ManagedIdentity;
+use self::tenant::Tenant;
+use self::wire::{Seen, Wire};
+use self::workload_identity::WorkloadIdentity;
+use crate::api::Answer;
+use crate::refusal::Refusal;
+use crate::settings::Settings;
+
+/// What tokens are for.
+pub mod scope {
+    /// Blobs and containers.
+    pub const STORAGE: &str = "https://storage.azure.com/.default";
+    /// Registries, as their own audience.
+    pub const REGISTRY: &str = "https://containerregistry.azure.net/.default";
+    /// The Kubernetes API of every AKS cluster that takes tokens of Entra ID: the id of the application "Azure Kubernetes
+    /// Service AAD Server", which is the same in every tenant (kubelogin's documentation).
+    pub const AKS: &str = "6dae42f8-4368-4678-94ff-3960e28e3630/.default";
+}
+
+/// Which links of the chain are asked.
+#[derive(Debug, Clone, Default)]
+#[non_exhaustive]
+pub enum CredentialChoice {
+    /// All, in order.
+    #[default]
+    Chain,
+    /// Those of a deployed service: workload identity and managed identity (`AZURE_TOKEN_CREDENTIALS=prod`).
+    Deployed,
+    /// Workload identity alone.
+    WorkloadIdentity,
+    /// Managed identity alone.
+    ManagedIdentity,
+    /// Developer tools alone (`AZURE_TOKEN_CREDENTIALS=dev`).
+    DeveloperTools,
+    /// This, instead of the chain.
+    Issuer(Arc<dyn TokenIssuer>),
+}
+
+/// Gives tokens of Entra ID.
+#[async_trait]
+pub trait TokenIssuer: fmt::Debug + Send + Sync + 'static {
+    /// A token for a scope, such as [`scope::STORAGE`]. Nothing is kept here: [`Tokens`] does that.
+    ///
+    /// **Errors.** `PERMISSION_DENIED` when there is none to be had; `CLOUD_UNAVAILABLE` when there is none now.
+    async fn issue(&self, scope: &str) -> Result<Lent<BearerToken>>;
+}
+
+/// The same token for everything, for as long as it lasts: that of a test or of an emulator.
+#[async_trait]
+impl TokenIssuer for BearerToken {
+    async fn issue(&self, _: &str) -> Result<Lent<BearerToken>> {
+        Ok(Lent { value: self.clone(), expires: None })
+    }
+}
+
+/// Tokens by scope: fetched once for any number of users, and anew in good time. Clones share them.
+#[derive(Clone)]
+pub struct Tokens(Arc<Kept>);
+
+struct Kept {
+    issuer: Arc<dyn TokenIssuer>,
+    tenant: Option<Tenant>,
+    runtime: Arc<dyn Runtime>,
+    scopes: Mutex<BTreeMap<String, ScopedTokens>>,
+}
+
+impl Tokens {
+    /// Keeps what this gives. Nothing is fetched before it is wanted.
+    pub(crate) fn new(issuer: Arc<dyn TokenIssuer>, tenant: Option<Tenant>, runtime: Arc<dyn Runtime>) -> Self {
+        Self(Arc::new(Kept { issuer, tenant, runtime, scopes: Mutex::default() }))
+    }
+
+    /// The tokens for a scope, such as [`scope::STORAGE`].
+    pub fn of(&self, scope: &str) -> ScopedTokens {
+        let mut scopes = self.0.scopes.lock().unwrap_or_else(PoisonError::into_inner);
+        let made = || {
+            let Kept { issuer, tenant, .. } = &*self.0;
+            let lender = ScopeLender { issuer: issuer.clone(), tenant: tenant.clone(), scope: scope.to_owned() };
+            ScopedTokens(Renewing::new(lender, self.0.runtime.clone()))
+        };
+        scopes.entry(scope.to_owned()).or_insert_with(made).clone()
+    }
+}
+
+impl fmt::Debug for Tokens {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_tuple("Tokens").field(&self.0.issuer).finish()
+    }
+}
+
+/// The tokens for one scope.
+#[derive(Debug, Clone)]
+pub struct ScopedTokens(Renewing<BearerToken>);
+
+#[async_trait]
+impl BearerTokenSource for ScopedTokens {
+    async fn token(&self) -> Result<BearerToken> {
+        self.0.get().await
+    }
+
+    async fn refused(&self, token: &BearerToken) {
+        self.0.refused(token).await;
+    }
+}
+
+struct ScopeLender {
+    issuer: Arc<dyn TokenIssuer>,
+    tenant: Option<Tenant>,
+    scope: String,
+}
+
+#[async_trait]
+impl Lender<BearerToken> for ScopeLender {
+    async fn lend(&self) -> Result<Lent<BearerToken>> {
+        let lent = self.issuer.issue(&self.scope).await?;
+        if let Some(tenant) = &self.tenant {
+            tenant.check(&lent.value)?;
+        }
+        Ok(lent)
+    }
+}
+
+impl fmt::Debug for ScopeLender {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "token for `{}`", self.scope)
+    }
+}
+
+/// One way to a token.
+#[async_trait]
+trait Link: fmt::Debug + Send + Sync + 'static {
+    /// As errors name it.
+    fn name(&self) -> &'static str;
+
+    async fn issue(&self, scope: &str) -> Result<Lent<BearerToken>, LinkError>;
+}
+
+/// Why a link gives no token.
+#[derive(Debug)]
+enum LinkError {
+    /// It is not set up here: the next one is asked.
+    NotHere(Error),
+    /// It is, and there was no token: that is the answer.
+    Refused(Error),
+}
+
+/// The links, in order. The first that has given a token is the one that is asked from then on.
+#[derive(Debug)]
+pub(crate) struct Chain {
+    links: Vec<Box<dyn Link>>,
+    proven: AtomicUsize,
+}
+
+/// No link has given a token yet.
+const NONE: usize = usize::MAX;
+
+impl Chain {
+    /// The links that the settings switch on. Nothing is read or asked yet.
+    ///
+    /// # Errors
+    /// [`ErrorCode::RequestInvalid`] when one that is switched on alone lacks what it takes, naming the variables.
+    pub(crate) fn new(settings: &Settings, transport: &Transport, runtime: &Arc<dyn Runtime>) -> Result<Self> {
+        use CredentialChoice as Choice;
+        let choice = &settings.choice;
+        let mut links: Vec<Box<dyn Link>> = Vec::new();
+        if matches!(choice, Choice::Chain | Choice::Deployed | Choice::WorkloadIdentity) {
+            let complete = (&settings.tenant, &settings.client, &settings.federated_token_file);
+            if let (Some(tenant), Some(client), Some(file)) = complete {
+                links.push(Box::new(WorkloadIdentity {
+                    tenant: tenant.clone(),
+                    client: client.clone(),
+                    file: file.clone(),
+                    authority: settings.authority.clone(),
+                    transport: transport.clone(),
+                    runtime: runtime.clone(),
+                }));
+            } else if matches!(choice, Choice::WorkloadIdentity) {
+                let given = [settings.tenant.is_some(), settings.client.is_some(), settings.federated_token_file.is_some()];
+                let names = ["AZURE_TENANT_ID", "AZURE_CLIENT_ID", "AZURE_FEDERATED_TOKEN_FILE"];
+                let missing: Vec<_> = names.iter().zip(given).filter(|(_, given)| !given).map(|(name, _)| *name).collect();
+                return Err(Error::new(ErrorCode::RequestInvalid, "workload identity alone is switched on, and not set up")
+                    .on(missing.join(", "))
+                    .with_hint("label the pod `azure.workload.identity/use: \"true\"`, or choose other credentials"));
+            }
+        }
+        if matches!(choice, Choice::Chain | Choice::Deployed | Choice::ManagedIdentity) {
+            links.push(Box::new(ManagedIdentity {
+                client: settings.client.clone(),
+                transport: transport.clone(),
+                runtime: runtime.clone(),
+            }));
+        }
+        if matches!(choice, Choice::Chain | Choice::DeveloperTools) {
+            links.push(Box::new(DeveloperTools {
+                tenant: settings.tenant.clone(),
+                runtime: runtime.clone(),
+                executor: azure_identity::new_executor(),
+            }));
+        }
+        Ok(Self::of(links))
+    }
+
+    fn of(links: Vec<Box<dyn Link>>) -> Self {
+        Self { links, proven: AtomicUsize::new(NONE) }
+    }
+}
+
+#[async_trait]
+impl TokenIssuer for Chain {
+    async fn issue(&self, scope: &str) -> Result<Lent<BearerToken>> {
+        if let Some(link) = self.links.get(self.proven.load(Ordering::Relaxed)) {
+            return link.issue(scope).await.map_err(|(LinkError::NotHere(error) | LinkError::Refused(error))| error);
+        }
+        let mut reasons = Vec::new();
+        let mut hint = String::new();
+        for (place, link) in self.links.iter().enumerate() {
+            match link.issue(scope).await {
+                Ok(token) => {
+                    self.proven.store(place, Ordering::Relaxed);
+                    return Ok(token);
+                }
+                Err(LinkError::Refused(error)) => return Err(error),
+                Err(LinkError::NotHere(error)) => {
+                    reasons.push(format!("{}: {}", link.name(), error.message()));
+                    error.hint().clone_into(&mut hint);
+                }
+            }
+        }
+        Err(Error::new(ErrorCode::PermissionDenied, format!("there are no credentials; {}", reasons.join("; ")))
+            .on("Azure")
+            .with_hint(hint))
+    }
+}
+
+/// The error for a request that gave no token.
+fn failed(wire: &Wire, error: &azure_core::Error, subject: String, runtime: &dyn Runtime) -> Error {
+    match wire.seen() {
+        Some(Seen::Unreached(error)) => error.on(subject),
+        Some(Seen::Refused(answer)) => refused(&answer, subject, runtime),
+        // What cannot be parsed is quoted by parsers, and may be a token.
+        None if matches!(error.kind(), azure_core::error::ErrorKind::Credential) && error.downcast_ref::<azure_core::Error>().is_none() => {
+            Error::new(ErrorCode::PermissionDenied, text::line(&error.to_string(), 300)).on(subject)
+        }
+        None => Error::new(ErrorCode::CloudAnswerInvalid, "what Entra ID answered is no token").on(subject),
+    }
+}
+
+fn refused(answer: &Answer, subject: String, runtime: &dyn Runtime) -> Error {
+    Refusal::read(answer).into_error(&subject, None, runtime.now())
+}

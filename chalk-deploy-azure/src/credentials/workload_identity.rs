@@ -1,0 +1,95 @@
+//! The identity of a pod (Microsoft Entra Workload ID): its service account's token is changed for one of Entra ID.
+
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use azure_core::cloud::{CloudConfiguration, CustomConfiguration};
+use azure_core::credentials::TokenCredential as _;
+use azure_core::http::{ClientMethodOptions, ClientOptions};
+use azure_identity::{ClientAssertion, ClientAssertionCredential, ClientAssertionCredentialOptions};
+use chalk_deploy_core::credentials::{BearerToken, Lent, Secret};
+use chalk_deploy_core::runtime::Runtime;
+use chalk_deploy_core::transport::Transport;
+use chalk_deploy_core::{Error, ErrorCode, Result};
+
+use super::tenant::Tenant;
+use super::wire::{Wire, lent};
+use super::{Link, LinkError, failed};
+
+/// No token of a service account is longer.
+const TOKEN_MOST: u64 = 64 << 10;
+
+/// Who we are in the cluster, and whom that stands for in Entra ID.
+#[derive(Debug)]
+pub(super) struct WorkloadIdentity {
+    pub(super) tenant: Tenant,
+    /// The identity's client id.
+    pub(super) client: String,
+    /// The file in which the kubelet keeps a token of the service account fresh.
+    pub(super) file: PathBuf,
+    /// Where tokens are given.
+    pub(super) authority: String,
+    pub(super) transport: Transport,
+    pub(super) runtime: Arc<dyn Runtime>,
+}
+
+#[async_trait]
+impl Link for WorkloadIdentity {
+    fn name(&self) -> &'static str {
+        "workload identity"
+    }
+
+    async fn issue(&self, scope: &str) -> Result<Lent<BearerToken>, LinkError> {
+        let wire = Wire::new(self.transport.clone(), self.runtime.clone());
+        let mut cloud = CustomConfiguration::default();
+        cloud.authority_host.clone_from(&self.authority);
+        let cloud = Some(Arc::new(CloudConfiguration::Custom(cloud)));
+        let options = ClientAssertionCredentialOptions { client_options: ClientOptions { cloud, ..wire.options() } };
+        // Read each time: the kubelet writes another one long before it ends.
+        let assertion = Assertion(read(&self.file).map_err(LinkError::Refused)?);
+        let tenant = self.tenant.as_str().to_owned();
+        // Made each time, because it keeps tokens by a clock of its own.
+        let token = match ClientAssertionCredential::new(tenant, self.client.clone(), assertion, Some(options)) {
+            Ok(credential) => credential.get_token(&[scope], None).await,
+            Err(error) => Err(error),
+        };
+        match token {
+            Ok(token) => Ok(lent(&token, &*self.runtime)),
+            Err(error) => Err(LinkError::Refused(failed(
+                &wire,
+                &error,
+                format!("workload identity `{}` in tenant {}", self.client, self.tenant),
+                &*self.runtime,
+            ))),
+        }
+    }
+}
+
+/// A token of a service account.
+#[derive(Debug)]
+struct Assertion(Secret);
+
+#[async_trait]
+impl ClientAssertion for Assertion {
+    async fn secret(&self, _: Option<ClientMethodOptions<'_>>) -> azure_core::Result<String> {
+        Ok(self.0.expose().to_owned())
+    }
+}
+
+fn read(file: &Path) -> Result<Secret> {
+    let wrong = |why: String| {
+        Error::new(ErrorCode::PermissionDenied, why)
+            .on(format!("file `{}` of AZURE_FEDERATED_TOKEN_FILE", file.display()))
+            .with_hint("label the pod `azure.workload.identity/use: \"true\"`, so that the token is projected into it")
+    };
+    let mut text = String::new();
+    let opened = std::fs::File::open(file).and_then(|file| file.take(TOKEN_MOST + 1).read_to_string(&mut text));
+    opened.map_err(|error| wrong(format!("the token of the service account cannot be read: {error}")))?;
+    let token = text.trim();
+    if token.is_empty() || token.len() as u64 > TOKEN_MOST {
+        return Err(wrong("the file holds no token of a service account".to_owned()));
+    }
+    Ok(Secret::new(token))
+}

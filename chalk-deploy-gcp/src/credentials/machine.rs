@@ -1,0 +1,90 @@
+//! Credentials that the machine has: those of the metadata server, and those of the `gcloud` program. Both by `gcp_auth`.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use chalk_deploy_core::credentials::{BearerToken, Lent};
+use chalk_deploy_core::model::Timestamp;
+use chalk_deploy_core::runtime::{Runtime, RuntimeExt as _};
+use chalk_deploy_core::{Error, ErrorCode, Result};
+use gcp_auth::{Error as AuthError, GCloudAuthorizedUser, MetadataServiceAccount, Token, TokenProvider};
+
+use super::chain::Link;
+
+/// The metadata server is on the same machine; whoever waits longer waits for a network that drops packets.
+const SERVER_PATIENCE: Duration = Duration::from_secs(10);
+/// `gcloud` is a slow program.
+const PROGRAM_PATIENCE: Duration = Duration::from_mins(1);
+
+/// The service account of the machine or of the pod (Workload Identity Federation for GKE).
+pub(crate) struct MetadataServer(pub(crate) Arc<dyn Runtime>);
+
+/// Whoever has logged in with `gcloud auth login`.
+pub(crate) struct GcloudProgram(pub(crate) Arc<dyn Runtime>);
+
+#[async_trait]
+impl Link for MetadataServer {
+    fn name(&self) -> String {
+        "the metadata server".to_owned()
+    }
+
+    async fn lend(&self) -> Result<Option<Lent<BearerToken>>> {
+        // A new value each time: it would give a token that was refused again.
+        let found = self.0.within(SERVER_PATIENCE, MetadataServiceAccount::new()).await;
+        match found {
+            Some(Ok(account)) => {
+                Ok(Some(lent(&*account.token(&[]).await.map_err(|error| refused(&self.name(), error))?)))
+            }
+            // It answered.
+            Some(Err(error @ (AuthError::Str(_) | AuthError::Json(..)))) => Err(refused(&self.name(), error)),
+            Some(Err(_)) | None => Ok(None),
+        }
+    }
+}
+
+#[async_trait]
+impl Link for GcloudProgram {
+    fn name(&self) -> String {
+        "the gcloud program".to_owned()
+    }
+
+    async fn lend(&self) -> Result<Option<Lent<BearerToken>>> {
+        // It waits for the program on the thread that it is called on.
+        let handle = tokio::runtime::Handle::current();
+        let program = tokio::task::spawn_blocking(move || {
+            handle.block_on(async { GCloudAuthorizedUser::new().await?.token(&[]).await })
+        });
+        match self.0.within(PROGRAM_PATIENCE, program).await {
+            Some(Ok(Ok(token))) => Ok(Some(lent(&token))),
+            Some(Ok(Err(AuthError::Io(..)))) => Ok(None),
+            Some(Ok(Err(error))) => Err(refused(&self.name(), error)),
+            Some(Err(_)) | None => Err(Error::new(ErrorCode::CloudUnavailable, "it did not end").on(self.name())),
+        }
+    }
+}
+
+fn lent(token: &Token) -> Lent<BearerToken> {
+    let expires = u64::try_from(token.expires_at().timestamp_millis()).unwrap_or_default();
+    Lent { value: BearerToken::new(token.as_str()), expires: Some(Timestamp::from_millis(expires)) }
+}
+
+fn refused(place: &str, error: AuthError) -> Error {
+    Error::new(ErrorCode::PermissionDenied, "it gives no token")
+        .on(place)
+        .with_hint("attach a service account to the machine or the pod, or log in with gcloud")
+        .caused_by(error)
+}
+
+impl fmt::Debug for MetadataServer {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.name())
+    }
+}
+
+impl fmt::Debug for GcloudProgram {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.name())
+    }
+}

@@ -1,0 +1,362 @@
+//! Artifact Registry: who we are to it, repositories on demand, and which images a repository has.
+//!
+//! Images are pushed and pulled by the core's adapter; blobs go in one request each, because it takes no chunks ("Docker API
+//! support" of Artifact Registry's documentation).
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use chalk_deploy_core::cloud::{ImageManifest, ManifestLocator, Registry};
+use chalk_deploy_core::credentials::{BearerToken, BearerTokenSource, Secret};
+use chalk_deploy_core::model::{Digest, ImageTag, Repository};
+use chalk_deploy_core::oci::{Asked, Credential, OciRegistry, RegistryCredentials};
+use chalk_deploy_core::provision::{ImageCatalog, ImageRecord, RepositoryCreator};
+use chalk_deploy_core::{Error, ErrorCode, Result, text};
+use futures::{StreamExt as _, TryStreamExt as _};
+use http::{Method, StatusCode};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tokio::sync::Mutex;
+
+use crate::api::{Api, Call};
+use crate::moment;
+use crate::permissions::{IMAGES_LIST, REPOSITORY_CREATE, REPOSITORY_GET, VERSION_DELETE};
+use crate::settings::{Hosts, RegistryPlace};
+use crate::tags::labels;
+
+/// The user whose password is an access token ("Authenticate to Artifact Registry for Docker").
+const USER: &str = "oauth2accesstoken";
+/// How long an operation may take, and how long is waited between two looks at it.
+const PATIENCE: Duration = Duration::from_mins(3);
+const PAUSE: Duration = Duration::from_millis(500);
+const PAUSE_MOST: Duration = Duration::from_secs(5);
+/// Images of a page, and pages; who has more of them has never swept.
+const PAGE: u32 = 1000;
+const PAGES_MOST: usize = 200;
+/// How many manifests are read at once.
+const AT_ONCE: usize = 8;
+
+/// Gives an access token to the registry's own hosts, and to nobody else.
+#[derive(Debug)]
+pub(crate) struct RegistryTokens {
+    tokens: Arc<dyn BearerTokenSource>,
+    hosts: Hosts,
+    /// What was given last, so that it can be said to be refused.
+    given: Mutex<Option<BearerToken>>,
+}
+
+impl RegistryTokens {
+    pub(crate) fn new(tokens: Arc<dyn BearerTokenSource>, hosts: Hosts) -> Self {
+        Self { tokens, hosts, given: Mutex::default() }
+    }
+}
+
+#[async_trait]
+impl RegistryCredentials for RegistryTokens {
+    async fn credential(&self, host: &str, asked: Asked) -> Result<Credential> {
+        if !self.hosts.may_have_a_token(host) {
+            return Ok(Credential::Anonymous);
+        }
+        // Held over the fetch, so that many who were refused at once renew once.
+        let mut given = self.given.lock().await;
+        if let (Asked::Refused, Some(token)) = (asked, given.take()) {
+            self.tokens.refused(&token).await;
+        }
+        let token = self.tokens.token().await?;
+        let secret = Secret::new(token.expose());
+        *given = Some(token);
+        Ok(Credential::Basic { username: USER.to_owned(), secret })
+    }
+}
+
+/// The repositories of one project: made on demand, and their images listed and removed.
+#[derive(Debug, Clone)]
+pub struct Repositories {
+    api: Api,
+    place: RegistryPlace,
+    hosts: Hosts,
+    immutable_tags: bool,
+    registry: OciRegistry,
+}
+
+/// A repository of Artifact Registry, and what lies behind its name in a path.
+#[derive(Debug, PartialEq, Eq)]
+struct Located {
+    /// `projects/P/locations/L/repositories/R`.
+    name: String,
+    parent: String,
+    id: String,
+    /// The image, if the path goes so far.
+    package: String,
+}
+
+/// A long-running operation.
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct Operation {
+    name: String,
+    done: bool,
+    error: Option<Status>,
+}
+
+#[derive(Deserialize)]
+struct Status {
+    #[serde(default)]
+    code: i64,
+    #[serde(default)]
+    message: String,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Page {
+    #[serde(default)]
+    docker_images: Vec<DockerImage>,
+    next_page_token: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct DockerImage {
+    uri: String,
+    #[serde(default)]
+    tags: Vec<String>,
+    #[serde(default)]
+    upload_time: String,
+}
+
+impl Repositories {
+    pub(crate) const fn new(
+        api: Api,
+        place: RegistryPlace,
+        hosts: Hosts,
+        immutable_tags: bool,
+        registry: OciRegistry,
+    ) -> Self {
+        Self { api, place, hosts, immutable_tags, registry }
+    }
+
+    /// Where a path of a host lies.
+    fn locate(&self, host: &str, path: &str) -> Result<Located> {
+        let wrong = |why: &str, hint: &str| {
+            Error::new(ErrorCode::ValueInvalid, why)
+                .on(format!("repository `{}`", text::line(&format!("{host}/{path}"), 200)))
+                .with_hint(hint)
+        };
+        let location = match host.strip_suffix(crate::settings::HOST_SUFFIX) {
+            Some(location) if !self.hosts.is_emulator(host) => location,
+            _ if host == self.place.host => self.place.location.as_str(),
+            _ => return Err(wrong("this is no host of Artifact Registry", "write LOCATION-docker.pkg.dev")),
+        };
+        let mut parts = path.split('/');
+        let first = parts.next().unwrap_or_default();
+        // A project of an old organization, `example.com:project`, has two segments.
+        let project = if first.contains('.') {
+            format!("{first}:{}", parts.next().unwrap_or_default())
+        } else {
+            first.to_owned()
+        };
+        let id = parts.next().unwrap_or_default();
+        let named = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+        let is_id = (2..=63).contains(&id.len())
+            && id.bytes().all(named)
+            && id.starts_with(|it: char| it.is_ascii_lowercase())
+            && !id.ends_with('-');
+        if !is_id {
+            let hint =
+                "write HOST/PROJECT/REPOSITORY/IMAGE; a repository is lower-case letters, digits and inner hyphens";
+            return Err(wrong("Artifact Registry takes no repository of this name", hint));
+        }
+        if project != self.place.project {
+            let hint = format!("push into the project {}, or set another registry", self.place.project);
+            return Err(Error::new(ErrorCode::PermissionDenied, "the repository is of another project")
+                .on(format!("repository `{}`", text::line(&format!("{host}/{path}"), 200)))
+                .with_hint(hint));
+        }
+        let parent = format!("projects/{project}/locations/{location}");
+        let package = parts.collect::<Vec<_>>().join("/");
+        Ok(Located { name: format!("{parent}/repositories/{id}"), parent, id: id.to_owned(), package })
+    }
+
+    fn of(&self, repository: &Repository) -> Result<Located> {
+        let (host, path) = repository.as_str().split_once('/').unwrap_or_default();
+        self.locate(host, path)
+    }
+
+    /// Waits until an operation is done.
+    async fn finish(&self, mut operation: Operation, parent: &str, subject: &str) -> Result<()> {
+        let runtime = self.api.runtime().clone();
+        let begin = runtime.monotonic();
+        let mut pause = PAUSE;
+        let prefix = format!("{parent}/operations/");
+        let is_name = |name: &str| {
+            name.strip_prefix(&prefix).is_some_and(|id| {
+                (1..=200).contains(&id.len()) && id.bytes().all(|it| it.is_ascii_alphanumeric() || b"-_.".contains(&it))
+            })
+        };
+        while !operation.done {
+            if !is_name(&operation.name) {
+                return Err(
+                    Error::new(ErrorCode::CloudAnswerInvalid, "Google names an operation that is none").on(subject)
+                );
+            }
+            if runtime.monotonic().saturating_sub(begin) >= PATIENCE {
+                return Err(Error::new(ErrorCode::CloudUnavailable, format!("Google was not done in {PATIENCE:?}"))
+                    .on(subject)
+                    .with_hint("resume; what is done by then is left as it is"));
+            }
+            runtime.sleep(pause).await;
+            pause = (pause * 2).min(PAUSE_MOST);
+            let path = format!("/v1/{}", operation.name);
+            operation = self.api.ask(Call::new(Method::GET, path, subject)).await?.document()?;
+        }
+        operation.error.map_or(Ok(()), |status| Err(status.error(subject)))
+    }
+
+    /// What an image consists of, and what it is about. Immutable, because it is asked for by its digest.
+    async fn relations(&self, repository: &Repository, mut record: ImageRecord) -> Result<Option<ImageRecord>> {
+        let locator = ManifestLocator::Digest(record.digest);
+        // Somebody else has removed it since it was listed.
+        let Some(manifest) = self.registry.manifest(repository, &locator).await? else { return Ok(None) };
+        let (children, subject) = related(&manifest);
+        record.children = children;
+        record.subject = subject.or(record.subject);
+        Ok(Some(record))
+    }
+}
+
+#[async_trait]
+impl RepositoryCreator for Repositories {
+    async fn create(&self, host: &str, path: &str) -> Result<()> {
+        let located = self.locate(host, path)?;
+        let subject = format!("repository `{}`", located.name);
+        // No cleanup policy: Google removes nothing by itself, and what is needed is known here alone.
+        let body = json!({
+            "format": "DOCKER",
+            "description": "Images of Chalk deployments",
+            "labels": labels(),
+            "dockerConfig": {"immutableTags": self.immutable_tags},
+        });
+        let call = Call::new(Method::POST, format!("/v1/{}/repositories", located.parent), &subject)
+            .query("repositoryId", &located.id)
+            .json(body)
+            .needs(REPOSITORY_CREATE);
+        let answer = self.api.ask(call).await?;
+        if answer.status != StatusCode::CONFLICT {
+            let result = self.finish(answer.document()?, &located.parent, &subject).await;
+            match result {
+                Err(error) if error.code() == ErrorCode::ObjectExists => {}
+                other => return other,
+            }
+        }
+        let call = Call::new(Method::GET, format!("/v1/{}", located.name), &subject).needs(REPOSITORY_GET);
+        let found: Value = self.api.ask(call).await?.document()?;
+        if found["format"] == "DOCKER" {
+            return Ok(());
+        }
+        let format = text::line(found["format"].as_str().unwrap_or("unknown"), 40);
+        Err(Error::new(ErrorCode::ValueInvalid, format!("it is there, and holds {format} instead of images"))
+            .on(subject)
+            .with_hint("set a registry with another repository"))
+    }
+}
+
+#[async_trait]
+impl ImageCatalog for Repositories {
+    async fn images(&self, repository: &Repository) -> Result<Vec<ImageRecord>> {
+        let located = self.of(repository)?;
+        let subject = format!("repository `{repository}`");
+        let mut records = Vec::new();
+        let mut token: Option<String> = None;
+        for _ in 0..PAGES_MOST {
+            let mut call = Call::new(Method::GET, format!("/v1/{}/dockerImages", located.name), &subject)
+                .query("pageSize", &PAGE.to_string())
+                .needs(IMAGES_LIST);
+            if let Some(token) = &token {
+                call = call.query("pageToken", token);
+            }
+            let page: Page = self.api.ask(call).await?.document()?;
+            for image in page.docker_images {
+                // The list is of all images of the repository of Artifact Registry.
+                if let Some(record) = record(&image, repository).ok_or_else(|| {
+                    Error::new(ErrorCode::CloudAnswerInvalid, "Google lists an image that is none").on(&subject)
+                })? {
+                    records.push(record);
+                }
+            }
+            token = page.next_page_token.filter(|token| !token.is_empty());
+            if token.is_none() {
+                // The list does not tell what an image consists of by digest, and what it vouches for at all.
+                let read = futures::stream::iter(records)
+                    .map(|record| self.relations(repository, record))
+                    .buffered(AT_ONCE)
+                    .try_filter_map(|record| std::future::ready(Ok(record)));
+                return read.try_collect().await;
+            }
+        }
+        Err(Error::new(ErrorCode::CloudAnswerInvalid, "Google does not come to the end of a list").on(subject))
+    }
+
+    async fn remove(&self, repository: &Repository, images: &[Digest]) -> Result<()> {
+        let located = self.of(repository)?;
+        // "If the package ID part contains slashes, the slashes are escaped" (packages of the reference).
+        let package = located.package.replace('/', "%2F");
+        for digest in images {
+            let subject = format!("image `{repository}@{digest}`");
+            let path = format!("/v1/{}/packages/{package}/versions/{digest}", located.name);
+            let call = Call::new(Method::DELETE, path, &subject).query("force", "true").needs(VERSION_DELETE);
+            let answer = self.api.ask(call).await?;
+            if answer.status == StatusCode::NOT_FOUND {
+                continue;
+            }
+            match self.finish(answer.document()?, &located.parent, &subject).await {
+                Err(error) if error.code() == ErrorCode::ObjectMissing => {}
+                other => other?,
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Status {
+    /// The error of an operation (`google.rpc.Code`).
+    fn error(&self, subject: &str) -> Error {
+        let code = match self.code {
+            3 | 9 => ErrorCode::ValueInvalid,
+            5 => ErrorCode::ObjectMissing,
+            6 => ErrorCode::ObjectExists,
+            7 | 16 => ErrorCode::PermissionDenied,
+            4 | 8 | 10 | 13 | 14 => ErrorCode::CloudUnavailable,
+            _ => ErrorCode::CloudAnswerInvalid,
+        };
+        Error::new(code, format!("Google gave up: {}", text::line(&self.message, 300))).on(subject)
+    }
+}
+
+/// A record of the list; the inner `None` for an image of another repository.
+#[expect(clippy::option_option, reason = "the outer one is an answer that makes no sense")]
+fn record(image: &DockerImage, repository: &Repository) -> Option<Option<ImageRecord>> {
+    let (name, digest) = image.uri.split_once('@')?;
+    if name != repository.as_str() {
+        return Some(None);
+    }
+    let digest: Digest = digest.parse().ok()?;
+    let tags: BTreeSet<ImageTag> = image.tags.iter().filter_map(|tag| ImageTag::new(tag.as_str()).ok()).collect();
+    // Signatures of cosign, and indexes of referrers where the registry keeps none, name their subject in their tag.
+    let subject = image.tags.iter().find_map(|tag| {
+        let hex = tag.strip_prefix("sha256-")?.get(..64)?;
+        Digest::from_hex(hex).ok()
+    });
+    let pushed = moment::read(&image.upload_time)?;
+    Some(Some(ImageRecord { digest, tags, pushed, children: Vec::new(), subject }))
+}
+
+/// The images that a manifest names, and the one that it is about (OCI image specification, "image index" and "subject").
+fn related(manifest: &ImageManifest) -> (Vec<Digest>, Option<Digest>) {
+    let document: Value = serde_json::from_slice(&manifest.bytes).unwrap_or_default();
+    let digest = |descriptor: &Value| descriptor["digest"].as_str()?.parse().ok();
+    let listed = document["manifests"].as_array().map(Vec::as_slice).unwrap_or_default();
+    (listed.iter().filter_map(digest).collect(), digest(&document["subject"]))
+}
