@@ -94,10 +94,12 @@
 //! | the cluster is being made | `CLOUD_UNAVAILABLE` | resume when it is ACTIVE |
 //!
 //! # Tested against
-//! Recorded cases of ECR, EKS, STS, S3 and the sources of credentials, each checked against botocore's models
-//! (`tests/foreign_model.py`); moto for STS, S3, ECR's own API and EKS (`tests/moto`); the testkit's simulated registry with
-//! the quirks of ECR, bucket that verifies signatures, and Kubernetes, over which the whole pipeline runs; the published role
-//! of seed 003 in a small evaluator. Not against an account of AWS.
+//! - Recorded cases of ECR, EKS, STS, S3 and the sources of credentials, each checked against botocore's models; the token of
+//!   EKS against botocore's signer (`tests/foreign_model.rs`).
+//! - moto for STS, IAM, S3, ECR's own API and EKS, with signatures verified for all but EKS (`tests/moto`).
+//! - The testkit's simulated registry with the quirks of ECR, its bucket that verifies signatures, and its Kubernetes, over
+//!   which the whole pipeline runs (`tests/pipeline.rs`); the published role of seed 003 in a small evaluator.
+//! - An account of AWS where `CHALK_DEPLOY_LIVE` is `aws` (`tests/live.rs`); that has not been run.
 
 mod api;
 mod buckets;

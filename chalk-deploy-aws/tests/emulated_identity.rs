@@ -30,9 +30,12 @@ async fn post(url: &str, path: &str, service: &str, kind: &str, body: String) ->
 }
 
 async fn iam(url: &str, action: &str, parameters: &[(&str, &str)]) -> String {
-    let mut form = url::form_urlencoded::Serializer::new(String::new());
-    form.append_pair("Action", action).append_pair("Version", "2010-05-08").extend_pairs(parameters);
-    let (status, said) = post(url, "/", "iam", "application/x-www-form-urlencoded", form.finish()).await;
+    let form = url::form_urlencoded::Serializer::new(String::new())
+        .append_pair("Action", action)
+        .append_pair("Version", "2010-05-08")
+        .extend_pairs(parameters)
+        .finish();
+    let (status, said) = post(url, "/", "iam", "application/x-www-form-urlencoded", form).await;
     assert_eq!(status, 200, "{said}");
     said
 }
