@@ -289,7 +289,7 @@ async fn a_token_of_the_cluster_ends_with_the_session_that_has_signed_it() {
     runtime.sleep(Duration::from_mins(5)).await;
     list(&cloud).await.expect("listed");
     let tokens = cluster.tokens();
-    assert_ne!(tokens[0], tokens[1], "the first one's session has ended");
+    assert_ne!(tokens.first(), tokens.last(), "the session of the first one has ended");
 }
 
 #[tokio::test(start_paused = true)]
