@@ -46,8 +46,8 @@ struct Inner {
 #[derive(Default)]
 #[must_use = "nothing is checked before it is built"]
 pub struct CloudBuilder {
-    cloud: NationalCloud,
-    choice: CredentialChoice,
+    cloud: Option<NationalCloud>,
+    choice: Option<CredentialChoice>,
     tenant: Option<Given>,
     client: Option<Given>,
     federated_token_file: Option<Given>,
@@ -77,8 +77,8 @@ struct Given {
 }
 
 impl Given {
-    fn new(text: impl Into<String>, by: &'static str) -> Option<Self> {
-        Some(Self { text: text.into(), by })
+    fn new(text: impl Into<String>, by: &'static str) -> Self {
+        Self { text: text.into(), by }
     }
 
     /// Checks it; what is wrong names who gave it.
@@ -117,7 +117,7 @@ impl CloudBuilder {
     pub fn from_variables(mut self, variable: impl Fn(&str) -> Option<String>) -> Self {
         let given = |name: &'static str| {
             let text = variable(name).map(|text| text.trim().to_owned()).filter(|text| !text.is_empty())?;
-            Given::new(text, name)
+            Some(Given::new(text, name))
         };
         let or = |own: &mut Option<Given>, name| {
             if own.is_none() {
@@ -131,16 +131,17 @@ impl CloudBuilder {
         or(&mut self.group, "AZURE_RESOURCE_GROUP");
         or(&mut self.account, "AZURE_STORAGE_ACCOUNT");
         if self.authority.is_none()
+            && self.cloud.is_none()
             && let Some(authority) = given("AZURE_AUTHORITY_HOST")
         {
             match NationalCloud::of_authority(&authority.text) {
-                Some(cloud) => self.cloud = cloud,
+                Some(cloud) => self.cloud = Some(cloud),
                 None => self.authority = Some(authority),
             }
         }
-        if let (CredentialChoice::Chain, Some(choice)) = (&self.choice, given("AZURE_TOKEN_CREDENTIALS")) {
+        if let (None, Some(choice)) = (&self.choice, given("AZURE_TOKEN_CREDENTIALS")) {
             match choice_of(&choice.text) {
-                Ok(choice) => self.choice = choice,
+                Ok(choice) => self.choice = Some(choice),
                 Err(error) => self.wrong = self.wrong.or(Some(error)),
             }
         }
@@ -149,43 +150,43 @@ impl CloudBuilder {
 
     /// Pins the tenant: tokens of another one are refused.
     pub fn with_tenant(mut self, tenant: impl Into<String>) -> Self {
-        self.tenant = Given::new(tenant, "with_tenant");
+        self.tenant = Some(Given::new(tenant, "with_tenant"));
         self
     }
 
     /// The client id of the identity, where a pod or a machine may have several.
     pub fn with_client(mut self, client: impl Into<String>) -> Self {
-        self.client = Given::new(client, "with_client");
+        self.client = Some(Given::new(client, "with_client"));
         self
     }
 
     /// Another cloud than the public one.
     pub const fn with_national_cloud(mut self, cloud: NationalCloud) -> Self {
-        self.cloud = cloud;
+        self.cloud = Some(cloud);
         self
     }
 
     /// Which links of the chain are asked, or what is asked instead.
     pub fn with_credentials(mut self, choice: CredentialChoice) -> Self {
-        self.choice = choice;
+        self.choice = Some(choice);
         self
     }
 
     /// The subscription of everything that Resource Manager is asked about.
     pub fn with_subscription(mut self, id: impl Into<String>) -> Self {
-        self.subscription = Given::new(id, "with_subscription");
+        self.subscription = Some(Given::new(id, "with_subscription"));
         self
     }
 
     /// The resource group of the storage account, the registry and the cluster.
     pub fn with_resource_group(mut self, name: impl Into<String>) -> Self {
-        self.group = Given::new(name, "with_resource_group");
+        self.group = Some(Given::new(name, "with_resource_group"));
         self
     }
 
     /// The storage account.
     pub fn with_storage_account(mut self, name: impl Into<String>) -> Self {
-        self.account = Given::new(name, "with_storage_account");
+        self.account = Some(Given::new(name, "with_storage_account"));
         self
     }
 
@@ -197,13 +198,13 @@ impl CloudBuilder {
 
     /// The source bucket: a container of the storage account.
     pub fn with_bucket(mut self, container: impl Into<String>) -> Self {
-        self.container = Given::new(container, "with_bucket");
+        self.container = Some(Given::new(container, "with_bucket"));
         self
     }
 
     /// The registry, by its login server: `NAME.azurecr.io`.
     pub fn with_registry(mut self, login_server: impl Into<String>) -> Self {
-        self.registry = Given::new(login_server, "with_registry");
+        self.registry = Some(Given::new(login_server, "with_registry"));
         self
     }
 
@@ -215,31 +216,31 @@ impl CloudBuilder {
 
     /// The cluster, by its name in the resource group.
     pub fn with_cluster(mut self, name: impl Into<String>) -> Self {
-        self.cluster = Given::new(name, "with_cluster");
+        self.cluster = Some(Given::new(name, "with_cluster"));
         self
     }
 
     /// Where Entra ID is, if it is neither of those of the national clouds.
     pub fn with_authority_endpoint(mut self, url: impl Into<String>) -> Self {
-        self.authority = Given::new(url, "with_authority_endpoint");
+        self.authority = Some(Given::new(url, "with_authority_endpoint"));
         self
     }
 
     /// Where Resource Manager is, for an emulator.
     pub fn with_management_endpoint(mut self, url: impl Into<String>) -> Self {
-        self.management = Given::new(url, "with_management_endpoint");
+        self.management = Some(Given::new(url, "with_management_endpoint"));
         self
     }
 
     /// Where the storage account is, for an emulator: `http://127.0.0.1:10000/devstoreaccount1`.
     pub fn with_blob_endpoint(mut self, url: impl Into<String>) -> Self {
-        self.blob_endpoint = Given::new(url, "with_blob_endpoint");
+        self.blob_endpoint = Some(Given::new(url, "with_blob_endpoint"));
         self
     }
 
     /// Where the registry is, for an emulator, whose host need not be one of Azure.
     pub fn with_registry_endpoint(mut self, url: impl Into<String>) -> Self {
-        self.registry_endpoint = Given::new(url, "with_registry_endpoint");
+        self.registry_endpoint = Some(Given::new(url, "with_registry_endpoint"));
         self
     }
 
@@ -324,7 +325,7 @@ impl CloudBuilder {
     }
 
     fn settings(&self) -> Result<Settings> {
-        let cloud = self.cloud;
+        let cloud = self.cloud.unwrap_or_default();
         let endpoint = |url: &str| checked_endpoint(url, false);
         let group = match (&self.subscription, &self.group) {
             (Some(subscription), Some(group)) => {
@@ -362,7 +363,7 @@ impl CloudBuilder {
                 ));
         }
         Ok(Settings {
-            choice: self.choice.clone(),
+            choice: self.choice.clone().unwrap_or_default(),
             tenant: checked(self.tenant.as_ref(), Tenant::new)?,
             client: checked(self.client.as_ref(), client_id)?,
             federated_token_file: self.federated_token_file.as_ref().map(|file| file.text.clone().into()),

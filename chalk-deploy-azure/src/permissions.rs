@@ -70,7 +70,8 @@ permissions! {
     Control Sign DELEGATION_KEY = "Microsoft.Storage/storageAccounts/blobServices/generateUserDelegationKey/action", "Get User Delegation Key";
     Data Retain IMMUTABLE_BLOB = "Microsoft.Storage/storageAccounts/blobServices/containers/blobs/immutableStorage/runAsSuperUser/action", "Set Blob Immutability Policy, Set Blob Legal Hold";
     Control Provision CONTAINER_READ = "Microsoft.Storage/storageAccounts/blobServices/containers/read", "Get Container Properties, Blob Containers - Get";
-    Control Provision CONTAINER_WRITE = "Microsoft.Storage/storageAccounts/blobServices/containers/write", "Create Container, Set Container Metadata, Set Container ACL, Blob Containers - Create";
+    Control Provision CONTAINER_WRITE = "Microsoft.Storage/storageAccounts/blobServices/containers/write", "Create Container, Set Container Metadata, Blob Containers - Create, Blob Containers - Update";
+    Control Provision CONTAINER_ACL = "Microsoft.Storage/storageAccounts/blobServices/containers/setAcl/action", "Set Container ACL, where no Resource Manager is configured";
     Control Provision SERVICE_READ = "Microsoft.Storage/storageAccounts/blobServices/read", "Get Blob Service Properties, Blob Services - Get Service Properties";
     Control Provision SERVICE_WRITE = "Microsoft.Storage/storageAccounts/blobServices/write", "Set Blob Service Properties, Blob Services - Set Service Properties";
     Control Provision POLICY_READ = "Microsoft.Storage/storageAccounts/blobServices/containers/immutabilityPolicies/read", "Blob Containers - Get Immutability Policy";

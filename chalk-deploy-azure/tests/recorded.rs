@@ -306,6 +306,17 @@ async fn a_container_that_is_as_planned_is_left_alone_and_a_foreign_one_is_shut_
     let kept = data_plane_alone(&answered).buckets().expect("an account").keep(&plan).await.expect("kept");
     assert_eq!(kept.changed, ["access", "tags"]);
     assert_complete(&answered);
+    let answered = player(&[
+        "storage/account",
+        "blob/container_there",
+        "blob/container_foreign",
+        "storage/container_shut",
+        "blob/container_marked",
+        "blob/service_as_wanted",
+    ]);
+    let kept = cloud(&answered).buckets().expect("an account").keep(&plan).await.expect("kept");
+    assert_eq!(kept.changed, ["access", "tags"]);
+    assert_complete(&answered);
 }
 
 #[tokio::test]
@@ -340,15 +351,38 @@ async fn what_azure_cannot_do_any_more_is_said_and_the_rest_is_done() {
         "blob/container_own",
         "storage/container_without_locks",
         "storage/lifecycle_missing",
+        "storage/lifecycle_written_alone",
     ]);
-    let plan = source_plan(&[])
-        .with_retention(std::time::Duration::from_hours(30 * 24))
-        .with_encryption(Encryption::CustomerKey("acme-scope".to_owned()));
-    // The rule of the lifecycle is written without that of others: it is no case, so that this is where it ends.
-    let error =
-        cloud(&answered).buckets().expect("an account").keep(&plan).await.expect_err("the last write is no case");
-    assert!(error.sentence().contains("managementPolicies"), "{}", error.sentence());
-    assert_eq!(answered.served().last().map(String::as_str), Some("lifecycle_missing"));
+    let month = std::time::Duration::from_hours(30 * 24);
+    let plan = source_plan(&[]).with_retention(month).with_encryption(Encryption::CustomerKey("acme-scope".to_owned()));
+    let kept = cloud(&answered).buckets().expect("an account").keep(&plan).await.expect("kept");
+    assert_eq!((kept.created, kept.changed), (false, vec!["versioning", "lifecycle"]));
+    let [scope, locks] = kept.cannot.as_slice() else { panic!("two things, {:?}", kept.cannot) };
+    assert!(scope.contains("`acme-scope`") && locks.contains("version-level immutability"), "{scope} {locks}");
+    assert_complete(&answered);
+}
+
+#[tokio::test]
+async fn what_is_as_planned_is_left_alone_and_a_locked_retention_too() {
+    let month = std::time::Duration::from_hours(30 * 24);
+    for (policy, cannot) in [("storage/policy_as_wanted", 0), ("storage/policy_locked", 1)] {
+        let answered = player(&[
+            "storage/account",
+            "storage/service_as_wanted",
+            "storage/container",
+            "blob/container_there",
+            "blob/container_own",
+            "blob/service_as_wanted",
+            "storage/container",
+            policy,
+            "storage/lifecycle_as_wanted",
+        ]);
+        let plan = source_plan(&HOSTED).with_retention(month);
+        let kept = cloud(&answered).buckets().expect("an account").keep(&plan).await.expect("kept");
+        assert_eq!((kept.created, kept.changed.len(), kept.cannot.len()), (false, 0, cannot), "{kept:?}");
+        assert!(kept.cannot.iter().all(|why| why.contains("locked at 3 days")), "{kept:?}");
+        assert_complete(&answered);
+    }
 }
 
 #[tokio::test]

@@ -105,6 +105,15 @@ impl Management {
         Ok(true)
     }
 
+    /// Takes what is public of a container away.
+    pub(super) async fn shut(&self, container: &str) -> Result<()> {
+        let tail = format!("/blobServices/default/containers/{container}");
+        let body = json!({"properties": {"publicAccess": "None"}});
+        // The same change twice is the same.
+        let call = self.call(Method::PATCH, &tail, permissions::CONTAINER_WRITE).with_json(&body).reading();
+        self.api.send(&call).await.map(drop)
+    }
+
     /// Lets nothing of a container be removed for a while. A policy that is there is never shortened, and one that is
     /// locked is left alone.
     pub(super) async fn retain(&self, plan: &BucketPlan, retention: Duration, kept: &mut KeptBucket) -> Result<()> {

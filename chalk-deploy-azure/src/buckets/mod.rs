@@ -99,16 +99,20 @@ impl Containers {
         let headers = self.blobs.send(&call).await?.headers;
         let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
         if text(PUBLIC).is_some_and(|access| !access.is_empty()) {
-            // Without the header the container is private ("Set Container ACL").
-            let call = self.container(Method::PUT, name, "&comp=acl", permissions::CONTAINER_WRITE);
-            self.blobs.send(&call).await?;
+            if let Some(management) = &self.management {
+                management.shut(name).await?;
+            } else {
+                // Without the header the container is private ("Set Container ACL").
+                let call = self.container(Method::PUT, name, "&comp=acl", permissions::CONTAINER_ACL);
+                self.blobs.send(&call).await?;
+            }
             kept.changed.push("access");
         }
         let mut metadata = metadata(&headers);
         if metadata.insert(tags::METADATA.0.to_owned(), tags::METADATA.1.to_owned()).as_deref()
             != Some(tags::METADATA.1)
         {
-            // A write replaces all of it.
+            // A write replaces all of it. That names come back in small letters changes nothing: case does not count.
             let mut call = self.container(Method::PUT, name, "&comp=metadata", permissions::CONTAINER_WRITE);
             for (name, value) in metadata {
                 call = call.with_header(format!("{METADATA}{name}"), value);

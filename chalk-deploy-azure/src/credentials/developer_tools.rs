@@ -87,7 +87,7 @@ impl DeveloperTools {
                     AzureCliCredential::new(Some(options))?.get_token(&scopes, None).await
                 }
                 Tool::Azd => {
-                    let options = AzureDeveloperCliCredentialOptions { tenant_id, executor, ..Default::default() };
+                    let options = AzureDeveloperCliCredentialOptions { tenant_id, executor };
                     AzureDeveloperCliCredential::new(Some(options))?.get_token(&scopes, None).await
                 }
             }

@@ -1,6 +1,6 @@
 //! The identity of the machine that this runs on: a virtual machine (IMDS), or App Service.
 //!
-//! azure_identity reads by itself which of the two it is, from the variables of the process (`IDENTITY_ENDPOINT` and its
+//! `azure_identity` reads by itself which of the two it is, from the variables of the process (`IDENTITY_ENDPOINT` and its
 //! siblings), which therefore cannot be handed in.
 
 use std::sync::Arc;
@@ -18,14 +18,13 @@ use http::StatusCode;
 use super::wire::{Seen, Wire, lent};
 use super::{Link, LinkError, failed};
 
-/// Where there is no metadata service, nobody answers. Where there is one it answers within a second as a rule.
-const PATIENCE: Duration = Duration::from_secs(10);
-
 /// The identity that was assigned to this machine.
 #[derive(Debug)]
 pub(super) struct ManagedIdentity {
     /// The client id of one of several; the machine's own unless set.
     pub(super) client: Option<String>,
+    /// Where there is no metadata service, nobody answers. Where there is one it answers within a second as a rule.
+    pub(super) patience: Duration,
     pub(super) transport: Transport,
     pub(super) runtime: Arc<dyn Runtime>,
 }
@@ -52,7 +51,7 @@ impl Link for ManagedIdentity {
             Some(client) => format!("managed identity `{client}`"),
             None => "managed identity of this machine".to_owned(),
         };
-        let error = match self.runtime.within(PATIENCE, fetched).await {
+        let error = match self.runtime.within(self.patience, fetched).await {
             Some(Ok(token)) => return Ok(lent(&token, &*self.runtime)),
             Some(Err(error)) => error,
             None => return Err(LinkError::NotHere(absent("the metadata service does not answer").on(subject))),
@@ -67,7 +66,7 @@ impl Link for ManagedIdentity {
                 let hint = "assign the identity to this machine, and name it by AZURE_CLIENT_ID if there are several";
                 Err(LinkError::NotHere(Error::new(ErrorCode::PermissionDenied, message).on(subject).with_hint(hint)))
             }
-            Some(Seen::Refused(answer)) => Err(LinkError::Refused(super::refused(&answer, subject, &*self.runtime))),
+            Some(Seen::Refused(answer)) => Err(LinkError::Refused(super::refused(&answer, &subject, &*self.runtime))),
             None => Err(LinkError::Refused(failed(&wire, &error, subject, &*self.runtime))),
         }
     }

@@ -8,7 +8,7 @@
 //! 2. **Managed identity** of the machine, where its metadata service answers.
 //! 3. **Developer tools**: whoever is logged in with `az`, else with `azd`.
 //!
-//! azure_identity makes the requests of the first two, over the one transport and without repetitions of its own, and
+//! `azure_identity` makes the requests of the first two, over the one transport and without repetitions of its own, and
 //! starts the programs of the third.
 
 mod developer_tools;
@@ -23,6 +23,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use chalk_deploy_core::credentials::{BearerToken, BearerTokenSource, Lender, Lent, Renewing};
@@ -81,7 +82,7 @@ pub trait TokenIssuer: fmt::Debug + Send + Sync + 'static {
 /// The same token for everything, for as long as it lasts: that of a test or of an emulator.
 #[async_trait]
 impl TokenIssuer for BearerToken {
-    async fn issue(&self, _: &str) -> Result<Lent<BearerToken>> {
+    async fn issue(&self, _: &str) -> Result<Lent<Self>> {
         Ok(Lent { value: self.clone(), expires: None })
     }
 }
@@ -184,6 +185,10 @@ pub(crate) struct Chain {
     proven: AtomicUsize,
 }
 
+/// How long the metadata service is waited for where another link follows, and where none does.
+const SHORT: Duration = Duration::from_secs(5);
+const LONG: Duration = Duration::from_secs(30);
+
 /// No link has given a token yet.
 const NONE: usize = usize::MAX;
 
@@ -222,8 +227,11 @@ impl Chain {
             }
         }
         if matches!(choice, Choice::Chain | Choice::Deployed | Choice::ManagedIdentity) {
+            // A developer's machine has no metadata service, and is not to wait for one for long.
+            let patience = if matches!(choice, Choice::Chain) { SHORT } else { LONG };
             links.push(Box::new(ManagedIdentity {
                 client: settings.client.clone(),
+                patience,
                 transport: transport.clone(),
                 runtime: runtime.clone(),
             }));
@@ -274,7 +282,7 @@ impl TokenIssuer for Chain {
 fn failed(wire: &Wire, error: &azure_core::Error, subject: String, runtime: &dyn Runtime) -> Error {
     match wire.seen() {
         Some(Seen::Unreached(error)) => error.on(subject),
-        Some(Seen::Refused(answer)) => refused(&answer, subject, runtime),
+        Some(Seen::Refused(answer)) => refused(&answer, &subject, runtime),
         // What cannot be parsed is quoted by parsers, and may be a token.
         None if matches!(error.kind(), azure_core::error::ErrorKind::Credential)
             && error.downcast_ref::<azure_core::Error>().is_none() =>
@@ -285,6 +293,6 @@ fn failed(wire: &Wire, error: &azure_core::Error, subject: String, runtime: &dyn
     }
 }
 
-fn refused(answer: &Answer, subject: String, runtime: &dyn Runtime) -> Error {
-    Refusal::read(answer).into_error(&subject, None, runtime.now())
+fn refused(answer: &Answer, subject: &str, runtime: &dyn Runtime) -> Error {
+    Refusal::read(answer).into_error(subject, None, runtime.now())
 }

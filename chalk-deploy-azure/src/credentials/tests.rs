@@ -110,10 +110,10 @@ async fn the_azure_cli_is_asked_for_the_pinned_tenant_and_its_token_lasts_as_lon
     let seconds = ends.as_millis() / 1000;
     let answer = format!(r#"{{"accessToken":"hidden-token","expires_on":{seconds},"tokenType":"Bearer"}}"#);
     let (tools, programs) = tools(&[(0, &answer, "")]);
-    let lent = tools.issue(scope::STORAGE).await.expect("a token");
-    assert_eq!(lent.value.expose(), "hidden-token");
-    let left = lent.expires.expect("it ends").since(SystemRuntime::new().now());
-    assert!((3590..=3600).contains(&left.as_secs()), "{left:?}");
+    let given = tools.issue(scope::STORAGE).await.expect("a token");
+    assert_eq!(given.value.expose(), "hidden-token");
+    let remaining = given.expires.expect("it ends").since(SystemRuntime::new().now());
+    assert!((3590..=3600).contains(&remaining.as_secs()), "{remaining:?}");
     let lines = programs.1.lock().expect("one test").clone();
     assert!(
         lines[0].contains("az account get-access-token") && lines[0].contains(&format!("--tenant {TENANT}")),

@@ -1,6 +1,6 @@
-//! azure_core's way to the network: the one transport, which also retries.
+//! The way of `azure_core` to the network: the one transport, which also retries.
 //!
-//! azure_identity decides for itself what is tried again, in the clock of the operating system. Here an answer that is
+//! `azure_identity` decides for itself what is tried again, in the clock of the operating system. Here an answer that is
 //! no success comes back as an error of a kind that it does not repeat, and is kept, so that it can be read for a person.
 
 use std::fmt;
@@ -122,7 +122,7 @@ impl fmt::Debug for Wire {
     }
 }
 
-/// A token as azure_identity gives it, which says by the clock of the operating system when it ends: what is left of its
+/// A token as `azure_identity` gives it, which says by the clock of the operating system when it ends: what is left of its
 /// life is what counts by ours.
 pub(super) fn lent(token: &AccessToken, runtime: &dyn Runtime) -> Lent<BearerToken> {
     let left = token.expires_on - OffsetDateTime::now_utc();

@@ -109,7 +109,7 @@ impl AcrImages {
             match link {
                 None => return Ok(records),
                 // It is the registry's own, and about the same list.
-                Some(link) if link.starts_with(&begin) && link != next => next = link.to_owned(),
+                Some(link) if link.starts_with(&begin) && link != next => link.clone_into(&mut next),
                 Some(_) => break,
             }
         }

@@ -1,0 +1,200 @@
+//! Containers and blobs on Azurite, over sockets of this machine: another reading of Blob Storage than our own. By the
+//! account's key, and, over TLS, by tokens of which it checks what they say and not who has signed them.
+//!
+//! The server is the one that the testbed has built; where it is not, one line on stderr says that this was skipped. It
+//! has no Resource Manager, so versions, retention and lifecycle are the recorded cases'.
+
+use std::io::Write as _;
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use chalk_deploy_azure::{Cloud, CloudBuilder, CredentialChoice};
+use chalk_deploy_core::ErrorCode;
+use chalk_deploy_core::bucket::AzureSharedKey;
+use chalk_deploy_core::cloud::{ObjectStore as _, Payload, PutMode};
+use chalk_deploy_core::credentials::BearerToken;
+use chalk_deploy_core::model::ObjectKey;
+use chalk_deploy_core::provision::{BucketKeeper as _, BucketPlan, KeptBucket};
+use chalk_deploy_core::runtime::{Runtime as _, SystemRuntime};
+use chalk_deploy_core::transport::{NetworkTransport, RequestBody, Transport};
+use chalk_deploy_testkit::conformance::object_store;
+use serde_json::json;
+
+const ACCOUNT: &str = "chalkacme";
+const KEY: &str = "Y2hhbGstYWNtZS1lbXVsYXRvci1rZXk=";
+const TENANT: &str = "f8cdef31-a31e-4b4a-93e4-5f571e91255a";
+
+/// The server, which ends with the test.
+struct Emulator {
+    child: Child,
+    endpoint: String,
+    transport: Transport,
+    _folder: tempfile::TempDir,
+}
+
+impl Emulator {
+    fn start(over_tls: bool) -> Option<Self> {
+        let Some(program) = program() else {
+            let _ = writeln!(
+                std::io::stderr(),
+                "skipped: the testbed has built no Azurite (testbed/build), or there is no node"
+            );
+            return None;
+        };
+        let folder = tempfile::tempdir().expect("a folder");
+        let port = TcpListener::bind("127.0.0.1:0").and_then(|it| it.local_addr()).expect("a free port").port();
+        let mut command = Command::new("node");
+        command
+            .arg(program)
+            .args(["--blobHost", "127.0.0.1", "--blobPort", &port.to_string(), "--inMemoryPersistence"])
+            .args(["--skipApiVersionCheck", "--disableTelemetry", "--silent", "--disableProductStyleUrl"])
+            .env("AZURITE_ACCOUNTS", format!("{ACCOUNT}:{KEY}"))
+            .current_dir(folder.path());
+        let mut network = NetworkTransport::builder();
+        if over_tls {
+            let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).expect("a certificate");
+            let certificate = made.cert.pem();
+            let write = |name: &str, text: &str| {
+                std::fs::write(folder.path().join(name), text).expect("written");
+                folder.path().join(name)
+            };
+            command.args(["--oauth", "basic", "--cert"]).arg(write("cert.pem", &certificate));
+            command.arg("--key").arg(write("key.pem", &made.signing_key.serialize_pem()));
+            network = network.trust_only(certificate.as_bytes());
+        }
+        let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("started");
+        let scheme = if over_tls { "https" } else { "http" };
+        let endpoint = format!("{scheme}://127.0.0.1:{port}/{ACCOUNT}");
+        Some(Self { child, endpoint, transport: network.build().expect("settings"), _folder: folder })
+    }
+
+    fn builder(&self) -> CloudBuilder {
+        Cloud::builder()
+            .with_storage_account(ACCOUNT)
+            .with_blob_endpoint(&self.endpoint)
+            .with_transport(self.transport.clone())
+            .with_runtime(SystemRuntime::new())
+    }
+
+    /// Keeps a first container, which takes as many tries as the server takes to start.
+    async fn begin(&self, cloud: &Cloud, plan: &BucketPlan) -> KeptBucket {
+        let keeper = cloud.buckets().expect("set");
+        let runtime = SystemRuntime::new();
+        let mut kept = keeper.keep(plan).await;
+        for _ in 0..200 {
+            if !kept.as_ref().is_err_and(|error| error.code() == ErrorCode::CloudUnavailable) {
+                break;
+            }
+            runtime.sleep(Duration::from_millis(50)).await;
+            kept = keeper.keep(plan).await;
+        }
+        kept.expect("made")
+    }
+
+    async fn status(&self, url: &str) -> u16 {
+        let request = http::Request::get(url).body(RequestBody::Empty).expect("a request");
+        self.transport.send(request).await.expect("an answer").status().as_u16()
+    }
+}
+
+impl Drop for Emulator {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The newest that the testbed has built, where there is something to run it with.
+fn program() -> Option<PathBuf> {
+    let has_node = Command::new("node").arg("--version").stdout(Stdio::null()).status().is_ok_and(|it| it.success());
+    let cache = std::env::var_os("CHALK_TESTBED_CACHE").map(PathBuf::from).or_else(|| {
+        let home = || std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache"));
+        let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from).or_else(home)?;
+        Some(cache.join("chalk-deploy-testbed"))
+    })?;
+    let products = std::fs::read_dir(cache.join("products").join("azurite")).ok()?;
+    let main = Path::new("share/azurite/node_modules/azurite/dist/src/blob/main.js");
+    let programs = products.flatten().map(|it| it.path().join(main)).filter(|it| it.is_file());
+    programs.max_by_key(|program| program.metadata().and_then(|it| it.modified()).ok()).filter(|_| has_node)
+}
+
+fn plans() -> [BucketPlan; 5] {
+    let origins = BucketPlan::HOSTED_ORIGINS.map(|origin| origin.parse().expect("an origin"));
+    BucketPlan::five("acme", &origins).expect("a prefix")
+}
+
+#[tokio::test]
+async fn five_containers_are_made_and_set_up_once_by_the_accounts_key() {
+    let Some(emulator) = Emulator::start(false) else { return };
+    let with_key = || emulator.builder().with_account_key(AzureSharedKey::new(KEY).expect("base64"));
+    let cloud = with_key().build().expect("valid settings");
+    let [first, rest @ ..] = plans();
+    let kept = emulator.begin(&cloud, &first).await;
+    assert_eq!((kept.created, kept.changed), (true, vec!["cors"]));
+    let keeper = cloud.buckets().expect("set");
+    for plan in &rest {
+        let kept = keeper.keep(plan).await.expect("made");
+        assert_eq!((kept.created, kept.changed.len()), (true, 0), "the rule is the account's: {kept:?}");
+    }
+    let again = keeper.keep(&first).await.expect("there");
+    assert_eq!((again.created, again.changed.len(), again.cannot.len()), (false, 0, 0), "{again:?}");
+    let bucket = with_key().with_bucket("chalk-acme-data").build().expect("valid").bucket().expect("set");
+    object_store::suite(&bucket, "key").await.assert_passed();
+    let wrong = emulator.builder().with_account_key(AzureSharedKey::new("d3Jvbmc=").expect("base64"));
+    let error = wrong.build().expect("valid").buckets().expect("set").keep(&first).await.expect_err("a wrong key");
+    assert_eq!(error.code(), ErrorCode::PermissionDenied, "{}", error.sentence());
+}
+
+/// A token that says this, which nobody has signed.
+fn token(expires_in: i64, audience: &str) -> CredentialChoice {
+    let now = i64::try_from(SystemRuntime::new().now().as_millis() / 1000).expect("fits");
+    let claims = json!({
+        "aud": audience, "iss": format!("https://sts.windows.net/{TENANT}/"), "iat": now - 7200, "nbf": now - 7200,
+        "exp": now + expires_in, "oid": "11059fcc-5514-4800-b5f8-49808b9cfab6", "tid": TENANT, "ver": "1.0",
+    });
+    let part = |text: String| URL_SAFE_NO_PAD.encode(text);
+    let text = format!(
+        "{}.{}.{}",
+        part(json!({"alg": "RS256", "typ": "JWT"}).to_string()),
+        part(claims.to_string()),
+        part("signed".to_owned())
+    );
+    CredentialChoice::Issuer(Arc::new(BearerToken::new(text)))
+}
+
+#[tokio::test]
+async fn a_token_makes_containers_holds_blobs_and_signs_addresses_with_a_delegated_key() {
+    let Some(emulator) = Emulator::start(true) else { return };
+    let storage = "https://storage.azure.com";
+    let builder = || emulator.builder().with_tenant(TENANT).with_bucket("chalk-acme-source");
+    let cloud = builder().with_credentials(token(3600, storage)).build().expect("valid settings");
+    let [_, source, ..] = plans();
+    assert!(emulator.begin(&cloud, &source).await.created);
+    let bucket = cloud.bucket().expect("set");
+    object_store::suite(&bucket, "token").await.assert_passed();
+
+    let odd = ObjectKey::new("presigned/a b/ä+c").expect("a key");
+    bucket.put(&odd, &Payload::from_bytes("text"), PutMode::WriteOnce).await.expect("stored");
+    let presigned = bucket.presigned_download().expect("by a delegated key");
+    let url = presigned.presign(&odd, Duration::from_mins(5)).await.expect("signed");
+    assert_eq!(emulator.status(url.expose()).await, 200);
+    assert_eq!(emulator.status(&url.expose().replace("/a%20b/", "/other/")).await, 403, "it is for one blob");
+    assert_ne!(emulator.status(&url.expose().replace("sp=r", "sp=rw")).await, 200, "it is signed");
+    assert_ne!(emulator.status(url.expose().split('?').next().expect("an address")).await, 200);
+
+    for (choice, what) in
+        [(token(-60, storage), "expired"), (token(3600, "https://vault.azure.net"), "for another service")]
+    {
+        let cloud = builder().with_credentials(choice).build().expect("valid settings");
+        let error = cloud.buckets().expect("set").keep(&source).await.expect_err(what);
+        assert_eq!(error.code(), ErrorCode::PermissionDenied, "{what}: {}", error.sentence());
+        assert!(error.hint().contains("renew"), "{what}: {}", error.sentence());
+        let error = cloud.bucket().expect("set").head(&odd).await.expect_err(what);
+        assert_eq!(error.code(), ErrorCode::PermissionDenied, "{what}: {}", error.sentence());
+    }
+}
