@@ -16,6 +16,7 @@ use aws_sigv4::sign::v4;
 use aws_smithy_runtime_api::client::identity::Identity;
 use bytes::Bytes;
 use chalk_deploy_core::cloud::ByteStream;
+use chalk_deploy_core::model::Timestamp;
 use chalk_deploy_core::runtime::RuntimeExt as _;
 use chalk_deploy_core::transport::{BoxedFuture, Repeatable, RequestBody, Transport, TransportError};
 use chalk_deploy_core::{Error, ErrorCode, Result};
@@ -365,7 +366,7 @@ impl tower_service::Service<Request<RequestBody>> for Attentive {
                 pieces.push(piece);
             }
             let words: Vec<u8> = pieces.iter().flatten().flatten().copied().collect();
-            let refusal = Refusal::read(parts.status, &parts.headers, &words, Default::default());
+            let refusal = Refusal::read(parts.status, &parts.headers, &words, Timestamp::default());
             if refusal.is_throttled() {
                 parts.status = StatusCode::TOO_MANY_REQUESTS;
             }

@@ -213,21 +213,19 @@ pub struct CloudBuilder {
     cluster: Option<String>,
     endpoints: Vec<(Option<Service>, String)>,
     transport: Option<Transport>,
-    cluster_transport: Option<Box<dyn OpenTransport>>,
+    cluster_transports: Option<Box<dyn OpenTransport>>,
     runtime: Option<Arc<dyn Runtime>>,
 }
 
 impl CloudBuilder {
     /// Takes the variables of the process that AWS has names for: of the region, of endpoints, of credentials.
     #[must_use]
-    #[expect(clippy::wrong_self_convention, reason = "the name says where it takes from, as with the other clouds")]
     pub fn from_env(self) -> Self {
         self.from_variables(|name| std::env::var(name).ok())
     }
 
     /// Takes the same variables from somewhere else.
     #[must_use]
-    #[expect(clippy::wrong_self_convention, reason = "the name says where it takes from, as with the other clouds")]
     pub fn from_variables(mut self, reader: impl Fn(&str) -> Option<String>) -> Self {
         self.variables = Variables::read(reader);
         self
@@ -243,8 +241,8 @@ impl CloudBuilder {
     /// Opens the way to the cluster, which has an authority of its own, with this. A [`Transport`] is one that leads to
     /// every cluster.
     #[must_use]
-    pub fn with_cluster_transport(mut self, transports: impl OpenTransport) -> Self {
-        self.cluster_transport = Some(Box::new(transports));
+    pub fn with_cluster_transports(mut self, transports: impl OpenTransport) -> Self {
+        self.cluster_transports = Some(Box::new(transports));
         self
     }
 
@@ -277,7 +275,7 @@ impl CloudBuilder {
         self
     }
 
-    /// The region; else that of AWS_REGION or AWS_DEFAULT_REGION.
+    /// The region; else that of `AWS_REGION` or `AWS_DEFAULT_REGION`.
     #[must_use]
     pub fn with_region(mut self, region: impl Into<String>) -> Self {
         self.region = Some(region.into());
@@ -400,7 +398,7 @@ impl CloudBuilder {
             Some(name) => {
                 let cluster = EksCluster::new(api.clone(), credentials.clone(), cluster_name(name)?);
                 let transports =
-                    self.cluster_transport.unwrap_or_else(|| Box::new(NetworkTransports::new(runtime.clone())));
+                    self.cluster_transports.unwrap_or_else(|| Box::new(NetworkTransports::new(runtime.clone())));
                 let connection = Connection::named(cluster.clone(), Boxed(transports), runtime.clone());
                 Some((cluster, connection))
             }

@@ -32,7 +32,7 @@ mod tests {
         assert_eq!(read("2013-05-24T00:00:00Z"), expected);
         assert_eq!(read("2013-05-24T02:00:00.000+02:00"), expected);
         assert_eq!(in_json(&json!(1_369_353_600)), expected);
-        assert_eq!(in_json(&json!(1.3693536E9)), expected);
+        assert_eq!(in_json(&json!(1.369_353_6E9)), expected);
         for text in ["", "tomorrow", "2013-05-24", "1969-12-31T23:59:59Z"] {
             assert_eq!(read(text), None, "{text}");
         }

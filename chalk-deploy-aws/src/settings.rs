@@ -182,7 +182,7 @@ pub(crate) fn account_id(account: &str) -> Result<String> {
         .with_hint("copy the number from the console, without hyphens"))
 }
 
-/// The name of a cluster ("CreateCluster" of the EKS API reference).
+/// The name of a cluster (`CreateCluster` of the EKS API reference).
 pub(crate) fn cluster_name(name: &str) -> Result<String> {
     let usable = (1..=100).contains(&name.len())
         && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))

@@ -98,6 +98,20 @@ async fn a_profile_that_was_named_and_is_not_there_is_an_error_and_no_other_iden
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_program_that_a_profile_names_is_not_run() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let ran = folder.path().join("ran");
+    let config = format!("[profile tool]\ncredential_process = touch {}\n", ran.display());
+    let config = written(folder.path(), "config", &config);
+    let player = player(&[]);
+    let variables = [("AWS_CONFIG_FILE", config.as_str()), ("AWS_PROFILE", "tool")];
+    let error = keys(&player, &variables).await.expect_err("refused");
+    assert_eq!(error.code(), ErrorCode::PermissionDenied, "{error}");
+    assert!(!ran.exists());
+    assert_played(&player);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_profile_may_assume_a_role_with_the_keys_of_another() {
     let folder = tempfile::tempdir().expect("a folder");
     let config = "[profile tenant]\nrole_arn = arn:aws:iam::210987654321:role/chalk-scoped\nsource_profile = base\n\

@@ -1,7 +1,7 @@
 //! One call of an API of Google: with a token, through the one transport, bounded, and in JSON both ways.
 //!
-//! A call is repeated where it was throttled or broke off; each of this crate has the same effect twice, because it says
-//! under which condition it writes. A token that is refused is fetched anew once.
+//! A call is repeated where it was throttled or broke off; each of this crate has the same effect twice, because it
+//! says under which condition it writes. A token that is refused is fetched anew once.
 
 use std::fmt;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use chalk_deploy_core::transport::{Repeatable, RequestBody, RetryPolicy, Transpo
 use chalk_deploy_core::{Error, ErrorCode, Result};
 use futures::TryStreamExt as _;
 use http::header::{AUTHORIZATION, CONTENT_TYPE};
-use http::{HeaderMap, HeaderValue, Method, Request, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use url::form_urlencoded;
@@ -28,6 +28,8 @@ use crate::refusal::Refusal;
 const ANSWER_MOST: usize = 8 << 20;
 /// No call takes longer, its repetitions included.
 const PATIENCE: Duration = Duration::from_mins(2);
+/// The header that names the project that a call is counted for.
+const USER_PROJECT: HeaderName = HeaderName::from_static("x-goog-user-project");
 /// The type of a body in JSON.
 pub(crate) const JSON: HeaderValue = HeaderValue::from_static("application/json; charset=UTF-8");
 
@@ -40,6 +42,8 @@ pub(crate) struct Api {
     tokens: Option<Arc<dyn BearerTokenSource>>,
     /// Scheme and host.
     base: String,
+    /// The project that calls are counted for, where it is not the credentials' own ("Set the quota project").
+    quota_project: Option<HeaderValue>,
 }
 
 /// What is asked.
@@ -102,7 +106,7 @@ impl Answer {
         }
         // An array could stand for an object whose fields all have defaults; Google sends none.
         let document = self.body.trim_ascii_start().starts_with(b"{").then(|| serde_json::from_slice(&self.body));
-        document.and_then(|document| document.ok()).ok_or_else(|| {
+        document.and_then(Result::ok).ok_or_else(|| {
             // The document may hold what is not to be shown.
             Error::new(ErrorCode::CloudAnswerInvalid, "Google answered with something else than its document")
                 .on(&self.subject)
@@ -117,7 +121,14 @@ impl Api {
         tokens: Option<Arc<dyn BearerTokenSource>>,
         base: impl Into<String>,
     ) -> Self {
-        Self { transport, runtime, tokens, base: base.into() }
+        Self { transport, runtime, tokens, base: base.into(), quota_project: None }
+    }
+
+    /// Has calls counted for this project.
+    pub(crate) fn counted_for(mut self, project: Option<&str>) -> Self {
+        // A project is a word that a header can hold.
+        self.quota_project = project.and_then(|project| HeaderValue::from_str(project).ok());
+        self
     }
 
     pub(crate) fn runtime(&self) -> &Arc<dyn Runtime> {
@@ -135,6 +146,9 @@ impl Api {
         })?;
         if request.body().length() > 0 {
             request.headers_mut().insert(CONTENT_TYPE, JSON);
+        }
+        if let Some(project) = &self.quota_project {
+            request.headers_mut().insert(USER_PROJECT, project.clone());
         }
         let Some(tokens) = &self.tokens else { return self.once(request, call.subject, call.permission).await };
         let token = tokens.token().await?;

@@ -1,19 +1,20 @@
 //! Buckets of Cloud Storage, made and set up by the JSON API.
 //!
-//! A setting is changed only where it is not as the plan says, under the condition that nobody has changed the bucket since
-//! it was read (`ifMetagenerationMatch`). What is there beside the plan stays: other rules, other origins, other labels.
+//! A setting is changed only where it is not as the plan says, under the condition that nobody has changed the bucket
+//! since it was read (`ifMetagenerationMatch`). What is there beside the plan stays: other rules, other origins, other
+//! labels.
 //!
 //! | the plan says | the bucket has |
 //! |---|---|
-//! | always | uniform bucket-level access, public access prevention, [`LABEL`] |
+//! | always | uniform bucket-level access, public access prevention, the label of `tags` |
 //! | origins | a CORS entry for GET |
 //! | encryption | `encryption.defaultKmsKeyName`; Google's own keys are the default |
 //! | versioned | `versioning` |
-//! | retention | `retentionPolicy`; with versions `objectRetention`, because "Object Versioning" and a retention policy exclude each other |
+//! | retention | `retentionPolicy`; with versions, which exclude one, `objectRetention` |
 //! | leftovers | lifecycle rules `AbortIncompleteMultipartUpload` and `Delete` of noncurrent versions |
 //!
-//! What is removed stays restorable for a week (`softDeletePolicy`, at creation). Requests without TLS cannot be refused by a
-//! setting of a bucket; none is ever sent from here.
+//! What is removed stays restorable for a week (`softDeletePolicy`, at creation). Requests without TLS cannot be
+//! refused by a setting of a bucket; none is ever sent from here.
 
 use std::time::Duration;
 
@@ -36,7 +37,7 @@ const CORS_AGE: u32 = 3600;
 
 /// The buckets of one project in one location.
 #[derive(Debug, Clone)]
-pub struct Buckets {
+pub(crate) struct Buckets {
     api: Api,
     project: String,
     location: String,
@@ -65,8 +66,8 @@ impl Buckets {
         }
     }
 
-    /// Whether a bucket is the project's own. Names are the whole world's: whoever takes one first, and lets us in, would
-    /// be given what is written there.
+    /// Whether a bucket is the project's own. Names are the whole world's: whoever takes one first, and lets us in,
+    /// would be given what is written there.
     async fn check_owner(&self, name: &str, subject: &str) -> Result<()> {
         let call = Call::new(Method::GET, "/storage/v1/b", subject)
             .query("project", &self.project)
@@ -240,12 +241,12 @@ impl Change {
         if plan.versioned || is_versioned {
             if bucket["objectRetention"]["mode"] == "Enabled" {
                 self.cannot.push(format!(
-                    "retention of every object for {wanted} s: Google keeps none beside versions; single objects can be \
+                    "retention of every object for {wanted} s: Google has none beside versions; single objects can be \
                      retained"
                 ));
             } else {
                 self.cannot.push(format!(
-                    "retention for {wanted} s: Google keeps none beside versions, and single objects can be retained only \
+                    "retention for {wanted} s: Google has none beside versions, and single objects can be retained only \
                      in a bucket that was made for it"
                 ));
             }
@@ -358,7 +359,7 @@ fn keyed(error: Error, plan: &BucketPlan) -> Error {
         return error;
     }
     error.with_hint(
-        "grant roles/cloudkms.cryptoKeyEncrypterDecrypter on the key to the service agent of Cloud Storage, and use a key in \
-         the location of the bucket",
+        "grant roles/cloudkms.cryptoKeyEncrypterDecrypter on the key to the service agent of Cloud Storage, and use a key \
+         in the location of the bucket",
     )
 }

@@ -9,7 +9,7 @@ use chalk_deploy_core::cloud::{Builder, Cloud as Bundle, TrafficShifter};
 use chalk_deploy_core::credentials::{BearerToken, BearerTokenSource, Lender};
 use chalk_deploy_core::kubernetes::{ClusterAccess, Connection, KubernetesCluster, NetworkTransports, OpenTransport};
 use chalk_deploy_core::oci::{OciRegistry, OciSettings, UploadMode};
-use chalk_deploy_core::provision::ClusterDescription;
+use chalk_deploy_core::provision::{BucketKeeper, ClusterDescription, ImageCatalog, RepositoryCreator};
 use chalk_deploy_core::runtime::{Runtime, SystemRuntime};
 use chalk_deploy_core::transport::{NetworkTransport, Transport};
 use chalk_deploy_core::{Error, ErrorCode, Result};
@@ -17,20 +17,13 @@ use chalk_deploy_core::{Error, ErrorCode, Result};
 use crate::api::Api;
 use crate::buckets::Buckets;
 use crate::cluster::{ControlPlane, GkeLocator};
-use crate::credentials::{
-    AnyLender, Borrowed, Chain, Exchange, FileLink, Impersonation, Link, Presence, SCOPE, Tokens,
-};
-#[cfg(feature = "gcp-auth")]
-use crate::credentials::{GcloudProgram, MetadataServer};
-use crate::registry::{RegistryTokens, Repositories};
+use crate::credentials::{Identity, SCOPE, Wanted};
+use crate::registry::{Images, RegistryTokens, Repositories};
 use crate::settings::{self, ClusterPlace, Given, Hosts, RegistryPlace};
 
 const STORAGE: &str = "https://storage.googleapis.com";
 const ARTIFACT_REGISTRY: &str = "https://artifactregistry.googleapis.com";
 const CONTAINER: &str = "https://container.googleapis.com";
-
-/// Where gcloud keeps the file of a login, below its folder.
-const LOGIN: &str = "application_default_credentials.json";
 
 /// Google Cloud, as far as one data plane needs it. Clones share the tokens and everything else.
 #[derive(Clone)]
@@ -44,6 +37,7 @@ struct Inner {
     /// Whether emulators are shown the tokens, which is so only where they were given for them.
     tokens_for_emulators: bool,
     project: Option<String>,
+    quota_project: Option<String>,
     location: Option<String>,
     cluster: Option<ClusterPlace>,
     control_plane: ControlPlane,
@@ -86,24 +80,31 @@ impl Cloud {
         Bucket::gcs(inner.transport.clone(), settings, inner.runtime.clone())
     }
 
-    /// The registry. A repository names its own host; only those of Artifact Registry are given the token. All of them share
-    /// what was learned of registries.
-    pub fn registry(&self) -> OciRegistry {
+    /// The registry. A repository names its own host; only those of Artifact Registry are given the token. One of the
+    /// project that is not there is made when something is pushed to it. All who ask share what was learned of
+    /// registries.
+    ///
+    /// # Errors
+    /// [`ErrorCode::RequestInvalid`] when none was set.
+    pub fn registry(&self) -> Result<OciRegistry> {
         let inner = &self.0;
+        let repositories = self.repositories()?;
         let open = || {
             let credentials = RegistryTokens::new(inner.tokens.clone(), inner.hosts.clone());
-            let mut settings =
-                OciSettings::default().with_credentials(Arc::new(credentials)).with_upload(UploadMode::TwoRequests);
+            let mut settings = OciSettings::default()
+                .with_credentials(Arc::new(credentials))
+                .with_upload(UploadMode::TwoRequests)
+                .with_repository_creator(repositories);
             if let Some(host) = &inner.plain_registry {
                 settings = settings.with_plain_http(host);
             }
             OciRegistry::new(inner.transport.clone(), inner.runtime.clone(), settings)
         };
-        inner.oci.get_or_init(open).clone()
+        Ok(inner.oci.get_or_init(open).clone())
     }
 
-    /// The way to the cluster's API server, the same for all who ask. It is looked up at the first request, and again when no
-    /// request reaches it.
+    /// The way to the cluster's API server, the same for all who ask. It is looked up at the first request, and again
+    /// when no request reaches it.
     ///
     /// # Errors
     /// [`ErrorCode::RequestInvalid`] when no cluster was set.
@@ -134,22 +135,27 @@ impl Cloud {
     ///
     /// # Errors
     /// [`ErrorCode::RequestInvalid`] when no project or no location was set.
-    pub fn buckets(&self) -> Result<Buckets> {
+    pub fn buckets(&self) -> Result<Arc<dyn BucketKeeper>> {
         let inner = &self.0;
         let project = inner.project.clone().ok_or_else(|| unset("project", "with_project"))?;
         let location = inner.location.clone().ok_or_else(|| unset("location", "with_location"))?;
-        Ok(Buckets::new(self.api(inner.storage.as_ref(), STORAGE), project, location))
+        Ok(Arc::new(Buckets::new(self.api(inner.storage.as_ref(), STORAGE), project, location)))
     }
 
-    /// The images of the registry's repositories, and repositories on demand.
+    /// The images of the project's repositories, listed and removed.
     ///
     /// # Errors
     /// [`ErrorCode::RequestInvalid`] when no registry was set.
-    pub fn images(&self) -> Result<Repositories> {
-        let inner = &self.0;
-        let place = inner.registry.clone().ok_or_else(|| unset("registry", "with_registry"))?;
-        let api = self.api(inner.artifact_registry.as_ref(), ARTIFACT_REGISTRY);
-        Ok(Repositories::new(api, place, inner.hosts.clone(), inner.immutable_tags, self.registry()))
+    pub fn images(&self) -> Result<Arc<dyn ImageCatalog>> {
+        Ok(Arc::new(Images::new(self.of_project()?, self.registry()?)))
+    }
+
+    /// Makes repositories of the project.
+    ///
+    /// # Errors
+    /// [`ErrorCode::RequestInvalid`] when no registry was set.
+    pub fn repositories(&self) -> Result<Arc<dyn RepositoryCreator>> {
+        Ok(Arc::new(self.of_project()?))
     }
 
     /// Who we are.
@@ -160,15 +166,22 @@ impl Cloud {
     /// The five traits, with this builder and this division of traffic.
     ///
     /// # Errors
-    /// Those of [`bucket`](Self::bucket) and [`cluster`](Self::cluster).
+    /// Those of [`bucket`](Self::bucket), [`registry`](Self::registry) and [`cluster`](Self::cluster).
     pub fn bundle(&self, builder: Arc<dyn Builder>, traffic: Arc<dyn TrafficShifter>) -> Result<Bundle> {
         Ok(Bundle {
             object_store: Arc::new(self.bucket()?),
-            registry: Arc::new(self.registry()),
+            registry: Arc::new(self.registry()?),
             cluster: Arc::new(self.cluster()?),
             builder,
             traffic,
         })
+    }
+
+    fn of_project(&self) -> Result<Repositories> {
+        let inner = &self.0;
+        let place = inner.registry.clone().ok_or_else(|| unset("registry", "with_registry"))?;
+        let api = self.api(inner.artifact_registry.as_ref(), ARTIFACT_REGISTRY);
+        Ok(Repositories::new(api, place, inner.hosts.clone(), inner.immutable_tags))
     }
 
     fn locator(&self) -> Result<GkeLocator> {
@@ -180,7 +193,8 @@ impl Cloud {
 
     fn api(&self, emulator: Option<&String>, google: &str) -> Api {
         let base = emulator.map_or(google, String::as_str);
-        Api::new(self.0.transport.clone(), self.0.runtime.clone(), self.shown_to(emulator), base)
+        let api = Api::new(self.0.transport.clone(), self.0.runtime.clone(), self.shown_to(emulator), base);
+        api.counted_for(self.0.quota_project.as_deref())
     }
 
     fn shown_to(&self, emulator: Option<&String>) -> Option<Arc<dyn BearerTokenSource>> {
@@ -214,6 +228,7 @@ fn unset(what: &str, method: &str) -> Error {
 pub struct CloudBuilder {
     from_env: bool,
     project: Option<Given>,
+    quota_project: Option<Given>,
     location: Option<Given>,
     cluster: Option<Given>,
     control_plane: ControlPlane,
@@ -235,22 +250,10 @@ pub struct CloudBuilder {
     registry_endpoint: Option<Given>,
 }
 
-#[derive(Default)]
-enum Identity {
-    /// What the chain finds.
-    #[default]
-    Chain,
-    /// The file that a variable names, before the chain.
-    Variable(PathBuf),
-    File(PathBuf),
-    Source(Arc<dyn BearerTokenSource>),
-    Lender(Arc<dyn Lender<BearerToken>>),
-}
-
 impl CloudBuilder {
-    /// Takes what Google's own tools take from the environment: `GOOGLE_APPLICATION_CREDENTIALS`, `CLOUDSDK_CONFIG` and HOME
-    /// for credentials; `GOOGLE_CLOUD_PROJECT` or `CLOUDSDK_CORE_PROJECT`; `GOOGLE_CLOUD_LOCATION` or `CLOUDSDK_COMPUTE_REGION`;
-    /// `STORAGE_EMULATOR_HOST`. No file is read yet.
+    /// Takes what Google's own tools take from the environment: `GOOGLE_APPLICATION_CREDENTIALS`, `CLOUDSDK_CONFIG` and
+    /// HOME for credentials; `GOOGLE_CLOUD_PROJECT` or `CLOUDSDK_CORE_PROJECT`; `GOOGLE_CLOUD_QUOTA_PROJECT`;
+    /// `GOOGLE_CLOUD_LOCATION` or `CLOUDSDK_COMPUTE_REGION`; `STORAGE_EMULATOR_HOST`. No file is read yet.
     pub fn from_env(self) -> Self {
         self.from_variables(|name| std::env::var(name).ok())
     }
@@ -270,6 +273,7 @@ impl CloudBuilder {
         self.login_folder = read("CLOUDSDK_CONFIG").map(|folder| folder.value.into()).or_else(home);
         let project = || read("GOOGLE_CLOUD_PROJECT").or_else(|| read("CLOUDSDK_CORE_PROJECT"));
         self.project = self.project.or_else(project);
+        self.quota_project = self.quota_project.or_else(|| read("GOOGLE_CLOUD_QUOTA_PROJECT"));
         let location = || read("GOOGLE_CLOUD_LOCATION").or_else(|| read("CLOUDSDK_COMPUTE_REGION"));
         self.location = self.location.or_else(location);
         self.storage = self.storage.or_else(|| read("STORAGE_EMULATOR_HOST"));
@@ -279,6 +283,13 @@ impl CloudBuilder {
     /// The project, by its id.
     pub fn with_project(mut self, project: impl Into<String>) -> Self {
         self.project = given(project, "with_project");
+        self
+    }
+
+    /// The project that calls are counted for. A user's login needs one; whoever it is must have
+    /// `serviceusage.services.use` there.
+    pub fn with_quota_project(mut self, project: impl Into<String>) -> Self {
+        self.quota_project = given(project, "with_quota_project");
         self
     }
 
@@ -306,13 +317,15 @@ impl CloudBuilder {
         self
     }
 
-    /// The registry of the environments' images: `LOCATION-docker.pkg.dev/PROJECT/REPOSITORY`.
+    /// The registry of the environments' images: `LOCATION-docker.pkg.dev/PROJECT/REPOSITORY`, and a path below it if
+    /// need be.
     pub fn with_registry(mut self, registry: impl Into<String>) -> Self {
         self.registry = given(registry, "with_registry");
         self
     }
 
-    /// Gives the token to this host of Container Registry too, such as `gcr.io`, because Artifact Registry serves it here.
+    /// Gives the token to this host of Container Registry too, such as `gcr.io`, because Artifact Registry serves it
+    /// here.
     pub fn with_registry_host(mut self, host: impl Into<String>) -> Self {
         self.old_hosts.extend(given(host, "with_registry_host"));
         self
@@ -342,8 +355,8 @@ impl CloudBuilder {
         self
     }
 
-    /// Acts as this service account, by the credentials that are found or given: the account that a tenant has let us act
-    /// as. It is a setting, and never a part of a request.
+    /// Acts as this service account, by the credentials that are found or given: the account that a tenant has let us
+    /// act as. It is a setting, and never a part of a request.
     pub fn with_impersonation(mut self, account: impl Into<String>) -> Self {
         self.impersonated = Some(account.into());
         self
@@ -412,6 +425,7 @@ impl CloudBuilder {
         let checked =
             |given: &Option<Given>, check: fn(&Given) -> Result<String>| given.as_ref().map(check).transpose();
         let project = checked(&self.project, settings::project)?;
+        let quota_project = checked(&self.quota_project, settings::project)?;
         let location = checked(&self.location, settings::location)?;
         let [storage, artifact_registry, container, registry_endpoint] =
             [&self.storage, &self.artifact_registry, &self.container, &self.registry_endpoint]
@@ -442,7 +456,14 @@ impl CloudBuilder {
         let plain_registry = registry_endpoint.filter(|endpoint| endpoint.starts_with("http://")).and(emulator);
         let (bucket, signing_account) = (self.bucket.clone().map(|it| it.value), self.signing_account.clone());
         let (control_plane, immutable_tags) = (self.control_plane, self.immutable_tags);
-        let tokens = self.tokens(&transport, &runtime)?;
+        let wanted = Wanted {
+            identity: self.credentials,
+            login_folder: self.login_folder,
+            asks_programs: self.from_env,
+            impersonated: self.impersonated,
+            scopes: self.scopes.unwrap_or_else(|| vec![SCOPE.to_owned()]),
+        };
+        let tokens = wanted.tokens(&transport, &runtime)?;
         let cloud = Cloud(Arc::new(Inner {
             transport,
             transports,
@@ -450,6 +471,7 @@ impl CloudBuilder {
             tokens,
             tokens_for_emulators,
             project,
+            quota_project,
             location,
             cluster,
             control_plane,
@@ -470,42 +492,6 @@ impl CloudBuilder {
             cloud.bucket()?;
         }
         Ok(cloud)
-    }
-
-    fn tokens(self, transport: &Transport, runtime: &Arc<dyn Runtime>) -> Result<Arc<dyn BearerTokenSource>> {
-        let scopes = self.scopes.clone().unwrap_or_else(|| vec![SCOPE.to_owned()]);
-        // Of whoever acts as somebody else, the scope that this takes; the other scopes are asked for there.
-        let own = if self.impersonated.is_some() { vec![SCOPE.to_owned()] } else { scopes.clone() };
-        let exchange = |scopes: Vec<String>| Exchange::new(transport.clone(), runtime.clone(), scopes);
-        let file = |path, presence| Box::new(FileLink::new(path, presence, exchange(own.clone()))) as Box<dyn Link>;
-        let lender: Arc<dyn Lender<BearerToken>> = match self.credentials {
-            Identity::Source(source) if self.impersonated.is_none() => return Ok(source),
-            Identity::Source(source) => Arc::new(Borrowed(source)),
-            Identity::Lender(lender) => lender,
-            Identity::File(path) => Arc::new(Chain::new(vec![file(path, Presence::Required)])),
-            ref credentials => {
-                let mut links = Vec::new();
-                if let Identity::Variable(path) = credentials {
-                    links.push(file(path.clone(), Presence::Required));
-                }
-                if let Some(folder) = self.login_folder {
-                    links.push(file(folder.join(LOGIN), Presence::Optional));
-                }
-                #[cfg(feature = "gcp-auth")]
-                {
-                    links.push(Box::new(MetadataServer(runtime.clone())));
-                    if self.from_env {
-                        links.push(Box::new(GcloudProgram(runtime.clone())));
-                    }
-                }
-                Arc::new(Chain::new(links))
-            }
-        };
-        let Some(account) = self.impersonated else {
-            return Ok(Arc::new(Tokens::new(AnyLender(lender), runtime.clone())));
-        };
-        let acting = Impersonation::new(Box::new(AnyLender(lender)), &account, exchange(scopes))?;
-        Ok(Arc::new(Tokens::new(acting, runtime.clone())))
     }
 }
 

@@ -1,8 +1,8 @@
-//! GKE: where a cluster that is known by name is, whom to trust there, and who we are (`projects.locations.clusters.get` of
-//! the Kubernetes Engine API).
+//! GKE: where a cluster that is known by name is, whom to trust there, and who we are
+//! (`projects.locations.clusters.get` of the Kubernetes Engine API).
 //!
-//! The token of the API server is the access token itself. A cluster is asked for by the fields that are used, and so never
-//! for the passwords and client certificates that old clusters have.
+//! The token of the API server is the access token itself. A cluster is asked for by the fields that are used, and so
+//! never for the passwords and client certificates that old clusters have.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -26,6 +26,9 @@ use crate::settings::ClusterPlace;
 const FIELDS: &str = "name,location,endpoint,status,statusMessage,currentMasterVersion,\
     masterAuth/clusterCaCertificate,masterAuthorizedNetworksConfig,\
     privateClusterConfig(enablePrivateEndpoint,privateEndpoint,publicEndpoint),controlPlaneEndpointsConfig";
+
+/// What stands among the networks where every public address of Google Cloud is let in.
+const GOOGLES: &str = "all public addresses of Google Cloud";
 
 /// By which of its addresses the API server of a cluster is reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -75,6 +78,7 @@ struct MasterAuth {
 struct AuthorizedNetworks {
     enabled: bool,
     cidr_blocks: Vec<Block>,
+    gcp_public_cidrs_access_enabled: bool,
 }
 
 #[derive(Deserialize, Default, Clone)]
@@ -136,8 +140,11 @@ impl GkeLocator {
             .filter(|networks| networks.enabled);
         let endpoint = match self.control_plane {
             ControlPlane::PublicAddress => {
-                let blocks = networks.map(|networks| networks.cidr_blocks).unwrap_or_default();
-                Endpoint::Public { allowed: blocks.iter().map(|block| text::line(&block.cidr_block, 60)).collect() }
+                let networks = networks.unwrap_or_default();
+                let blocks = networks.cidr_blocks.iter().map(|block| text::line(&block.cidr_block, 60));
+                // No list of blocks: whoever has a machine there.
+                let all_of_google = networks.gcp_public_cidrs_access_enabled.then(|| GOOGLES.to_owned());
+                Endpoint::Public { allowed: blocks.chain(all_of_google).collect() }
             }
             ControlPlane::Name if cluster.control_plane_endpoints_config.dns_endpoint_config.allow_external_traffic => {
                 Endpoint::Public { allowed: Vec::new() }

@@ -24,6 +24,7 @@
 //! | what | method | variable |
 //! |---|---|---|
 //! | project | `with_project` | `GOOGLE_CLOUD_PROJECT`, `CLOUDSDK_CORE_PROJECT` |
+//! | project that a user's calls are counted for | `with_quota_project` | `GOOGLE_CLOUD_QUOTA_PROJECT` |
 //! | location | `with_location` | `GOOGLE_CLOUD_LOCATION`, `CLOUDSDK_COMPUTE_REGION` |
 //! | cluster | `with_cluster`, `with_control_plane` | |
 //! | source bucket | `with_bucket` | |
@@ -42,23 +43,35 @@
 //! 4. The `gcloud` program, as whoever has logged in with `gcloud auth login`; only after `from_env`.
 //!
 //! A file is the key of a service account, the login of a user, an impersonated service account, or a configuration of
-//! workload identity federation (token in a file or at an address). With `with_impersonation` all requests are made as a
-//! service account that the credentials may act as.
+//! workload identity federation (token in a file or at an address). With `with_impersonation` all requests are made as
+//! a service account that the credentials may act as.
 //!
-//! Tokens are fetched once for all who ask, kept until five minutes before they end, and fetched anew when one is refused.
-//! Nothing prints them. Which parts of `gcp_auth` are used is said in the source, at `credentials`.
+//! Tokens are fetched once for all who ask, kept until five minutes before they end, and fetched anew when one is
+//! refused. Nothing prints them. Which parts of `gcp_auth` are used is said in the source, at `credentials`.
 //!
 //! # Buckets
 //!
-//! [`Cloud::buckets`] makes and keeps the five buckets of a data plane; [`Buckets`] has the table of settings.
-//! [`Cloud::bucket`] is the source bucket of deployments. A bucket of this name in another project, or in another location,
-//! is an error, and nothing is written to it.
+//! [`Cloud::buckets`] makes and keeps the five buckets of a data plane. A setting is changed only where it is not as
+//! the plan says, and only if nobody else has changed the bucket since it was read; what is there beside the plan
+//! stays.
+//!
+//! | the plan says | the bucket has |
+//! |---|---|
+//! | always | uniform bucket-level access, public access prevention, [`LABEL`](tags::LABEL), a week of soft delete when made |
+//! | origins | a CORS entry for GET |
+//! | encryption | a default key of Cloud KMS, or Google's own |
+//! | versioned | versions |
+//! | retention | a retention policy; with versions, which exclude one, the retention of single objects |
+//! | leftovers | lifecycle rules for unfinished uploads and for versions that were written over |
+//!
+//! [`Cloud::bucket`] is the source bucket of deployments. A bucket of its name in another project, or in another
+//! location, is an error of [`Cloud::buckets`], and nothing is done to it.
 //!
 //! # Registry
 //!
 //! [`Cloud::registry`] pushes and pulls with the access token, which only hosts `LOCATION-docker.pkg.dev` and what was
-//! configured get to see. [`Cloud::images`] makes repositories on demand (format DOCKER, [`LABEL`](tags::LABEL), no cleanup
-//! policy), lists their images with all that they lead to, and removes those that nobody needs.
+//! configured get to see, and makes a repository that a push does not find (format DOCKER, [`LABEL`](tags::LABEL), no
+//! cleanup policy). [`Cloud::images`] lists images with all that they lead to, and removes those that nobody needs.
 //!
 //! # Cluster
 //!
@@ -68,9 +81,9 @@
 //!
 //! # Permissions
 //!
-//! [`permissions::PERMISSIONS`] lists each permission with the call that needs it, [`permissions::role`] makes a custom role
-//! of those that a purpose needs, and [`permissions::bucket_condition`] binds it to buckets by their names, because IAM has
-//! no condition on labels.
+//! [`permissions::PERMISSIONS`] lists each permission with the call that needs it, [`permissions::role`] makes a custom
+//! role of those that a purpose needs, and [`permissions::bucket_condition`] binds it to buckets by their names,
+//! because IAM has no condition on labels.
 //!
 //! # When it fails
 //!
@@ -83,6 +96,7 @@
 //! | an account that may not be acted as | `PERMISSION_DENIED` | grant `iam.serviceAccounts.getAccessToken` on it |
 //! | a pool, a provider or a condition that does not let us in | `PERMISSION_DENIED` | correct the audience or the condition |
 //! | a missing permission | `PERMISSION_DENIED` | grant the permission named |
+//! | a user's login without a quota project | `PERMISSION_DENIED` | name one |
 //! | an API that is switched off | `PERMISSION_DENIED` | enable the API named |
 //! | throttling | `CLOUD_UNAVAILABLE` | resume in the seconds that Google says |
 //! | a bucket in another location | `VALUE_INVALID` | set its location, or choose another prefix |
@@ -93,10 +107,11 @@
 //!
 //! # Tested against
 //!
-//! fake-gcs-server for buckets and objects; the simulated registry with Artifact Registry's manners; a simulated bucket
-//! and Kubernetes API for the whole pipeline; and recorded cases for GKE, Artifact Registry, Cloud Storage, STS and IAM
-//! credentials, each made from a page of Google's reference and checked against Google's discovery documents. No test has
-//! run against a real account.
+//! The whole pipeline on a simulated bucket of the JSON API, the simulated registry with Artifact Registry's manners
+//! and the simulated Kubernetes API, under just the permissions of the role for deployments; the conformance suites on
+//! the same; and fake-gcs-server. GKE, Artifact Registry, Cloud Storage, STS and IAM credentials by recorded cases,
+//! each made from a page of Google's reference and checked against Google's discovery documents. The gcloud program by
+//! a script in its stead. No test asks a metadata server, and none has run against a real account.
 
 mod api;
 mod buckets;
@@ -110,8 +125,6 @@ mod registry;
 mod settings;
 pub mod tags;
 
-pub use buckets::Buckets;
 pub use cloud::{Cloud, CloudBuilder};
 pub use cluster::ControlPlane;
 pub use credentials::{SCOPE, Tokens};
-pub use registry::Repositories;

@@ -1,7 +1,7 @@
 //! The permissions that each call needs, as data: the documentation, the errors and the role below are made of it.
 //!
-//! Sources: "IAM permissions for JSON methods" of Cloud Storage, "Access control with IAM" of Artifact Registry, "GKE IAM
-//! permissions reference", and "Roles for service account authentication" of IAM.
+//! Sources: "IAM permissions for JSON methods" of Cloud Storage, "Access control with IAM" of Artifact Registry, "GKE
+//! IAM permissions reference", and "Roles for service account authentication" of IAM.
 
 use serde_json::{Value, json};
 
@@ -87,6 +87,8 @@ pub const PERMISSIONS: &[Permission] = &[
     REPOSITORY_GET,
     IMAGES_LIST,
     VERSION_DELETE,
+    // Only where a quota project is set (`with_quota_project`), in that project.
+    of("serviceusage.services.use", "calls that are counted for a project", Purpose::Deploy),
     // Only where the cluster is reached by its name (`ControlPlane::Name`).
     of("container.clusters.connect", "requests to the DNS endpoint of a cluster", Purpose::Deploy),
     of("storage.objects.create", "storage objects.insert, objects.rewrite", Purpose::Deploy),
@@ -148,15 +150,15 @@ fn split(purposes: &[Purpose]) -> (Vec<&'static str>, Vec<&'static str>) {
 }
 
 /// The condition under which a binding of the role reaches only buckets whose names begin with this prefix ("Resource
-/// attributes for IAM Conditions"). IAM has no condition on labels, so names stand for the tag that seed 003's role asks
-/// for. `storage.buckets.list` and `storage.buckets.create` are asked of the project, which has no such name.
+/// attributes for IAM Conditions"). IAM has no condition on labels, so names stand for the tag that seed 003's role
+/// asks for. `storage.buckets.list` and `storage.buckets.create` are asked of the project, which is of another type.
 pub fn bucket_condition(prefix: &str) -> Value {
     let literal = serde_json::to_string(&format!("projects/_/buckets/{prefix}")).unwrap_or_default();
     json!({
         "title": "chalk buckets only",
         "expression": format!(
-            "resource.service != \"storage.googleapis.com\" || \
-             resource.type == \"cloudresourcemanager.googleapis.com/Project\" || resource.name.startsWith({literal})"
+            "(resource.type != \"storage.googleapis.com/Bucket\" && resource.type != \
+             \"storage.googleapis.com/Object\") || resource.name.startsWith({literal})"
         ),
     })
 }

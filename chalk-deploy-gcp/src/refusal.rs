@@ -1,8 +1,8 @@
 //! What Google answers when it refuses, and what to do about it.
 //!
-//! An API answers with `{"error": {"code", "message", "status", "errors", "details"}}` ("Errors" of the API design guide);
-//! the reason is in `details[].reason` of the type `ErrorInfo`, or in `errors[].reason` of the older APIs. A token service
-//! answers with `{"error", "error_description"}` (RFC 6749, section 5.2).
+//! An API answers with `{"error": {"code", "message", "status", "errors", "details"}}` ("Errors" of the API design
+//! guide); the reason is in `details[].reason` of the type `ErrorInfo`, or in `errors[].reason` of the older APIs. A
+//! token service answers with `{"error", "error_description"}` (RFC 6749, section 5.2).
 
 use std::time::Duration;
 
@@ -130,6 +130,11 @@ impl Refusal {
 
     /// What to do about a 403.
     fn remedy(&self, permission: Option<Permission>) -> String {
+        if self.says(&["quota project"]) {
+            return "a user's login needs a project to count its calls for: set GOOGLE_CLOUD_QUOTA_PROJECT or \
+                    `with_quota_project`"
+                .to_owned();
+        }
         if self.is(&["SERVICE_DISABLED", "accessNotConfigured"]) {
             let service = self.service.as_deref().unwrap_or("the API that is named");
             return format!("enable {service} in the project (`gcloud services enable`), then resume");
@@ -166,7 +171,7 @@ impl Refusal {
             return self.error(subject, None);
         }
         match self.reason.as_str() {
-            "invalid_grant" if self.says(&["iat", "exp values", "timeframe", "stale", "issued at"]) => {
+            "invalid_grant" if self.says(&["iat and exp", "timeframe", "stale", "issued at"]) => {
                 let hint = self.skew().unwrap_or_else(|| match self.clocks {
                     Some((_, own)) => format!("correct the clock, which says {own}, or renew what was shown"),
                     None => "correct this machine's clock, or renew what was shown".to_owned(),
@@ -259,6 +264,16 @@ mod tests {
             assert_eq!(error.code(), ErrorCode::PermissionDenied, "{reason}");
             assert!(error.hint().contains(word) && !error.hint().contains("grant"), "{reason}: {}", error.hint());
         }
+    }
+
+    #[test]
+    fn a_login_without_a_project_to_count_for_is_told_to_name_one() {
+        let body =
+            r#"{"error": {"message": "The container.googleapis.com API requires a quota project, which is not set by
+            default."}}"#
+                .replace('\n', " ");
+        let error = read(403, &[], &body).error("s", Some(CLUSTER_GET));
+        assert!(error.hint().contains("GOOGLE_CLOUD_QUOTA_PROJECT"), "{}", error.hint());
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Artifact Registry: who we are to it, repositories on demand, and which images a repository has.
 //!
-//! Images are pushed and pulled by the core's adapter; blobs go in one request each, because it takes no chunks ("Docker API
-//! support" of Artifact Registry's documentation).
+//! Images are pushed and pulled by the core's adapter; blobs go in one request each, because it takes no chunks
+//! ("Docker API support" of Artifact Registry's documentation).
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -71,13 +71,20 @@ impl RegistryCredentials for RegistryTokens {
     }
 }
 
-/// The repositories of one project: made on demand, and their images listed and removed.
+/// The repositories of one project, made on demand.
 #[derive(Debug, Clone)]
-pub struct Repositories {
+pub(crate) struct Repositories {
     api: Api,
     place: RegistryPlace,
     hosts: Hosts,
     immutable_tags: bool,
+}
+
+/// The images of these repositories, listed and removed.
+#[derive(Debug)]
+pub(crate) struct Images {
+    repositories: Repositories,
+    /// Which tells what a manifest holds.
     registry: OciRegistry,
 }
 
@@ -128,14 +135,8 @@ struct DockerImage {
 }
 
 impl Repositories {
-    pub(crate) const fn new(
-        api: Api,
-        place: RegistryPlace,
-        hosts: Hosts,
-        immutable_tags: bool,
-        registry: OciRegistry,
-    ) -> Self {
-        Self { api, place, hosts, immutable_tags, registry }
+    pub(crate) const fn new(api: Api, place: RegistryPlace, hosts: Hosts, immutable_tags: bool) -> Self {
+        Self { api, place, hosts, immutable_tags }
     }
 
     /// Where a path of a host lies.
@@ -214,6 +215,12 @@ impl Repositories {
         }
         operation.error.map_or(Ok(()), |status| Err(status.error(subject)))
     }
+}
+
+impl Images {
+    pub(crate) const fn new(repositories: Repositories, registry: OciRegistry) -> Self {
+        Self { repositories, registry }
+    }
 
     /// What an image consists of, and what it is about. Immutable, because it is asked for by its digest.
     async fn relations(&self, repository: &Repository, mut record: ImageRecord) -> Result<Option<ImageRecord>> {
@@ -264,9 +271,10 @@ impl RepositoryCreator for Repositories {
 }
 
 #[async_trait]
-impl ImageCatalog for Repositories {
+impl ImageCatalog for Images {
     async fn images(&self, repository: &Repository) -> Result<Vec<ImageRecord>> {
-        let located = self.of(repository)?;
+        let Self { repositories, .. } = self;
+        let located = repositories.of(repository)?;
         let subject = format!("repository `{repository}`");
         let mut records = Vec::new();
         let mut token: Option<String> = None;
@@ -277,7 +285,7 @@ impl ImageCatalog for Repositories {
             if let Some(token) = &token {
                 call = call.query("pageToken", token);
             }
-            let page: Page = self.api.ask(call).await?.document()?;
+            let page: Page = repositories.api.ask(call).await?.document()?;
             for image in page.docker_images {
                 // The list is of all images of the repository of Artifact Registry.
                 if let Some(record) = record(&image, repository).ok_or_else(|| {
@@ -300,18 +308,19 @@ impl ImageCatalog for Repositories {
     }
 
     async fn remove(&self, repository: &Repository, images: &[Digest]) -> Result<()> {
-        let located = self.of(repository)?;
+        let Self { repositories, .. } = self;
+        let located = repositories.of(repository)?;
         // "If the package ID part contains slashes, the slashes are escaped" (packages of the reference).
         let package = located.package.replace('/', "%2F");
         for digest in images {
             let subject = format!("image `{repository}@{digest}`");
             let path = format!("/v1/{}/packages/{package}/versions/{digest}", located.name);
             let call = Call::new(Method::DELETE, path, &subject).query("force", "true").needs(VERSION_DELETE);
-            let answer = self.api.ask(call).await?;
+            let answer = repositories.api.ask(call).await?;
             if answer.status == StatusCode::NOT_FOUND {
                 continue;
             }
-            match self.finish(answer.document()?, &located.parent, &subject).await {
+            match repositories.finish(answer.document()?, &located.parent, &subject).await {
                 Err(error) if error.code() == ErrorCode::ObjectMissing => {}
                 other => other?,
             }
@@ -353,7 +362,8 @@ fn record(image: &DockerImage, repository: &Repository) -> Option<Option<ImageRe
     Some(Some(ImageRecord { digest, tags, pushed, children: Vec::new(), subject }))
 }
 
-/// The images that a manifest names, and the one that it is about (OCI image specification, "image index" and "subject").
+/// The images that a manifest names, and the one that it is about (OCI image specification, "image index" and
+/// "subject").
 fn related(manifest: &ImageManifest) -> (Vec<Digest>, Option<Digest>) {
     let document: Value = serde_json::from_slice(&manifest.bytes).unwrap_or_default();
     let digest = |descriptor: &Value| descriptor["digest"].as_str()?.parse().ok();

@@ -136,7 +136,8 @@ pub(crate) fn cluster(given: &Given, project: Option<&str>, location: Option<&st
         return Err(given.wrong("this is no cluster", hint));
     }
     let missing = |what: &str, method: &str| {
-        given.wrong(&format!("the {what} of the cluster is not known"), &format!("name it with it, or set `{method}`"))
+        let why = format!("no {what} is known for the cluster");
+        given.wrong(&why, &format!("name it with the cluster, or set `{method}`"))
     };
     Ok(ClusterPlace {
         project: project.ok_or_else(|| missing("project", "with_project"))?.to_owned(),
@@ -145,15 +146,16 @@ pub(crate) fn cluster(given: &Given, project: Option<&str>, location: Option<&st
     })
 }
 
-/// `HOST/PROJECT/REPOSITORY`, the host being one of Artifact Registry's, or that of the emulator.
+/// `HOST/PROJECT/REPOSITORY[/PATH]`, the host being one of Artifact Registry's, or that of the emulator. Images may lie
+/// below a path of the repository.
 pub(crate) fn registry(given: &Given, emulator: Option<&str>, location: Option<&str>) -> Result<RegistryPlace> {
-    let hint = "write LOCATION-docker.pkg.dev/PROJECT/REPOSITORY";
+    let hint = "write LOCATION-docker.pkg.dev/PROJECT/REPOSITORY, with a path below it if need be";
     let parts: Vec<_> = given.value.split('/').collect();
     let (host, project, repository) = match parts[..] {
-        [host, project, repository] => (host, project.to_owned(), repository),
-        [host, domain, project, repository] if domain.contains('.') => {
+        [host, domain, project, repository, ..] if domain.contains('.') => {
             (host, format!("{domain}:{project}"), repository)
         }
+        [host, project, repository, ..] => (host, project.to_owned(), repository),
         _ => return Err(given.wrong("this is no registry", hint)),
     };
     let location = match host.strip_suffix(HOST_SUFFIX) {
@@ -227,6 +229,8 @@ mod tests {
         );
         let old = registry(&given("us-docker.pkg.dev/example.com/acme/chalk"), None, None).expect("of an organization");
         assert_eq!(old.project, "example.com:acme");
+        let below = registry(&given("us-docker.pkg.dev/acme/chalk/team"), None, None).expect("below a path");
+        assert_eq!((below.project.as_str(), below.repository.as_str()), ("acme", "chalk"));
         for wrong in [
             "gcr.io/acme/chalk",
             "us-docker.pkg.dev/acme",
@@ -234,7 +238,7 @@ mod tests {
             "evil.example-docker.pkg.dev/acme/chalk",
             "-docker.pkg.dev/acme/chalk",
             "us-docker.pkg.dev.evil.example/acme/chalk",
-            "us-docker.pkg.dev/acme/chalk/engine",
+            "us-docker.pkg.dev/example.com/acme",
             "us-docker.pkg.dev/acme/Chalk",
         ] {
             registry(&given(wrong), None, None).expect_err(wrong);

@@ -1,9 +1,9 @@
 //! The mark on everything that is created, as Google can write it.
 //!
-//! The key of a label is at most 63 lower-case letters, digits, `_` and `-`, and begins with a letter ("Requirements for
-//! labels" of Google's documentation). [`MANAGED_BY`] has a `.` and a `/`: on Google its key is `chalk-ai_managed-by`, the
-//! value is the same. IAM has no condition on labels, so that a role cannot be bound to them; see
-//! [`bucket_condition`](crate::permissions::bucket_condition).
+//! The key of a label is at most 63 lower-case letters, digits, `_` and `-`, and begins with a letter ("Requirements
+//! for labels" of Google's documentation). [`MANAGED_BY`] has a `.` and a `/`: on Google its key is
+//! `chalk-ai_managed-by`, the value is the same. IAM has no condition on labels, so that a role cannot be bound to
+//! them; see [`bucket_condition`](crate::permissions::bucket_condition).
 
 use chalk_deploy_core::provision::MANAGED_BY;
 use serde_json::{Map, Value, json};

@@ -1,7 +1,7 @@
 //! Buckets and objects on fake-gcs-server, over sockets of this machine: another reading of the JSON API than our own.
 //!
-//! The server is the one that the testbed has built; where it is not, one line on stderr says that this was skipped. Of a
-//! bucket it keeps the name, the location and the versioning, so the other settings are the recorded cases'.
+//! The server is the one that the testbed has built; where it is not, one line on stderr says that this was skipped. Of
+//! a bucket it keeps the name, the location and the versioning, so the other settings are the recorded cases'.
 
 use std::io::Write as _;
 use std::net::TcpListener;
@@ -12,7 +12,7 @@ use std::time::Duration;
 use chalk_deploy_core::ErrorCode;
 use chalk_deploy_core::cloud::{ObjectStore as _, Payload, PutMode};
 use chalk_deploy_core::model::{Digest, ObjectKey};
-use chalk_deploy_core::provision::{BucketKeeper as _, BucketPlan};
+use chalk_deploy_core::provision::BucketPlan;
 use chalk_deploy_core::runtime::{Runtime as _, SystemRuntime};
 use chalk_deploy_gcp::{Cloud, CloudBuilder};
 

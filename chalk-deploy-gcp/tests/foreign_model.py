@@ -2,8 +2,8 @@
 
     python foreign_model.py FOLDER
 
-Prints one line for each case that the model does not bear out, and at the end how many cases were checked. Not part of the
-model, and so not checked: cases without `model`, and the bodies of refusals.
+Prints one line for each case that the model does not bear out, and at the end how many cases were checked. Not part of
+the model, and so not checked: cases without `model`, and the bodies of refusals.
 """
 
 import json

@@ -1,8 +1,8 @@
 //! Each recorded case against a foreign model of Google: the discovery documents that google-api-python-client ships.
 //!
-//! `tests/foreign_model.py` checks host, method, path, parameters, masks of fields, bodies and scopes. It runs in a virtual
-//! environment below `target/`, which is made here; where there is no Python or no package to be had, one line on stderr
-//! says that this was skipped.
+//! `tests/foreign_model.py` checks host, method, path, parameters, masks of fields, bodies and scopes. It runs in a
+//! virtual environment below `target/`, which is made here; where there is no Python or no package to be had, one line
+//! on stderr says that this was skipped.
 
 mod common;
 

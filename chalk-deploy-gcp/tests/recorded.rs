@@ -8,16 +8,15 @@ use chalk_deploy_core::cloud::{ClusterApi as _, ObjectStore as _};
 use chalk_deploy_core::credentials::BearerToken;
 use chalk_deploy_core::kubernetes::{ClusterAccess, OpenTransport};
 use chalk_deploy_core::model::{Digest, Namespace, ObjectReference, Repository};
-use chalk_deploy_core::provision::{
-    BucketKeeper as _, BucketPlan, Encryption, Endpoint, ImageCatalog as _, ImageRetention, KeptBucket, Origin,
-    RepositoryCreator as _, sweep,
-};
-use chalk_deploy_core::transport::Transport;
-use chalk_deploy_core::{Error, ErrorCode, Result};
+use chalk_deploy_core::provision::{BucketPlan, Encryption, Endpoint, ImageRetention, KeptBucket, Origin, sweep};
+use chalk_deploy_core::transport::{RequestBody, Transport};
+use chalk_deploy_core::{ErrorCode, Result};
+use chalk_deploy_gcp::permissions::{Purpose, needed};
 use chalk_deploy_gcp::{Cloud, CloudBuilder, ControlPlane};
 use chalk_deploy_testkit::VirtualRuntime;
-use chalk_deploy_testkit::recorded::Player;
-use common::{Answering, Reply, case};
+use chalk_deploy_testkit::recorded::{Case, CaseRequest, Player};
+use common::policy::Policy;
+use common::{Answering, Reply, assert_error, case, folder};
 use serde_json::json;
 
 const HOST: &str = "us-central1-docker.pkg.dev";
@@ -48,19 +47,14 @@ fn assert_played(player: &Player) {
     assert!(player.complaints().is_empty(), "{:?}", player.complaints());
 }
 
-#[track_caller]
-fn assert_error(error: &Error, code: ErrorCode, words: &[&str]) {
-    assert_eq!(error.code(), code, "{}", error.sentence());
-    for word in words {
-        assert!(error.sentence().contains(word), "`{word}` is not in: {}", error.sentence());
-    }
-}
-
 // --- GKE ------------------------------------------------------------------------------------------------------------
+
+/// An address, and the authority that is trusted there.
+type Address = (String, Option<String>);
 
 /// Notes which access was opened, and leads to a cluster that has nothing.
 #[derive(Debug, Clone, Default)]
-struct Opened(Arc<Mutex<Vec<(String, Option<String>)>>>);
+struct Opened(Arc<Mutex<Vec<Address>>>);
 
 impl OpenTransport for Opened {
     fn open(&self, access: &ClusterAccess) -> Result<Transport> {
@@ -74,7 +68,7 @@ impl OpenTransport for Opened {
     }
 }
 
-async fn located(recorded: &str, cluster: &str, control_plane: ControlPlane) -> (String, Option<String>) {
+async fn located(recorded: &str, cluster: &str, control_plane: ControlPlane) -> Address {
     let (player, opened) = (player("container", &[recorded]), Opened::default());
     let builder = builder(&player).with_cluster(cluster).with_control_plane(control_plane);
     let cloud = builder.with_cluster_transports(opened.clone()).build().expect("valid settings");
@@ -157,7 +151,7 @@ async fn a_cluster_that_cannot_be_used_says_why_and_what_to_do() {
 #[tokio::test(start_paused = true)]
 async fn a_repository_is_made_with_our_label_and_without_a_policy_that_removes_anything() {
     let player = player("artifactregistry", &["create", "operation-running", "operation-done"]);
-    let repositories = cloud(&player).images().expect("set");
+    let repositories = cloud(&player).repositories().expect("set");
     repositories.create(HOST, "acme-prod/chalk/engine-prod").await.expect("made");
     assert_eq!(player.served(), ["create", "operation-running", "operation-done"]);
     assert_played(&player);
@@ -166,23 +160,25 @@ async fn a_repository_is_made_with_our_label_and_without_a_policy_that_removes_a
 #[tokio::test(start_paused = true)]
 async fn a_repository_that_is_there_is_left_as_it_is_if_it_holds_images() {
     let player = player("artifactregistry", &["create-conflict", "get"]);
-    cloud(&player).images().expect("set").create(HOST, "acme-prod/chalk/engine-prod").await.expect("left");
+    cloud(&player).repositories().expect("set").create(HOST, "acme-prod/chalk/engine-prod").await.expect("left");
     assert_played(&player);
     let player = self::player("artifactregistry", &["create-conflict", "get-python"]);
-    let error = cloud(&player).images().expect("set").create(HOST, "acme-prod/chalk/x").await.expect_err("wheels");
+    let error =
+        cloud(&player).repositories().expect("set").create(HOST, "acme-prod/chalk/x").await.expect_err("wheels");
     assert_error(&error, ErrorCode::ValueInvalid, &["holds PYTHON", "another repository"]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_repository_that_cannot_be_made_says_why() {
     let player = player("artifactregistry", &["create-forbidden"]);
-    let error = cloud(&player).images().expect("set").create(HOST, "acme-prod/chalk/x").await.expect_err("forbidden");
+    let error =
+        cloud(&player).repositories().expect("set").create(HOST, "acme-prod/chalk/x").await.expect_err("forbidden");
     assert_error(&error, ErrorCode::PermissionDenied, &["grant artifactregistry.repositories.create"]);
     let player = self::player("artifactregistry", &["create", "operation-failed"]);
-    let error = cloud(&player).images().expect("set").create(HOST, "acme-prod/chalk/x").await.expect_err("quota");
+    let error = cloud(&player).repositories().expect("set").create(HOST, "acme-prod/chalk/x").await.expect_err("quota");
     assert_error(&error, ErrorCode::CloudUnavailable, &["quota exceeded"]);
     let none = self::player("artifactregistry", &[]);
-    let repositories = cloud(&none).images().expect("set");
+    let repositories = cloud(&none).repositories().expect("set");
     for (host, path, code) in [
         (HOST, "other-project/chalk/x", ErrorCode::PermissionDenied),
         (HOST, "acme-prod/Chalk/x", ErrorCode::ValueInvalid),
@@ -246,7 +242,7 @@ async fn a_sweep_of_what_is_needed_asks_for_no_removal() {
     let catalog = cloud(&player).images().expect("set");
     let retention = ImageRetention::new(0, std::time::Duration::ZERO);
     let now = chalk_deploy_core::model::Timestamp::from_millis(u64::MAX / 4);
-    let swept = sweep(&catalog, &engine(), &[digest_of("delete")].into(), retention, now).await.expect("swept");
+    let swept = sweep(&*catalog, &engine(), &[digest_of("delete")].into(), retention, now).await.expect("swept");
     assert_eq!((swept.removed.len(), swept.kept), (0, 3));
     assert_played(&player);
 }
@@ -322,97 +318,19 @@ async fn a_bucket_in_another_location_is_an_error_and_is_not_moved() {
     assert_played(&player);
 }
 
-// --- credentials ----------------------------------------------------------------------------------------------------
-
-const ACCOUNT: &str = "deployer@acme-prod.iam.gserviceaccount.com";
-
-fn written(folder: &tempfile::TempDir, name: &str, content: &str) -> String {
-    let path = folder.path().join(name);
-    std::fs::write(&path, content).expect("written");
-    path.display().to_string()
-}
-
-fn user() -> serde_json::Value {
-    json!({
-        "type": "authorized_user",
-        "client_id": "764086051850-6qr4p6gpi6hn506pt8ejuq83di341hur.apps.googleusercontent.com",
-        "client_secret": "not-so-secret",
-        "refresh_token": "1//refresh",
-        "universe_domain": "googleapis.com",
-    })
-}
-
-fn external(folder: &tempfile::TempDir) -> serde_json::Value {
-    json!({
-        "type": "external_account",
-        "audience": "//iam.googleapis.com/projects/123456789012/locations/global/workloadIdentityPools/aws/providers/eks",
-        "subject_token_type": "urn:ietf:params:oauth:token-type:jwt",
-        "token_url": "https://sts.googleapis.com/v1/token",
-        "credential_source": {"file": written(folder, "token", "eyJ.pod.token\n")},
-    })
-}
-
-fn credentials(player: &Player, folder: &tempfile::TempDir, file: &serde_json::Value) -> CloudBuilder {
-    let file = written(folder, "credentials.json", &file.to_string());
-    Cloud::builder()
-        .with_transport(player.transport())
-        .with_runtime(VirtualRuntime::new(1))
-        .from_variables(move |name| (name == "GOOGLE_APPLICATION_CREDENTIALS").then(|| file.clone()))
-}
-
-async fn token(builder: CloudBuilder) -> Result<String> {
-    let cloud = builder.build().expect("valid settings");
-    Ok(cloud.credentials().token().await?.expose().to_owned())
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_login_an_identity_of_another_provider_and_an_account_acted_as_are_changed_for_tokens() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let refresh = case("oauth2", "refresh");
-    let generate = case("iamcredentials", "generate");
-    let sts = case("sts", "token");
-    let acting = json!({
-        "type": "impersonated_service_account",
-        "service_account_impersonation_url":
-            format!("https://iamcredentials.googleapis.com/v1/projects/-/serviceAccounts/{ACCOUNT}:generateAccessToken"),
-        "source_credentials": user(),
-    });
-    let mut federated = external(&folder);
-    federated["service_account_impersonation_url"] = acting["service_account_impersonation_url"].clone();
-    for (file, cases, expected) in [
-        (user(), vec![refresh.clone()], "token-1"),
-        (external(&folder), vec![sts.clone()], "token-1"),
-        (acting, vec![refresh.clone(), generate.clone()], "token-acting"),
-        (federated, vec![sts.clone(), generate.clone()], "token-acting"),
-    ] {
-        let player = Player::new(cases);
-        assert_eq!(token(credentials(&player, &folder, &file)).await.expect("a token"), expected, "{file}");
-        assert_played(&player);
+#[tokio::test]
+async fn the_calls_about_buckets_and_repositories_need_just_the_permissions_of_their_purpose() {
+    let wanted = needed(&[Purpose::Provision, Purpose::Sweep]);
+    let policy = Policy::new(wanted.clone());
+    let transport = policy.around(Answering::by(|_| Reply::json(200, "{}")).transport());
+    for recorded in ["storage", "artifactregistry"].map(|api| Case::all(&folder(api)).expect("cases")).concat() {
+        let CaseRequest { method, host, path, query, .. } = &recorded.request;
+        let query = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(query).finish();
+        let request = http::Request::builder().method(method.as_str()).uri(format!("https://{host}{path}?{query}"));
+        transport.send(request.body(RequestBody::Empty).expect("a request")).await.expect("answered");
     }
-    // The same account, as a setting of the tenant.
-    let player = Player::new([refresh, generate]);
-    let builder = credentials(&player, &folder, &user()).with_impersonation(ACCOUNT);
-    assert_eq!(token(builder).await.expect("a token"), "token-acting");
-    assert_played(&player);
-}
-
-#[tokio::test(start_paused = true)]
-async fn credentials_that_are_refused_say_what_to_do() {
-    let folder = tempfile::tempdir().expect("a folder");
-    for (file, api, recorded, words) in [
-        (user(), "oauth2", "refresh-revoked", ["expired or was revoked", "gcloud auth application-default login"]),
-        (external(&folder), "sts", "invalid-target", ["workloadIdentityPools/aws/providers/eks", "pool or provider"]),
-        (external(&folder), "sts", "rejected", ["attribute condition", "does not let these credentials in"]),
-    ] {
-        let player = player(api, &[recorded]);
-        let error = token(credentials(&player, &folder, &file)).await.expect_err(recorded);
-        assert_error(&error, ErrorCode::PermissionDenied, &words);
-        assert!(!error.sentence().contains("refresh"), "no secret is shown: {}", error.sentence());
-        assert_played(&player);
-    }
-    let player = Player::new([case("oauth2", "refresh"), case("iamcredentials", "generate-forbidden")]);
-    let error = token(credentials(&player, &folder, &user()).with_impersonation(ACCOUNT)).await.expect_err("forbidden");
-    assert_error(&error, ErrorCode::PermissionDenied, &[ACCOUNT, "grant iam.serviceAccounts.getAccessToken"]);
+    assert_eq!(policy.refused(), [""; 0]);
+    assert_eq!(policy.used().iter().map(String::as_str).collect::<Vec<_>>(), wanted);
 }
 
 #[tokio::test]
@@ -422,11 +340,11 @@ async fn what_was_not_set_is_an_error_with_the_method_that_sets_it() {
         (cloud.bucket().map(drop).expect_err("none"), "with_bucket"),
         (cloud.cluster().map(drop).expect_err("none"), "with_cluster"),
         (cloud.images().map(drop).expect_err("none"), "with_registry"),
+        (cloud.registry().map(drop).expect_err("none"), "with_registry"),
         (cloud.buckets().map(drop).expect_err("none"), "with_project"),
     ] {
         assert_error(&error, ErrorCode::RequestInvalid, &[method]);
     }
-    let _ = cloud.registry();
     let bucket = Cloud::builder().with_bucket("chalk-acme-source").build().expect("valid").bucket().expect("set");
     assert!(bucket.presigned_download().is_none(), "nobody signs");
 }

@@ -1,5 +1,5 @@
-//! Bad input and weather: credentials that end, are refused or are wrong, clocks that are off, throttling, and the counts
-//! of what is fetched.
+//! Bad input and weather: tokens that end or are refused, throttling, answers that make no sense, settings that are
+//! wrong, and the counts of what is fetched.
 
 mod common;
 
@@ -8,37 +8,25 @@ use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use aws_lc_rs::encoding::AsDer as _;
-use aws_lc_rs::rsa::{KeyPair, KeySize};
-use aws_lc_rs::signature::{KeyPair as _, RSA_PKCS1_2048_8192_SHA256, UnparsedPublicKey};
-use base64::Engine as _;
-use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use chalk_deploy_core::ErrorCode;
 use chalk_deploy_core::cloud::{
-    ByteStream, ImageManifest, ManifestLocator, ObjectStore as _, Payload, PutMode, Registry as _,
+    ByteStream, ClusterApi as _, ImageManifest, ManifestLocator, ObjectStore as _, Payload, PutMode, Registry as _,
 };
 use chalk_deploy_core::credentials::BearerToken;
 use chalk_deploy_core::error::Retry;
-use chalk_deploy_core::model::{Digest, ObjectKey, Repository};
+use chalk_deploy_core::model::{Digest, Namespace, ObjectKey, ObjectReference, Repository};
+use chalk_deploy_core::provision::Endpoint;
 use chalk_deploy_core::runtime::{Runtime, SystemRuntime};
-use chalk_deploy_core::{Error, ErrorCode};
-use chalk_deploy_gcp::{Cloud, CloudBuilder, ControlPlane, SCOPE};
+use chalk_deploy_gcp::{Cloud, CloudBuilder, ControlPlane};
 use chalk_deploy_testkit::simulated::http::{Server, Severed, in_process};
 use chalk_deploy_testkit::simulated::registry::{RegistryServer, RegistrySettings};
 use chalk_deploy_testkit::{VirtualRuntime, World};
 use common::storage::Storage;
-use common::{Answering, Bank, Hosts, Reply, Seen};
+use common::{Answering, Bank, Hosts, Reply, assert_error};
 use http::{Request, Response};
-use serde_json::{Value, json};
+use serde_json::json;
 
 const HOST: &str = "us-central1-docker.pkg.dev";
-
-#[track_caller]
-fn assert_error(error: &Error, code: ErrorCode, words: &[&str]) {
-    assert_eq!(error.code(), code, "{}", error.sentence());
-    for word in words {
-        assert!(error.sentence().contains(word), "`{word}` is not in: {}", error.sentence());
-    }
-}
 
 fn builder(server: &Answering) -> CloudBuilder {
     Cloud::builder()
@@ -71,7 +59,7 @@ async fn building_asks_for_nothing_and_reads_no_file() {
         .with_registry("us-central1-docker.pkg.dev/acme-prod/chalk")
         .build()
         .expect("valid settings");
-    let _ = (cloud.bucket().expect("set"), cloud.registry(), cloud.connection().expect("set"));
+    let _ = (cloud.bucket().expect("set"), cloud.registry().expect("set"), cloud.connection().expect("set"));
     let _ = (cloud.images().expect("set"), cloud.buckets().expect("set"));
     assert!(server.lines().is_empty());
     let error = cloud.describe_cluster().await.expect_err("now it is needed");
@@ -133,8 +121,8 @@ async fn a_token_that_is_refused_is_fetched_anew_once_and_then_it_is_an_error() 
     assert_eq!((error.retry(), bank.count(), never.lines().len()), (Retry::Temporary, 2, 2));
 }
 
-/// The registry as it was before, and as it is after a number of requests: with another password, and with tokens of its
-/// own no longer good.
+/// The registry as it was before, and as it is after a number of requests: with another password, and with tokens of
+/// its own no longer good.
 #[derive(Debug)]
 struct Expiring {
     before: RegistryServer,
@@ -159,7 +147,10 @@ impl Server for Expiring {
 async fn a_token_that_ends_in_the_middle_of_a_long_push_is_renewed_wherever_it_ends() {
     let blobs: Vec<_> = (0_u8..24).map(|number| Payload::from_bytes(vec![number; 300_000])).collect();
     let config = Payload::from_bytes("{}");
-    let descriptor = |payload: &Payload, kind: &str| json!({"mediaType": format!("application/vnd.oci.image.{kind}"), "digest": payload.sha256(), "size": payload.size()});
+    let descriptor = |payload: &Payload, kind: &str| {
+        let media_type = format!("application/vnd.oci.image.{kind}");
+        json!({"mediaType": media_type, "digest": payload.sha256(), "size": payload.size()})
+    };
     let layers: Vec<_> = blobs.iter().map(|blob| descriptor(blob, "layer.v1.tar")).collect();
     let media_type = "application/vnd.oci.image.manifest.v1+json";
     let document = json!({
@@ -187,7 +178,7 @@ async fn a_token_that_ends_in_the_middle_of_a_long_push_is_renewed_wherever_it_e
             .build()
             .expect("valid settings");
         let repository = Repository::new(format!("{HOST}/acme-prod/chalk/engine-prod")).expect("a repository");
-        let registry = cloud.registry();
+        let registry = cloud.registry().expect("set");
         registry.push_image(&repository, &manifest, &all, None).await.unwrap_or_else(|error| {
             panic!("the token ended at request {at}: {}", error.sentence());
         });
@@ -212,12 +203,12 @@ async fn a_token_goes_to_no_registry_but_googles() {
     let cloud = builder(&server).with_credentials(BearerToken::new("ya29.hidden")).build().expect("valid settings");
     for host in ["registry.example", "us-docker.pkg.dev.evil.example", "gcr.io", "evil-docker.pkg.dev.example"] {
         let repository = Repository::new(format!("{host}/acme-prod/chalk/engine")).expect("a repository");
-        let error = cloud.registry().has_blob(&repository, &Digest::of("x")).await.expect_err(host);
+        let error = cloud.registry().expect("set").has_blob(&repository, &Digest::of("x")).await.expect_err(host);
         assert!(!error.sentence().contains("hidden"));
     }
     assert_eq!(tokens.load(Ordering::Relaxed), 0);
     let own = Repository::new(format!("{HOST}/acme-prod/chalk/engine")).expect("a repository");
-    cloud.registry().has_blob(&own, &Digest::of("x")).await.expect_err("it never lets us in");
+    cloud.registry().expect("set").has_blob(&own, &Digest::of("x")).await.expect_err("it never lets us in");
     assert!(tokens.load(Ordering::Relaxed) > 0);
 }
 
@@ -238,161 +229,6 @@ async fn an_emulator_is_shown_no_token_unless_one_was_given_for_it() {
     let server = Answering::by(|_| Reply::json(404, "{}"));
     let given = builder(&server).from_variables(read).with_credentials(BearerToken::new("for-it"));
     assert_eq!(seen_tokens(given, server.clone()).await, ["for-it"]);
-}
-
-// --- keys of service accounts ---------------------------------------------------------------------------------------
-
-fn key() -> (KeyPair, Value) {
-    let key = KeyPair::generate(KeySize::Rsa2048).expect("a key");
-    let der = key.as_der().expect("its form");
-    let pem = format!("-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----\n", STANDARD.encode(der.as_ref()));
-    let file = json!({
-        "type": "service_account",
-        "project_id": "acme-prod",
-        "private_key_id": "0123abcd",
-        "private_key": pem,
-        "client_email": "deployer@acme-prod.iam.gserviceaccount.com",
-        "token_uri": "https://oauth2.googleapis.com/token",
-    });
-    (key, file)
-}
-
-fn with_file(server: &Answering, folder: &tempfile::TempDir, file: &Value) -> CloudBuilder {
-    let path = folder.path().join("key.json");
-    std::fs::write(&path, file.to_string()).expect("written");
-    builder(server).with_credentials_file(path)
-}
-
-async fn refused(server: &Answering, folder: &tempfile::TempDir, file: &Value) -> Error {
-    let cloud = with_file(server, folder, file).build().expect("valid settings");
-    cloud.credentials().token().await.expect_err("refused")
-}
-
-#[tokio::test(start_paused = true)]
-async fn the_key_of_a_service_account_signs_what_is_changed_for_a_token() {
-    let (key, file) = key();
-    let server = Answering::by(|_| Reply::json(200, json!({"access_token": "ya29.a", "expires_in": 3599})));
-    let folder = tempfile::tempdir().expect("a folder");
-    let cloud = with_file(&server, &folder, &file).build().expect("valid settings");
-    assert_eq!(cloud.credentials().token().await.expect("a token").expose(), "ya29.a");
-    let seen = server.seen();
-    assert_eq!(server.lines(), ["POST oauth2.googleapis.com/token"]);
-    let form = seen[0].form();
-    assert_eq!(form["grant_type"], "urn:ietf:params:oauth:grant-type:jwt-bearer");
-    let (signed, signature) = form["assertion"].rsplit_once('.').expect("three parts");
-    let public = UnparsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, key.public_key().as_ref());
-    let signature = URL_SAFE_NO_PAD.decode(signature).expect("encoded");
-    public.verify(signed.as_bytes(), &signature).expect("signed by the key");
-    let (head, claims) = signed.split_once('.').expect("two parts");
-    let decoded = |text: &str| -> Value {
-        serde_json::from_slice(&URL_SAFE_NO_PAD.decode(text).expect("encoded")).expect("JSON")
-    };
-    assert_eq!(decoded(head), json!({"alg": "RS256", "typ": "JWT", "kid": "0123abcd"}));
-    let begin = 1_735_689_600;
-    let expected = json!({
-        "iss": "deployer@acme-prod.iam.gserviceaccount.com", "scope": SCOPE, "aud": "https://oauth2.googleapis.com/token",
-        "iat": begin, "exp": begin + 3600,
-    });
-    assert_eq!(decoded(claims), expected);
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_key_that_is_revoked_of_nobody_or_used_by_a_wrong_clock_is_told_apart() {
-    let (_, file) = key();
-    let folder = tempfile::tempdir().expect("a folder");
-    for (description, words) in [
-        ("Invalid JWT Signature.", ["deployer@acme-prod", "make a new one"]),
-        ("Invalid grant: account not found", ["deployer@acme-prod", "gone or disabled"]),
-        (
-            "Invalid JWT: Token must be a short-lived token (60 minutes) and in a reasonable timeframe. Check your iat \
-             and exp values in the JWT claim.",
-            ["this machine says 2025-01-01T00:00:00.000Z", "Google says 2025-01-01T09:00:00.000Z"],
-        ),
-    ] {
-        let answer = json!({"error": "invalid_grant", "error_description": description});
-        let server = Answering::by(move |_| Reply::json(400, &answer).with("date", "Wed, 01 Jan 2025 09:00:00 GMT"));
-        let error = refused(&server, &folder, &file).await;
-        assert_error(&error, ErrorCode::PermissionDenied, &words);
-        assert!(!error.sentence().contains("PRIVATE KEY") && !format!("{error:?}").contains("PRIVATE KEY"));
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_file_that_is_no_file_of_google_sends_nothing_anywhere() {
-    let (_, good) = key();
-    let folder = tempfile::tempdir().expect("a folder");
-    let with = |field: &str, value: Value| {
-        let mut file = good.clone();
-        file[field] = value;
-        file
-    };
-    let federated = |source: Value| {
-        json!({
-            "type": "external_account", "audience": "a", "subject_token_type": "b",
-            "token_url": "https://sts.googleapis.com/v1/token", "credential_source": source,
-        })
-    };
-    for (file, word) in [
-        (with("token_uri", json!("https://evil.example/token")), "is not one of Google's"),
-        (with("token_uri", json!("http://oauth2.googleapis.com/token")), "is not one of Google's"),
-        (with("token_uri", json!("not an address")), "is no address"),
-        (with("private_key", json!("-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----")), "no key"),
-        (with("private_key", json!(7)), "no key of a service account"),
-        (with("universe_domain", json!("other.example")), "another cloud"),
-        (with("type", json!("something_new")), "something_new"),
-        (json!({"type": "authorized_user"}), "no user's login"),
-        (json!([1]), "no file of credentials"),
-        (federated(json!({"executable": {"command": "/bin/true"}})), "have a program run"),
-        (federated(json!({"environment_id": "aws1", "url": "http://169.254.169.254/latest"})), "AWS's credentials"),
-        (federated(json!({"url": "http://169.254.169.254/token"})), "neither https nor on this machine"),
-        (federated(json!({})), "names no source"),
-        (federated(json!({"file": "/x", "format": {"type": "json"}})), "neither text nor JSON"),
-    ] {
-        let server = Answering::by(|_| Reply::json(200, json!({"access_token": "ya29.a", "expires_in": 3599})));
-        let error = refused(&server, &folder, &file).await;
-        assert_error(&error, ErrorCode::ValueInvalid, &[word, "key.json"]);
-        assert!(server.lines().is_empty(), "{word}: {:?}", server.lines());
-        assert!(!error.sentence().contains("PRIVATE"), "{}", error.sentence());
-    }
-    std::fs::write(folder.path().join("key.json"), vec![b' '; 70 << 10]).expect("written");
-    let none = Answering::by(|_| Reply::json(200, "{}"));
-    let long = builder(&none).with_credentials_file(folder.path().join("key.json")).build().expect("valid");
-    let error = long.credentials().token().await.expect_err("too long");
-    assert_error(&error, ErrorCode::PermissionDenied, &["longer than 64.0 KiB"]);
-}
-
-#[tokio::test(start_paused = true)]
-async fn an_identity_of_another_provider_is_read_anew_each_time_from_a_file_or_an_address() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let (token, runtime) = (folder.path().join("token.json"), VirtualRuntime::new(1));
-    std::fs::write(&token, r#"{"id": "first"}"#).expect("written");
-    let by_file = json!({"file": token, "format": {"type": "json", "subject_token_field_name": "id"}});
-    let by_address = json!({"url": "https://provider.example/token", "headers": {"x-a": "b"}});
-    for (source, expected) in [(by_file, ["first", "second"]), (by_address, ["from-there", "from-there"])] {
-        std::fs::write(&token, r#"{"id": "first"}"#).expect("written");
-        let file = json!({
-            "type": "external_account", "audience": "//iam/p", "subject_token_type": "urn:ietf:params:oauth:token-type:jwt",
-            "token_url": "https://sts.googleapis.com/v1/token", "credential_source": source,
-        });
-        let server = Answering::by(|seen| match seen.parts.uri.host() {
-            Some("provider.example") if seen.parts.headers["x-a"] == "b" => Reply::json(200, "from-there\n"),
-            Some("sts.googleapis.com") => Reply::json(200, json!({"access_token": "t", "expires_in": 100})),
-            _ => Reply::json(404, "{}"),
-        });
-        let cloud = with_file(&server, &folder, &file).with_runtime(runtime.clone()).build().expect("valid settings");
-        cloud.credentials().token().await.expect("a token");
-        std::fs::write(&token, r#"{"id": "second"}"#).expect("rotated");
-        runtime.sleep(Duration::from_secs(90)).await;
-        cloud.credentials().token().await.expect("another token");
-        let shown: Vec<_> =
-            server.seen().iter().filter(|seen| seen.parts.uri.path() == "/v1/token").map(shown).collect();
-        assert_eq!(shown, expected);
-    }
-}
-
-fn shown(seen: &Seen) -> String {
-    let body: Value = serde_json::from_str(&seen.body).expect("JSON");
-    body["subjectToken"].as_str().expect("a token").to_owned()
 }
 
 // --- the network ----------------------------------------------------------------------------------------------------
@@ -433,16 +269,14 @@ async fn an_answer_that_never_ends_or_that_is_another_one_is_an_error_and_no_loo
     let pages = Answering::by(|_| Reply::json(200, json!({"nextPageToken": "again"})));
     let cloud = builder(&pages).with_credentials(BearerToken::new("t")).build().expect("valid settings");
     let repository = Repository::new(format!("{HOST}/acme-prod/chalk/engine")).expect("a repository");
-    let catalog = cloud.images().expect("set");
-    let listed = chalk_deploy_core::provision::ImageCatalog::images(&catalog, &repository).await;
+    let listed = cloud.images().expect("set").images(&repository).await;
     assert_error(&listed.expect_err("endless"), ErrorCode::CloudAnswerInvalid, &["end of a list"]);
     // An operation that never ends, and one that leads elsewhere.
     let name = "projects/acme-prod/locations/us-central1/operations/1";
     for (name, code) in [(name, ErrorCode::CloudUnavailable), ("projects/../secrets", ErrorCode::CloudAnswerInvalid)] {
         let server = Answering::by(move |_| Reply::json(200, json!({"name": name})));
         let cloud = builder(&server).with_credentials(BearerToken::new("t")).build().expect("valid settings");
-        let creator = cloud.images().expect("set");
-        let made = chalk_deploy_core::provision::RepositoryCreator::create(&creator, HOST, "acme-prod/chalk/x").await;
+        let made = cloud.repositories().expect("set").create(HOST, "acme-prod/chalk/x").await;
         assert_eq!(made.expect_err(name).code(), code);
         assert!(server.lines().len() < 60);
     }
@@ -467,6 +301,137 @@ async fn a_cluster_that_google_places_somewhere_else_is_not_shown_the_token() {
         let error = cloud.expect("valid settings").describe_cluster().await.expect_err("elsewhere");
         assert_error(&error, ErrorCode::CloudAnswerInvalid, &["Google's answer names"]);
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cluster_whose_address_changes_is_found_again_by_the_request_that_missed_it() {
+    let looks = Arc::new(AtomicU32::new(0));
+    let counted = looks.clone();
+    let ca = "LS0tLS1CRUdJTiBDRVJUSUZJQ0FURS0tLS0tCg==";
+    let gke = Answering::by(move |_| {
+        let address = if counted.fetch_add(1, Ordering::Relaxed) == 0 { "34.0.0.1" } else { "34.0.0.2" };
+        Reply::json(200, json!({"endpoint": address, "status": "RUNNING", "masterAuth": {"clusterCaCertificate": ca}}))
+    });
+    let moved = Answering::by(|_| Reply::json(404, json!({"kind": "Status", "reason": "NotFound", "code": 404})));
+    let hosts = Hosts::default().with("container.googleapis.com", gke.transport()).with("34.0.0.2", moved.transport());
+    let cloud = Cloud::builder()
+        .with_transport(hosts.transport())
+        .with_runtime(VirtualRuntime::new(1))
+        .with_credentials(BearerToken::new("token"))
+        .with_cluster("projects/acme-prod/locations/us-central1/clusters/chalk")
+        .build()
+        .expect("valid settings");
+    let service = |name: &str| ObjectReference {
+        api_version: "v1".to_owned(),
+        kind: "Service".to_owned(),
+        namespace: Namespace::new("ns").expect("a namespace"),
+        name: name.to_owned(),
+    };
+    let cluster = cloud.cluster().expect("set");
+    assert_eq!(cluster.get(&service("a")).await.expect("answered at the second address"), None);
+    assert_eq!(cluster.get(&service("b")).await.expect("answered"), None);
+    assert_eq!((looks.load(Ordering::Relaxed), moved.seen().len()), (2, 2));
+    assert!(cloud.connection().expect("set").server().contains("34.0.0.2"), "all share the one connection");
+}
+
+#[tokio::test(start_paused = true)]
+async fn calls_are_counted_for_a_project_only_where_one_was_named() {
+    for (variable, expected) in [(Some("acme-billing"), Some("acme-billing")), (None, None)] {
+        let server = Answering::by(|_| Reply::json(404, "{}"));
+        let read = move |name: &str| variable.filter(|_| name == "GOOGLE_CLOUD_QUOTA_PROJECT").map(str::to_owned);
+        let cloud = builder(&server).from_variables(read).with_credentials(BearerToken::new("t")).build();
+        cloud.expect("valid settings").describe_cluster().await.expect_err("not there");
+        let seen = server.seen();
+        let sent = seen[0].parts.headers.get("x-goog-user-project").map(|value| value.to_str().expect("text"));
+        assert_eq!(sent, expected, "{variable:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_public_address_of_google_is_told_as_such() {
+    let networks =
+        json!({"enabled": true, "gcpPublicCidrsAccessEnabled": true, "cidrBlocks": [{"cidrBlock": "192.0.2.0/24"}]});
+    let cluster = json!({"endpoint": "34.0.0.1", "status": "RUNNING", "masterAuthorizedNetworksConfig": networks});
+    let server = Answering::by(move |_| Reply::json(200, &cluster));
+    let cloud = builder(&server).with_credentials(BearerToken::new("t")).build().expect("valid settings");
+    let Endpoint::Public { allowed } = cloud.describe_cluster().await.expect("described").endpoint else {
+        panic!("it is public")
+    };
+    assert_eq!(allowed, ["192.0.2.0/24", "all public addresses of Google Cloud"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_push_into_a_repository_that_is_not_there_makes_it_and_nothing_in_another_project() {
+    let (runtime, world): (Arc<dyn Runtime>, _) = (VirtualRuntime::new(1), World::memory());
+    let mut settings = RegistrySettings::artifact_registry("token-1");
+    settings.creates_repositories = false;
+    let server = Arc::new(RegistryServer::new(&world, runtime.clone(), settings));
+    let made = server.clone();
+    let api = Answering::by(move |seen| {
+        assert_eq!(
+            seen.line(),
+            "POST artifactregistry.googleapis.com/v1/projects/acme-prod/locations/us-central1/repositories"
+        );
+        assert_eq!(seen.parts.uri.query(), Some("repositoryId=chalk"));
+        made.create_repository("acme-prod/chalk/engine").expect("made");
+        Reply::json(200, json!({"name": "projects/acme-prod/locations/us-central1/operations/1", "done": true}))
+    });
+    let hosts =
+        Hosts::default().with(HOST, in_process(server)).with("artifactregistry.googleapis.com", api.transport());
+    let cloud = Cloud::builder()
+        .with_transport(hosts.transport())
+        .with_lender(Bank::new(runtime.clone(), None))
+        .with_runtime(runtime)
+        .with_registry(format!("{HOST}/acme-prod/chalk"))
+        .build()
+        .expect("valid settings");
+    let registry = cloud.registry().expect("set");
+    let payload = Payload::from_bytes("layer");
+    let own = Repository::new(format!("{HOST}/acme-prod/chalk/engine")).expect("a repository");
+    registry.push_blob(&own, &payload).await.expect("made and pushed");
+    assert_eq!(api.seen().len(), 1);
+    let other = Repository::new(format!("{HOST}/other-project/chalk/engine")).expect("a repository");
+    let error = registry.push_blob(&other, &payload).await.expect_err("of another project");
+    assert_error(&error, ErrorCode::PermissionDenied, &["of another project", "acme-prod"]);
+    assert_eq!(api.seen().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_registry_that_stands_for_artifact_registry_is_one_by_plain_http_on_this_machine() {
+    let (runtime, world): (Arc<dyn Runtime>, _) = (VirtualRuntime::new(1), World::memory());
+    let settings = RegistrySettings::artifact_registry("token-1");
+    let server = Arc::new(RegistryServer::new(&world, runtime.clone(), settings));
+    let cloud = Cloud::builder()
+        .with_transport(Hosts::default().with("127.0.0.1:5000", in_process(server)).transport())
+        .with_lender(Bank::new(runtime.clone(), None))
+        .with_runtime(runtime)
+        .with_registry_endpoint("http://127.0.0.1:5000")
+        .with_registry("127.0.0.1:5000/acme-prod/chalk")
+        .build()
+        .expect("valid settings");
+    let repository = Repository::new("127.0.0.1:5000/acme-prod/chalk/engine").expect("a repository");
+    let payload = Payload::from_bytes("layer");
+    cloud.registry().expect("set").push_blob(&repository, &payload).await.expect("pushed");
+    assert!(cloud.registry().expect("set").has_blob(&repository, &payload.sha256()).await.expect("asked"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn links_are_signed_as_the_account_that_was_named() {
+    let server = Answering::by(|_| Reply::json(200, json!({"keyId": "k", "signedBlob": "c2lnbmVk"})));
+    let builder = builder(&server).with_credentials(BearerToken::new("t")).with_bucket("chalk-acme-source");
+    let cloud =
+        builder.with_signing_account("signer@acme-prod.iam.gserviceaccount.com").build().expect("valid settings");
+    let links = cloud.bucket().expect("set").presigned_download().expect("somebody signs");
+    let key = ObjectKey::new("archives/a").expect("a key");
+    let link = links.presign(&key, Duration::from_mins(5)).await.expect("signed");
+    assert!(
+        link.expose().starts_with("https://storage.googleapis.com/chalk-acme-source/archives/a?"),
+        "the bucket's own"
+    );
+    assert!(link.expose().contains("signer%40acme-prod") && link.expose().contains("X-Goog-Signature="));
+    let account = "signer@acme-prod.iam.gserviceaccount.com";
+    let asked = format!("POST iamcredentials.googleapis.com/v1/projects/-/serviceAccounts/{account}:signBlob");
+    assert_eq!(server.lines(), [asked]);
 }
 
 // --- settings -------------------------------------------------------------------------------------------------------
@@ -508,10 +473,13 @@ fn what_is_wrong_is_told_by_build_with_the_variable_or_the_method() {
 
 #[tokio::test]
 async fn nothing_that_is_printed_holds_a_secret() {
-    let cloud = Cloud::builder().with_credentials(BearerToken::new("ya29.hidden")).with_project("acme").build();
-    let cloud = cloud.expect("valid settings");
+    let cloud = Cloud::builder()
+        .with_credentials(BearerToken::new("ya29.hidden"))
+        .with_registry("us-docker.pkg.dev/acme/chalk")
+        .build()
+        .expect("valid settings");
     let token = cloud.credentials().token().await.expect("given");
-    let shown = format!("{cloud:?} {token:?} {:?} {:?}", cloud.credentials(), cloud.registry());
+    let shown = format!("{cloud:?} {token:?} {:?} {:?}", cloud.credentials(), cloud.registry().expect("set"));
     assert!(!shown.contains("hidden"), "{shown}");
 }
 

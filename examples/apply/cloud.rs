@@ -179,7 +179,9 @@ impl CloudArguments {
                     .with_bucket(bucket)
                     .with_registry(host)
                     .build();
-                OpenedCloud::Azure(built.map_err(|error| flags(error, &[("tenant", "--tenant, or set AZURE_TENANT_ID")]))?)
+                OpenedCloud::Azure(
+                    built.map_err(|error| flags(error, &[("tenant", "--tenant, or set AZURE_TENANT_ID")]))?,
+                )
             }
         })
     }
@@ -203,7 +205,7 @@ impl OpenedCloud {
     pub(super) fn parts(&self) -> Result<(Connection, OciRegistry, Bucket)> {
         match self {
             Self::Aws(cloud) => Ok((cloud.connection()?, cloud.registry()?, cloud.bucket()?)),
-            Self::Gcp(cloud) => Ok((cloud.connection()?, cloud.registry(), cloud.bucket()?)),
+            Self::Gcp(cloud) => Ok((cloud.connection()?, cloud.registry()?, cloud.bucket()?)),
             Self::Azure(cloud) => Ok((cloud.connection()?, cloud.registry()?, cloud.bucket()?)),
         }
     }

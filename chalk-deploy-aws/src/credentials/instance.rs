@@ -1,4 +1,4 @@
-//! The fifth link: the role of the instance, from its metadata service (IMDSv2).
+//! The fifth link: the role of the instance, from its metadata service (`IMDSv2`).
 
 use aws_config::imds;
 use aws_credential_types::provider::ProvideCredentials as _;

@@ -90,7 +90,7 @@ impl AccessKeys {
 /// Keys that stay the same.
 #[async_trait]
 impl AccessKeySource for AccessKeys {
-    async fn keys(&self) -> Result<AccessKeys> {
+    async fn keys(&self) -> Result<Self> {
         self.clone().checked()
     }
 }

@@ -117,7 +117,7 @@ pub(crate) struct AssumedRole {
 }
 
 impl AssumedRole {
-    /// What the session is called, in CloudTrail too: always the same for a tenant.
+    /// What the session is called, in `CloudTrail` too: always the same for a tenant.
     fn session_name(&self) -> String {
         let usable = |letter: char| letter.is_ascii_alphanumeric() || "_+=,.@-".contains(letter);
         let tenant: String = self.tenant.chars().map(|letter| if usable(letter) { letter } else { '-' }).collect();

@@ -32,6 +32,7 @@ const NAMES: [&str; 20] = [
     "HOME",
 ];
 
+#[cfg_attr(not(feature = "aws-config"), allow(dead_code, reason = "only the sources of that feature ask for some"))]
 impl Variables {
     /// Reads those that matter. One that is empty is as good as not set.
     pub(crate) fn read(reader: impl Fn(&str) -> Option<String>) -> Self {

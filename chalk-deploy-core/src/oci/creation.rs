@@ -22,9 +22,12 @@ use crate::provision::RepositoryCreator;
 /// So long after a repository was made it is not made again: a registry that still does not know it is let catch up.
 const SETTLES_IN: Duration = Duration::from_mins(1);
 
+/// The origin of a registry, and a path in it.
+type Key = (String, String);
+
 /// The repositories that were made, or could not be.
 #[derive(Debug, Default)]
-pub(super) struct Creations(Mutex<BTreeMap<(String, String), Arc<tokio::sync::Mutex<Creation>>>>);
+pub(super) struct Creations(Mutex<BTreeMap<Key, Arc<tokio::sync::Mutex<Creation>>>>);
 
 #[derive(Debug, Default)]
 struct Creation {

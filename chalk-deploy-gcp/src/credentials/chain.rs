@@ -13,8 +13,8 @@ pub(crate) trait Link: fmt::Debug + Send + Sync + 'static {
     /// The place, for people.
     fn name(&self) -> String;
 
-    /// A new token, or `None` where this place has no credentials. Credentials that are there and do not work are an error:
-    /// another identity is never taken in their stead.
+    /// A new token, or `None` where this place has no credentials. Credentials that are there and do not work are an
+    /// error: another identity is never taken in their stead.
     async fn lend(&self) -> Result<Option<Lent<BearerToken>>>;
 }
 

@@ -3,8 +3,8 @@
 //! configuration names one ("Workload Identity Federation" of Google's documentation; RFC 8693; AIP-4117).
 //!
 //! Of the four sources of such a configuration the file and the address are taken: an EKS or AKS pod has its token in a
-//! file. A program is refused, because a configuration would say what runs here; AWS's signed request is, because it needs
-//! AWS's credentials, which no cloud but its own reads.
+//! file. A program is refused, because a configuration would say what runs here; AWS's signed request is, because it
+//! needs AWS's credentials, which no cloud but its own reads.
 
 use std::collections::BTreeMap;
 use std::fmt;

@@ -1,4 +1,5 @@
-//! Credentials that the machine has: those of the metadata server, and those of the `gcloud` program. Both by `gcp_auth`.
+//! Credentials that the machine has: those of the metadata server, and those of the `gcloud` program. Both by
+//! `gcp_auth`.
 
 use std::fmt;
 use std::sync::Arc;
@@ -86,5 +87,57 @@ impl fmt::Debug for MetadataServer {
 impl fmt::Debug for GcloudProgram {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(&self.name())
+    }
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use chalk_deploy_core::runtime::SystemRuntime;
+
+    use super::*;
+
+    /// In the process that the test below starts: what the program is to give.
+    const EXPECTED: &str = "CHALK_DEPLOY_TEST_GCLOUD";
+
+    /// The program is found by the variable PATH, so each case is a process of its own.
+    #[tokio::test]
+    async fn the_gcloud_program_gives_a_token_gives_none_or_is_not_there() {
+        if let Ok(expected) = std::env::var(EXPECTED) {
+            let lent = GcloudProgram(SystemRuntime::new()).lend().await;
+            match expected.as_str() {
+                "absent" => assert!(lent.expect("no error").is_none()),
+                "refuses" => assert_eq!(lent.expect_err("refused").code(), ErrorCode::PermissionDenied),
+                token => {
+                    let lent = lent.expect("no error").expect("a token");
+                    assert_eq!(lent.value.expose(), token);
+                    assert!(lent.expires.is_some());
+                }
+            }
+            return;
+        }
+        for (expected, script) in [
+            ("ya29.of-gcloud", Some("#!/bin/sh\n[ \"$1 $2\" = 'auth print-access-token' ] && echo ya29.of-gcloud\n")),
+            ("refuses", Some("#!/bin/sh\nexit 1\n")),
+            ("absent", None),
+        ] {
+            let folder = tempfile::tempdir().expect("a folder");
+            if let Some(script) = script {
+                let program = folder.path().join("gcloud");
+                std::fs::write(&program, script).expect("written");
+                std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).expect("set");
+            }
+            let own = std::env::current_exe().expect("this program");
+            let name = "credentials::machine::tests::the_gcloud_program_gives_a_token_gives_none_or_is_not_there";
+            let child = tokio::process::Command::new(own)
+                .args(["--exact", name])
+                .env("PATH", folder.path())
+                .env(EXPECTED, expected)
+                .output();
+            let output = child.await.expect("started");
+            let said = String::from_utf8_lossy(&output.stdout).into_owned();
+            assert!(output.status.success() && said.contains("1 passed"), "{expected}: {said}");
+        }
     }
 }

@@ -3,27 +3,30 @@
 //! # What is used of `gcp_auth`, and what is not
 //!
 //! `gcp_auth` (feature `gcp-auth`, on unless turned off) asks the metadata server, which is reached by plain HTTP at a
-//! link-local address and so not through our transport, and the `gcloud` program. Its calls open sockets of their own; each
-//! stands behind [`Lender`], which a simulation replaces.
+//! link-local address and so not through our transport, and the `gcloud` program. Its calls open sockets of their own;
+//! each stands behind [`Lender`], which a simulation replaces.
 //!
-//! It could also read the file of a service account and gcloud's file of a user. Those links are our own, for what their
-//! token exchange answers is swallowed by it (`token request failed`), so that a revoked key, a deleted account and a clock
-//! that is off would all be one error; it stops the process at an address in the file that is none; and it gives a token
-//! again that was refused, until it expires.
+//! It could also read the file of a service account and gcloud's file of a user. Those links are our own, for what
+//! their token exchange answers is swallowed by it (`token request failed`), so that a revoked key, a deleted account
+//! and a clock that is off would all be one error; it stops the process at an address in the file that is none; and it
+//! gives a token again that was refused, until it expires.
 //!
 //! It has neither workload identity federation nor impersonation. `google-cloud-auth` has both, with requests over a
-//! client of its own. They are two requests (RFC 8693 at `sts.googleapis.com`, and `generateAccessToken` of the IAM Service
-//! Account Credentials API), so they go through our transport like all else, and no dependency and no feature is needed.
+//! client of its own. They are two requests (RFC 8693 at `sts.googleapis.com`, and `generateAccessToken` of the IAM
+//! Service Account Credentials API), so they go through our transport like all else, and no dependency and no feature
+//! is needed.
 //!
 //! # Whom a file may send us to
 //!
 //! A file of credentials names the addresses that its secrets are sent to. Only `https` to `*.googleapis.com` and
-//! `accounts.google.com` is taken ("Validate credential configurations from external sources" of Google's documentation).
+//! `accounts.google.com` is taken ("Validate credential configurations from external sources" of Google's
+//! documentation).
 
 mod chain;
 mod exchange;
 mod federation;
 mod file;
+mod identity;
 mod impersonation;
 #[cfg(feature = "gcp-auth")]
 mod machine;
@@ -35,18 +38,14 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use chalk_deploy_core::Result;
-use chalk_deploy_core::credentials::{BearerToken, BearerTokenSource, Lender, Lent, Renewing};
+use chalk_deploy_core::credentials::{BearerToken, BearerTokenSource, Lender, Renewing};
 use chalk_deploy_core::runtime::Runtime;
 
-pub(crate) use chain::{Chain, Link};
-pub(crate) use exchange::Exchange;
-pub(crate) use file::{FileLink, Presence};
-pub(crate) use impersonation::Impersonation;
-#[cfg(feature = "gcp-auth")]
-pub(crate) use machine::{GcloudProgram, MetadataServer};
+use exchange::Exchange;
+pub(crate) use identity::{Identity, Wanted};
 
-/// The one scope that all calls of this crate take: Google's own reference lists no narrower one for Artifact Registry and
-/// IAM. What may be done is limited by the roles of the account.
+/// The one scope that all calls of this crate take: Google's own reference lists no narrower one for Artifact Registry
+/// and IAM. What may be done is limited by the roles of the account.
 pub const SCOPE: &str = "https://www.googleapis.com/auth/cloud-platform";
 
 /// Tokens that are fetched once for all who ask, and anew in good time. Clones share them.
@@ -74,27 +73,5 @@ impl BearerTokenSource for Tokens {
 impl fmt::Debug for Tokens {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Debug::fmt(&self.0, formatter)
-    }
-}
-
-/// A lender that was given as a value of any type.
-#[derive(Debug, Clone)]
-pub(crate) struct AnyLender(pub(crate) Arc<dyn Lender<BearerToken>>);
-
-#[async_trait]
-impl Lender<BearerToken> for AnyLender {
-    async fn lend(&self) -> Result<Lent<BearerToken>> {
-        self.0.lend().await
-    }
-}
-
-/// A source whose tokens are used at once, so that their end matters to nobody.
-#[derive(Debug)]
-pub(crate) struct Borrowed(pub(crate) Arc<dyn BearerTokenSource>);
-
-#[async_trait]
-impl Lender<BearerToken> for Borrowed {
-    async fn lend(&self) -> Result<Lent<BearerToken>> {
-        Ok(Lent { value: self.0.token().await?, expires: None })
     }
 }

@@ -1,5 +1,5 @@
-//! The key of a service account: an assertion that it signs is changed for a token ("Using OAuth 2.0 for Server to Server
-//! Applications" of Google's documentation; RFC 7523).
+//! The key of a service account: an assertion that it signs is changed for a token ("Using OAuth 2.0 for Server to
+//! Server Applications" of Google's documentation; RFC 7523).
 
 use std::fmt;
 use std::time::Duration;

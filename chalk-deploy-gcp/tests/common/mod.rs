@@ -1,7 +1,9 @@
-//! What the tests of Google Cloud share: ways to servers by their hosts, servers as closures, and a bucket of the JSON API.
+//! What the tests of Google Cloud share: ways to servers by their hosts, servers as closures, and a bucket of the JSON
+//! API.
 
 #![allow(dead_code, reason = "each test uses its part")]
 
+pub(crate) mod policy;
 pub(crate) mod storage;
 
 use std::collections::BTreeMap;
@@ -10,15 +12,24 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use chalk_deploy_core::Result;
 use chalk_deploy_core::cloud::ByteStream;
 use chalk_deploy_core::credentials::{BearerToken, Lender, Lent};
 use chalk_deploy_core::runtime::Runtime;
 use chalk_deploy_core::transport::{BoxedFuture, Delivery, RequestBody, Transport, TransportError};
+use chalk_deploy_core::{Error, ErrorCode, Result};
 use chalk_deploy_testkit::recorded::Case;
 use futures::StreamExt as _;
 use http::request::Parts;
 use http::{Request, Response};
+
+/// Holds an error to its code, and to what a person is told.
+#[track_caller]
+pub(crate) fn assert_error(error: &Error, code: ErrorCode, words: &[&str]) {
+    assert_eq!(error.code(), code, "{}", error.sentence());
+    for word in words {
+        assert!(error.sentence().contains(word), "`{word}` is not in: {}", error.sentence());
+    }
+}
 
 /// The folder of the recorded cases of an API.
 pub(crate) fn folder(api: &str) -> PathBuf {
@@ -30,7 +41,7 @@ pub(crate) fn case(api: &str, name: &str) -> Case {
     Case::read(&folder(api).join(format!("{name}.json"))).expect("a case")
 }
 
-/// Leads to servers by their hosts; a name with a `.` before it is that of all hosts that end so.
+/// Leads to servers by their hosts, and nowhere else.
 #[derive(Clone, Default)]
 pub(crate) struct Hosts(BTreeMap<String, Transport>);
 
@@ -58,7 +69,7 @@ impl tower_service::Service<Request<RequestBody>> for Hosts {
         let host = request.uri().authority().map(http::uri::Authority::as_str).unwrap_or_default().to_owned();
         let Some(transport) = self.0.get(&host).cloned() else {
             let why = format!("no host of the test: {} {}", request.method(), request.uri());
-            return Box::pin(async { Err(TransportError::new(Delivery::MaybeSent, why)) });
+            return Box::pin(async { Err(TransportError::new(Delivery::NotSent, why)) });
         };
         Box::pin(async move { transport.send(request).await })
     }
@@ -73,6 +84,7 @@ pub(crate) struct Reply {
 }
 
 impl Reply {
+    #[expect(clippy::needless_pass_by_value, reason = "documents are made where they are given")]
     pub(crate) fn json(status: u16, body: impl ToString) -> Self {
         Self { status, headers: vec![("content-type", "application/json".to_owned())], body: body.to_string().into() }
     }

@@ -1,6 +1,7 @@
 //! A bucket of Cloud Storage in the process, as far as the adapter speaks the JSON API and the XML API.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, MutexGuard};
 
 use async_trait::async_trait;
@@ -33,11 +34,17 @@ pub(crate) struct Storage {
     bucket: String,
     objects: Mutex<BTreeMap<String, Object>>,
     uploads: Mutex<BTreeMap<String, Upload>>,
+    begun: AtomicU32,
 }
 
 impl Storage {
     pub(crate) fn new(bucket: &str) -> Self {
-        Self { bucket: bucket.to_owned(), objects: Mutex::default(), uploads: Mutex::default() }
+        Self {
+            bucket: bucket.to_owned(),
+            objects: Mutex::default(),
+            uploads: Mutex::default(),
+            begun: AtomicU32::new(0),
+        }
     }
 
     pub(crate) fn keys(&self) -> Vec<String> {
@@ -58,7 +65,7 @@ impl Storage {
         document(&resource)
     }
 
-    fn dispatch(&self, parts: &Parts, body: Bytes) -> Response<ByteStream> {
+    fn dispatch(&self, parts: &Parts, body: &Bytes) -> Response<ByteStream> {
         let query: BTreeMap<_, _> =
             url::form_urlencoded::parse(parts.uri.query().unwrap_or_default().as_bytes()).into_owned().collect();
         let asked = |name: &str| query.get(name).map(String::as_str);
@@ -69,12 +76,12 @@ impl Storage {
         match (parts.method.as_str(), &path[..]) {
             ("POST", ["upload", "storage", "v1", "b", bucket, "o"]) if *bucket == own => {
                 if asked("uploadType") == Some("multipart") {
-                    let Some((name, object)) = multipart(parts, &body) else { return refused(400, "parseError") };
+                    let Some((name, object)) = multipart(parts, body) else { return refused(400, "parseError") };
                     return self.store(name, object, only_if_free);
                 }
-                let Some((name, metadata)) = named(&body) else { return refused(400, "parseError") };
+                let Some((name, metadata)) = named(body) else { return refused(400, "parseError") };
                 let mut uploads = self.uploads.lock().expect("not poisoned");
-                let id = format!("u{}", uploads.len());
+                let id = format!("u{}", self.begun.fetch_add(1, Ordering::Relaxed));
                 let object = Object { metadata, ..Object::default() };
                 uploads.insert(id.clone(), Upload { name, object, only_if_free });
                 let mut response = document(&json!({}));
@@ -84,7 +91,13 @@ impl Storage {
                 response.headers_mut().insert(LOCATION, address.parse().expect("a header"));
                 response
             }
-            ("PUT", ["upload", "storage", "v1", "b", _, "o"]) => self.go_on(asked("upload_id"), parts, &body),
+            ("PUT", ["upload", "storage", "v1", "b", _, "o"]) => self.go_on(asked("upload_id"), parts, body),
+            ("DELETE", ["upload", "storage", "v1", "b", _, "o"]) => {
+                let mut uploads = self.uploads.lock().expect("not poisoned");
+                let was_there = asked("upload_id").and_then(|id| uploads.remove(id)).is_some();
+                // "Client closed request": how Google confirms it.
+                if was_there { refused(499, "clientClosedRequest") } else { refused(404, "notFound") }
+            }
             ("GET", ["storage", "v1", "b", bucket, "o"]) if *bucket == own => {
                 let (prefix, start) = (asked("prefix").unwrap_or_default(), asked("startOffset").unwrap_or_default());
                 let most = asked("maxResults").and_then(|most| most.parse().ok()).unwrap_or(1000);
@@ -156,7 +169,7 @@ impl Server for Storage {
             .headers
             .get(AUTHORIZATION)
             .is_some_and(|value| value.to_str().is_ok_and(|value| value.starts_with("Bearer token-")));
-        Ok(if has_token { self.dispatch(&parts, body) } else { refused(401, "required") })
+        Ok(if has_token { self.dispatch(&parts, &body) } else { refused(401, "required") })
     }
 }
 

@@ -30,6 +30,9 @@ fn setting(sandbox: &Sandbox, setting: &str) {
     sandbox.write("project/chalk.yaml", format!("project: fraud\nenvironments:\n  default:\n    {setting}\n"));
 }
 
+/// What every data plane in a cloud is named with.
+const R: [&str; 6] = ["--registry", "r.example/x", "--bucket", "b", "--base-image", "r.example/base:1"];
+
 const CASES: &[Case] = &[
     case("no chalk.yaml", &["project"], |sandbox| {
         fs::remove_file(sandbox.path("project/chalk.yaml")).expect("it is there");
@@ -86,6 +89,54 @@ const CASES: &[Case] = &[
     case("blue-green", &["project", "--strategy", "blue-green"], nothing),
     case("an unknown flag", &["project", "--forse"], nothing),
     case("a contradiction", &["project", "--await", "--no-await"], nothing),
+    case("a cloud without what lies in it", &["project", "--cloud", "aws"], nothing),
+    case("a name in a cloud without the cloud", &["project", "--cluster", "chalk"], nothing),
+    case(
+        "a cloud and a kubeconfig",
+        &["project", "--cloud", "aws", "--kubeconfig", "k", "--cluster", "c", R[0], R[1], R[2], R[3], R[4], R[5]],
+        nothing,
+    ),
+    case(
+        "a flag of another cloud",
+        &["project", "--cloud", "aws", "--cluster", "c", "--tenant", "t", R[0], R[1], R[2], R[3], R[4], R[5]],
+        nothing,
+    ),
+    case(
+        "Azure without a subscription",
+        &["project", "--cloud", "azure", "--cluster", "c", R[0], R[1], R[2], R[3], R[4], R[5]],
+        nothing,
+    ),
+    case(
+        "AWS without a region",
+        &["project", "--cloud", "aws", "--cluster", "c", R[0], R[1], R[2], R[3], R[4], R[5]],
+        nothing,
+    ),
+    case(
+        "a role without its external id",
+        &[
+            "project",
+            "--cloud",
+            "aws",
+            "--cluster",
+            "c",
+            "--region",
+            "us-east-1",
+            "--role",
+            "arn:aws:iam::123456789012:role/chalk",
+            R[0],
+            R[1],
+            R[2],
+            R[3],
+            R[4],
+            R[5],
+        ],
+        nothing,
+    ),
+    case(
+        "a registry that is not the cloud's",
+        &["project", "--cloud", "aws", "--cluster", "c", "--region", "us-east-1", R[0], R[1], R[2], R[3], R[4], R[5]],
+        nothing,
+    ),
     case("a tag twice", &["project", "--deployment-tag", "a", "--deployment-tag", "a"], nothing),
     case("no project", &[], nothing),
 ];

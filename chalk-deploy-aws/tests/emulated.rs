@@ -1,0 +1,225 @@
+//! The same adapters on moto, which emulates STS, IAM, S3, ECR's own API and EKS's.
+//!
+//! Runs where `CHALK_TESTBED_MOTO` names moto's address (`tests/moto` starts one and runs this); prints one line
+//! elsewhere. moto verifies no signatures, and speaks no registry protocol: ECR's images are put by its own API.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use chalk_deploy_aws::{AccessKeys, Cloud, CloudBuilder, ExternalId, StoredRoles, TenantRole};
+use chalk_deploy_core::ErrorCode;
+use chalk_deploy_core::cloud::{ClusterApi as _, ObjectStore as _, Payload, PutMode, Selector};
+use chalk_deploy_core::model::{Digest, EnvironmentId, Namespace, ObjectKey, Repository};
+use chalk_deploy_core::provision::{BucketPlan, Endpoint, ImageRetention, sweep};
+use chalk_deploy_core::runtime::{Runtime as _, SystemRuntime};
+use chalk_deploy_core::transport::{BoxedFuture, NetworkTransport, RequestBody, Transport, TransportError};
+use chalk_deploy_testkit::simulated::http::full;
+use futures::TryStreamExt as _;
+use http::header::AUTHORIZATION;
+use http::{Method, Request, Response};
+use serde_json::{Value, json};
+
+const HOST: &str = "123456789012.dkr.ecr.us-east-1.amazonaws.com";
+
+/// Where moto is.
+#[expect(clippy::print_stderr, reason = "that a test was skipped is for the person who runs it")]
+fn moto() -> Option<String> {
+    let url = std::env::var("CHALK_TESTBED_MOTO").ok().filter(|url| !url.is_empty());
+    if url.is_none() {
+        eprintln!("skipped: no moto; run chalk-deploy-aws/tests/moto, or name its address in CHALK_TESTBED_MOTO");
+    }
+    url
+}
+
+fn builder(url: &str) -> CloudBuilder {
+    Cloud::builder()
+        .with_region("us-east-1")
+        .with_endpoint(url)
+        .with_credentials(AccessKeys::new("AKIAEXAMPLE", "secret"))
+        .with_registry(HOST)
+        .with_cluster("chalk-emulated")
+}
+
+/// A name of this run's own: moto keeps what earlier runs have made.
+fn fresh(what: &str) -> String {
+    format!("{what}{}", SystemRuntime::new().now().as_millis())
+}
+
+/// Asks moto for what our adapters never ask for. It finds the service by the scope of a signature, and looks at no more.
+async fn ask(url: &str, service: &str, method: Method, path: &str, target: &str, body: &Value) -> (u16, String) {
+    let scope = format!(
+        "AWS4-HMAC-SHA256 Credential=AKIAEXAMPLE/20250101/us-east-1/{service}/aws4_request, SignedHeaders=host, Signature=0"
+    );
+    let mut request = Request::builder().method(method).uri(format!("{url}{path}")).header(AUTHORIZATION, scope);
+    if !target.is_empty() {
+        request = request.header("content-type", "application/x-amz-json-1.1").header("x-amz-target", target);
+    }
+    let body = if body.is_null() { RequestBody::Empty } else { RequestBody::Bytes(body.to_string().into()) };
+    let request = request.body(body).expect("a request");
+    let transport = NetworkTransport::builder().build().expect("sockets");
+    let response = transport.send(request).await.expect("moto answers");
+    let status = response.status().as_u16();
+    let pieces: Vec<bytes::Bytes> = response.into_body().try_collect().await.expect("a body");
+    (status, String::from_utf8(pieces.concat()).expect("text"))
+}
+
+#[tokio::test]
+async fn five_buckets_are_made_and_set_up_and_a_second_time_nothing_changes() {
+    let Some(url) = moto() else { return };
+    let cloud = builder(&url).build().expect("a cloud");
+    let origins = BucketPlan::HOSTED_ORIGINS.map(|origin| origin.parse().expect("an origin"));
+    for plan in BucketPlan::five(&fresh("run"), &origins).expect("a prefix") {
+        let plan = if plan.versioned { plan.with_retention(Duration::from_hours(24 * 30)) } else { plan };
+        let first = cloud.buckets().keep(&plan).await.expect("kept");
+        assert!(first.created && first.cannot.is_empty(), "{first:?}");
+        for word in ["public access", "policy", "tags", "lifecycle", "cors"] {
+            assert!(first.changed.contains(&word), "{word}: {first:?}");
+        }
+        assert_eq!(first.changed.contains(&"versioning") || plan.retention.is_some(), plan.versioned, "{first:?}");
+        let second = cloud.buckets().keep(&plan).await.expect("kept");
+        assert!(!second.created && second.changed.is_empty() && second.cannot.is_empty(), "{second:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_bucket_in_another_region_is_told_as_that_and_one_in_this_holds_objects_written_once() {
+    let Some(url) = moto() else { return };
+    let name = fresh("chalk-objects-");
+    let [mut plan, ..] = BucketPlan::five("a", &[]).expect("a prefix");
+    plan.name.clone_from(&name);
+    let cloud = builder(&url).with_bucket(&name).build().expect("a cloud");
+    cloud.buckets().keep(&plan).await.expect("kept");
+    let elsewhere = builder(&url).with_region("eu-west-1").with_registry("localhost").build().expect("a cloud");
+    let error = elsewhere.buckets().keep(&plan).await.expect_err("in another region");
+    assert_eq!(error.code(), ErrorCode::ValueInvalid, "{error}");
+    assert!(error.message().contains("us-east-1"), "{error}");
+
+    // That one refuses requests without TLS by now, and moto keeps to it.
+    let key = ObjectKey::new("archives/one").expect("a key");
+    let shut = cloud.bucket().expect("named");
+    let error = shut.put(&key, &Payload::from_bytes("first"), PutMode::WriteOnce).await.expect_err("no TLS");
+    assert_eq!(error.code(), ErrorCode::PermissionDenied, "{error}");
+    let open = fresh("chalk-open-");
+    assert_eq!(ask(&url, "s3", Method::PUT, &format!("/{open}"), "", &Value::Null).await.0, 200);
+    let cloud = builder(&url).with_bucket(&open).build().expect("a cloud");
+    let bucket = cloud.bucket().expect("named");
+    bucket.put(&key, &Payload::from_bytes("first"), PutMode::WriteOnce).await.expect("written");
+    let error = bucket.put(&key, &Payload::from_bytes("second"), PutMode::WriteOnce).await.expect_err("written once");
+    assert_eq!(error.code(), ErrorCode::ObjectExists, "{error}");
+}
+
+#[tokio::test]
+async fn a_repository_is_made_once_with_its_tag_and_its_images_are_listed_and_swept() {
+    let Some(url) = moto() else { return };
+    let cloud = builder(&url).build().expect("a cloud");
+    let path = fresh("chalk/engine-");
+    let repositories = cloud.repositories().expect("named");
+    repositories.create(HOST, &path).await.expect("made");
+    repositories.create(HOST, &path).await.expect("there");
+    let arn = format!("arn:aws:ecr:us-east-1:123456789012:repository/{path}");
+    let target = |operation: &str| format!("AmazonEC2ContainerRegistry_V20150921.{operation}");
+    let list = json!({"resourceArn": arn});
+    let (status, tags) = ask(&url, "ecr", Method::POST, "/", &target("ListTagsForResource"), &list).await;
+    assert_eq!(status, 200, "{tags}");
+    let tags: Value = serde_json::from_str(&tags).expect("JSON");
+    assert_eq!(tags["tags"], json!([{"Key": "chalk.ai/managed-by", "Value": "chalk"}]));
+
+    let mut digests = Vec::new();
+    for tag in ["live", "old"] {
+        let manifest = json!({
+            "schemaVersion": 2, "mediaType": "application/vnd.oci.image.manifest.v1+json",
+            "config": {"mediaType": "application/vnd.oci.image.config.v1+json", "size": 2,
+                       "digest": Digest::of(tag).to_string()},
+            "layers": [],
+        });
+        let manifest = manifest.to_string();
+        let digest = Digest::of(&manifest);
+        let image = json!({"repositoryName": path, "imageManifest": manifest, "imageTag": tag, "imageDigest": digest});
+        let (status, put) = ask(&url, "ecr", Method::POST, "/", &target("PutImage"), &image).await;
+        assert_eq!(status, 200, "{put}");
+        digests.push(digest);
+    }
+    let repository = Repository::new(format!("{HOST}/{path}")).expect("a repository");
+    let images = cloud.images().expect("named");
+    assert_eq!(images.images(&repository).await.expect("listed").len(), 2);
+    let needed = std::collections::BTreeSet::from([digests[0]]);
+    let none = ImageRetention::new(0, Duration::ZERO);
+    let swept = sweep(&*images, &repository, &needed, none, cloud.now()).await.expect("swept");
+    assert_eq!((swept.removed, swept.kept), (vec![digests[1]], 1));
+    images.remove(&repository, &[digests[1]]).await.expect("gone already");
+    let error = images.images(&Repository::new(format!("{HOST}/absent")).expect("a repository")).await;
+    assert_eq!(error.expect_err("missing").code(), ErrorCode::ObjectMissing);
+}
+
+#[tokio::test]
+async fn a_role_is_assumed_with_the_external_id_and_signs_for_the_cluster_that_eks_names() {
+    let Some(url) = moto() else { return };
+    let cluster = json!({"name": "chalk-emulated", "roleArn": "arn:aws:iam::123456789012:role/eks",
+                         "resourcesVpcConfig": {"subnetIds": ["subnet-1"]}});
+    let (status, said) = ask(&url, "eks", Method::POST, "/clusters", "", &cluster).await;
+    assert!(status == 200 || said.contains("already exists"), "{status} {said}");
+    let id = ExternalId::stored("chalk-0123456789abcdef").expect("an id");
+    let role = TenantRole::new("arn:aws:iam::123456789012:role/chalk-scoped", id).expect("a role");
+    let seen = Seen::default();
+    let cloud = builder(&url)
+        .with_tenant(Arc::new(StoredRoles::new().with("acme", role)), "acme")
+        .with_cluster_transports(Transport::new(seen.clone()))
+        .build()
+        .expect("a cloud");
+    let keys = cloud.credentials().keys().await.expect("assumed");
+    assert!(keys.id().starts_with("ASIA") && keys.expires().is_some_and(|end| end > cloud.now()), "{keys:?}");
+    let described = cloud.describe_cluster().await.expect("described");
+    assert!(matches!(described.endpoint, Endpoint::Public { .. } | Endpoint::Private), "{described:?}");
+
+    let namespace = Namespace::new("ns-prod").expect("a namespace");
+    let environment = EnvironmentId::new("prod").expect("an environment");
+    let selector = Selector { environment, deployment: None };
+    match cloud.cluster().expect("named").list(&namespace, &selector).await {
+        Ok(_) => {}
+        // moto's certificate authority is no certificate; then no token is made, and that is the point.
+        Err(error) => {
+            assert!(error.sentence().contains("certificate authority"), "{}", error.sentence());
+            return;
+        }
+    }
+    // STS says who the token is.
+    let token = seen.token().expect("a token was shown");
+    let address = URL_SAFE_NO_PAD.decode(token.strip_prefix("k8s-aws-v1.").expect("the form")).expect("base64");
+    let address = String::from_utf8(address).expect("text");
+    let request = Request::get(address).header("x-k8s-aws-id", "chalk-emulated").body(RequestBody::Empty);
+    let transport = NetworkTransport::builder().build().expect("sockets");
+    let response = transport.send(request.expect("a request")).await.expect("moto answers");
+    let pieces: Vec<bytes::Bytes> = response.into_body().try_collect().await.expect("a body");
+    let said = String::from_utf8(pieces.concat()).expect("text");
+    assert!(said.contains("assumed-role/chalk-scoped/chalk-deploy-acme"), "{said}");
+}
+
+/// An API server that keeps the token that it was shown.
+#[derive(Debug, Clone, Default)]
+struct Seen(Arc<std::sync::Mutex<Option<String>>>);
+
+impl Seen {
+    fn token(&self) -> Option<String> {
+        self.0.lock().expect("not poisoned").clone()
+    }
+}
+
+impl tower_service::Service<Request<RequestBody>> for Seen {
+    type Response = Response<chalk_deploy_core::cloud::ByteStream>;
+    type Error = TransportError;
+    type Future = BoxedFuture<Result<Self::Response, TransportError>>;
+
+    fn poll_ready(&mut self, _: &mut std::task::Context<'_>) -> std::task::Poll<Result<(), TransportError>> {
+        std::task::Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<RequestBody>) -> Self::Future {
+        let shown = request.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok());
+        let token = shown.and_then(|value| value.strip_prefix("Bearer ")).map(str::to_owned);
+        *self.0.lock().expect("not poisoned") = token;
+        let list = r#"{"kind":"List","apiVersion":"v1","metadata":{},"items":[]}"#;
+        Box::pin(std::future::ready(Ok(Response::new(full(list)))))
+    }
+}
