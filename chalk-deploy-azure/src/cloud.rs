@@ -456,6 +456,20 @@ impl Cloud {
         self.aks()?.1.describe().await
     }
 
+    /// What a person should know before a deployment, one sentence each: how the cluster is reached, and whether the
+    /// registry removes images by itself. What may not be asked of the registry is left out.
+    ///
+    /// # Errors
+    /// Those of [`describe_cluster`](Self::describe_cluster).
+    pub async fn remarks(&self) -> Result<Vec<String>> {
+        let mut remarks = self.describe_cluster().await?.remarks();
+        match self.inspect_registry().await {
+            Ok(of_the_registry) => remarks.extend(of_the_registry),
+            Err(error) => tracing::debug!(%error, "how the registry is set up is not known"),
+        }
+        Ok(remarks)
+    }
+
     /// Makes containers of the storage account, and sets them up.
     ///
     /// # Errors

@@ -131,6 +131,14 @@ impl Cloud {
         self.locator()?.describe().await
     }
 
+    /// What a person should know before a deployment, one sentence each: how the cluster is reached.
+    ///
+    /// # Errors
+    /// Those of [`describe_cluster`](Self::describe_cluster).
+    pub async fn remarks(&self) -> Result<Vec<String>> {
+        Ok(self.describe_cluster().await?.remarks())
+    }
+
     /// Makes buckets, and sets them up.
     ///
     /// # Errors

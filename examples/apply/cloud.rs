@@ -31,11 +31,11 @@ pub(super) struct CloudArguments {
     #[arg(long, value_name = "REGION", requires = "name")]
     pub(super) region: Option<String>,
 
-    /// AWS: the role to act as; its external id is read from CHALK_DEPLOY_EXTERNAL_ID
+    /// AWS: the role to act as; its external id is read from `CHALK_DEPLOY_EXTERNAL_ID`
     #[arg(long, value_name = "ARN", requires = "name")]
     pub(super) role: Option<String>,
 
-    /// Google: the project [default: GOOGLE_CLOUD_PROJECT]
+    /// Google: the project [default: `GOOGLE_CLOUD_PROJECT`]
     #[arg(long, value_name = "ID", requires = "name")]
     pub(super) cloud_project: Option<String>,
 
@@ -55,7 +55,7 @@ pub(super) struct CloudArguments {
     #[arg(long, value_name = "NAME", requires = "name")]
     pub(super) storage_account: Option<String>,
 
-    /// Azure: the tenant [default: AZURE_TENANT_ID]
+    /// Azure: the tenant [default: `AZURE_TENANT_ID`]
     #[arg(long, value_name = "ID", requires = "name")]
     pub(super) tenant: Option<String>,
 }
@@ -217,8 +217,8 @@ impl OpenedCloud {
     pub(super) async fn remarks(&self) -> Result<Vec<String>> {
         match self {
             Self::Aws(cloud) => cloud.remarks().await,
-            Self::Gcp(cloud) => Ok(cloud.describe_cluster().await?.remarks()),
-            Self::Azure(cloud) => Ok(cloud.describe_cluster().await?.remarks()),
+            Self::Gcp(cloud) => cloud.remarks().await,
+            Self::Azure(cloud) => cloud.remarks().await,
         }
     }
 }
