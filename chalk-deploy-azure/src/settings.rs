@@ -137,7 +137,7 @@ impl RegistryName {
         if !usable {
             return Err(Error::new(ErrorCode::ValueInvalid, "this is no login server of a registry of Azure")
                 .on(format!("registry `{}`", text::line(&host, 100)))
-                .with_hint(format!("write `NAME{suffix}`, as `az acr show --query loginServer` does")));
+                .with_hint(format!("write `NAME{suffix}`, NAME being 5 to 50 letters and digits, as `az acr show --query loginServer` does")));
         }
         Ok(Self { endpoint: format!("https://{host}"), host })
     }

@@ -19,44 +19,44 @@ const EXTERNAL_ID: &str = "CHALK_DEPLOY_EXTERNAL_ID";
 #[command(next_help_heading = "A data plane in a cloud (with --registry HOST[/PATH], --bucket NAME and --base-image)")]
 pub(super) struct CloudArguments {
     /// Find the cluster, the registry and the bucket here, with the credentials that the cloud's own tools find
-    #[arg(long = "cloud", value_enum, value_name = "CLOUD", group = "place",
+    #[arg(long, value_enum, value_name = "CLOUD", group = "place",
           requires_all = ["cluster", "registry", "bucket", "base_images"])]
-    pub(super) name: Option<CloudName>,
+    pub(super) cloud: Option<CloudName>,
 
     /// The cluster's name in the cloud
-    #[arg(long, value_name = "NAME", requires = "name")]
+    #[arg(long, value_name = "NAME", requires = "cloud")]
     pub(super) cluster: Option<String>,
 
     /// The region of AWS, or the location of Google [default: what the cloud's own variables say]
-    #[arg(long, value_name = "REGION", requires = "name")]
+    #[arg(long, value_name = "REGION", requires = "cloud")]
     pub(super) region: Option<String>,
 
     /// AWS: the role to act as; its external id is read from `CHALK_DEPLOY_EXTERNAL_ID`
-    #[arg(long, value_name = "ARN", requires = "name")]
+    #[arg(long, value_name = "ARN", requires = "cloud")]
     pub(super) role: Option<String>,
 
     /// Google: the project [default: `GOOGLE_CLOUD_PROJECT`]
-    #[arg(long, value_name = "ID", requires = "name")]
+    #[arg(long, value_name = "ID", requires = "cloud")]
     pub(super) cloud_project: Option<String>,
 
     /// Google: the service account to act as
-    #[arg(long, value_name = "EMAIL", requires = "name")]
+    #[arg(long, value_name = "EMAIL", requires = "cloud")]
     pub(super) impersonate: Option<String>,
 
     /// Azure: the subscription
-    #[arg(long, value_name = "ID", requires = "name")]
+    #[arg(long, value_name = "ID", requires = "cloud")]
     pub(super) subscription: Option<String>,
 
     /// Azure: the resource group
-    #[arg(long, value_name = "NAME", requires = "name")]
+    #[arg(long, value_name = "NAME", requires = "cloud")]
     pub(super) resource_group: Option<String>,
 
     /// Azure: the storage account, of which --bucket names a container
-    #[arg(long, value_name = "NAME", requires = "name")]
+    #[arg(long, value_name = "NAME", requires = "cloud")]
     pub(super) storage_account: Option<String>,
 
     /// Azure: the tenant [default: `AZURE_TENANT_ID`]
-    #[arg(long, value_name = "ID", requires = "name")]
+    #[arg(long, value_name = "ID", requires = "cloud")]
     pub(super) tenant: Option<String>,
 }
 
@@ -88,7 +88,7 @@ impl CloudArguments {
     /// # Errors
     /// `REQUEST_INVALID` with the flag.
     pub(super) fn check(&self) -> Result<()> {
-        let Some(name) = self.name else { return Ok(()) };
+        let Some(name) = self.cloud else { return Ok(()) };
         let flags = [
             ("--role", self.role.is_some(), CloudName::Aws),
             ("--cloud-project", self.cloud_project.is_some(), CloudName::Gcp),
@@ -246,11 +246,11 @@ mod tests {
 
     #[test]
     fn a_flag_of_another_cloud_is_refused_and_azure_names_what_it_wants() {
-        let aws = CloudArguments { name: Some(CloudName::Aws), ..CloudArguments::default() };
+        let aws = CloudArguments { cloud: Some(CloudName::Aws), ..CloudArguments::default() };
         aws.check().expect("enough");
         let stray = CloudArguments { tenant: Some("t".to_owned()), ..aws };
         assert_eq!(stray.check().expect_err("Azure's").subject(), "--tenant");
-        let azure = CloudArguments { name: Some(CloudName::Azure), ..CloudArguments::default() };
+        let azure = CloudArguments { cloud: Some(CloudName::Azure), ..CloudArguments::default() };
         assert_eq!(azure.check().expect_err("too little").subject(), "--subscription");
     }
 

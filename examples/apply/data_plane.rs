@@ -186,7 +186,7 @@ impl Servers {
             network = network.allow_plain_http(without_port(&registry_url.host));
         }
         let network = network.build()?;
-        if let Some(name) = target.cloud.name {
+        if let Some(name) = target.cloud.cloud {
             let provider = target.cloud.open(name, registry_url, bucket, runtime)?;
             let (connection, registry, found) = provider.parts()?;
             return Ok(Self {

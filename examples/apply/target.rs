@@ -3,8 +3,10 @@
 use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use chalk_deploy_core::model::{Component, Namespace, Repository};
+use chalk_deploy_core::runtime::{Runtime, SystemRuntime};
 use chalk_deploy_core::{Error, ErrorCode, Result, text};
 use clap::Args;
 
@@ -184,7 +186,7 @@ impl FromStr for GatewayName {
 impl TargetArguments {
     /// Whether it is real servers.
     pub(super) const fn is_real(&self) -> bool {
-        self.kubeconfig.is_some() || self.cloud.name.is_some()
+        self.kubeconfig.is_some() || self.cloud.cloud.is_some()
     }
 
     /// What clap cannot say: one base image a component, and which flags belong to which cloud.
@@ -193,6 +195,11 @@ impl TargetArguments {
     /// `REQUEST_INVALID` with the component that has two, or the flag.
     pub(super) fn check(&self) -> Result<()> {
         self.cloud.check()?;
+        if let (Some(name), Some(registry), Some(bucket)) = (self.cloud.cloud, &self.registry, &self.bucket) {
+            // What is wrong with a name shows when the cloud is put together, and that asks nobody anything.
+            let runtime: Arc<dyn Runtime> = SystemRuntime::new();
+            self.cloud.open(name, registry, bucket, &runtime)?;
+        }
         for (position, base) in self.base_images.iter().enumerate() {
             if self.base_images[..position].iter().any(|earlier| earlier.component == base.component) {
                 return Err(Error::new(ErrorCode::RequestInvalid, "the component has two base images")
