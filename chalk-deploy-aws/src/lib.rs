@@ -25,6 +25,15 @@
 //! # }
 //! ```
 //!
+//! | what | method | variable |
+//! |---|---|---|
+//! | region, account | `with_region`, `with_account` | `AWS_REGION`, `AWS_DEFAULT_REGION`; `AWS_ACCOUNT_ID` |
+//! | cluster | `with_cluster`, `with_cluster_transports` | |
+//! | source bucket | `with_bucket` | |
+//! | registry | `with_registry`, `with_repositories` | |
+//! | credentials | `with_credentials`, `with_profile`, `with_tenant` | those below |
+//! | emulators | `with_endpoint`, `with_bucket_endpoint`, `with_registry_endpoint`, `with_cluster_endpoint`, `with_token_endpoint` | `AWS_ENDPOINT_URL`, and `_S3`, `_ECR`, `_EKS`, `_STS` behind it |
+//!
 //! # Credentials
 //! The first source that is configured decides; one that is configured and fails is an error, and no other is asked.
 //! 1. What the program gives ([`CloudBuilder::with_credentials`]).

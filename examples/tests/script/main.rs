@@ -3,6 +3,7 @@
 #![cfg(unix)]
 
 mod bad_input;
+mod cloud;
 mod crash;
 mod embed;
 mod flags;

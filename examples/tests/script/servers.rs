@@ -8,13 +8,13 @@ use crate::http::get;
 use crate::program::{Finished, Running, Sandbox};
 
 /// The servers, and what they said.
-struct Servers {
+pub(crate) struct Servers {
     running: Running,
-    lines: BTreeMap<String, String>,
+    pub(crate) lines: BTreeMap<String, String>,
 }
 
 impl Servers {
-    fn start(sandbox: &Sandbox) -> Self {
+    pub(crate) fn start(sandbox: &Sandbox) -> Self {
         let mut running = sandbox.example("servers", &["--state", "servers"]).start();
         let mut line = || running.line().expect("a line for a shell");
         let read = |line: String| {
@@ -46,7 +46,7 @@ impl Servers {
         sandbox.apply().with(&["--json"]).with(&flags.iter().map(String::as_str).collect::<Vec<_>>()).run()
     }
 
-    fn stop(self) -> Finished {
+    pub(crate) fn stop(self) -> Finished {
         self.running.signal(Signal::TERM);
         self.running.end()
     }
