@@ -106,6 +106,8 @@
 //! - Recorded cases of ECR, EKS, STS, S3 and the sources of credentials, each checked against botocore's models; the token of
 //!   EKS against botocore's signer (`tests/foreign_model.rs`).
 //! - moto for STS, IAM, S3, ECR's own API and EKS, with signatures verified for all but EKS (`tests/moto`).
+//! - The distribution project's registry with ECR's authentication, a password being replaced in the middle of a push
+//!   (`tests/distribution.rs`).
 //! - The testkit's simulated registry with the quirks of ECR, its bucket that verifies signatures, and its Kubernetes, over
 //!   which the whole pipeline runs (`tests/pipeline.rs`); the published role of seed 003 in a small evaluator.
 //! - An account of AWS where `CHALK_DEPLOY_LIVE` is `aws` (`tests/live.rs`); that has not been run.

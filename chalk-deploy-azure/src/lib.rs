@@ -113,10 +113,11 @@
 //!
 //! # Tested against
 //!
-//! Azurite for containers and blobs, by key and by token; the simulated registry with ACR's manners; a simulated container
-//! and Kubernetes API for the whole pipeline; and recorded cases for Entra ID, IMDS, Resource Manager (AKS, storage,
-//! registries), ACR and Blob Storage, each made from a page of Microsoft's reference and checked against Microsoft's
-//! generated clients. No test has run against a real account.
+//! Azurite for containers and blobs, by key and by token; the distribution project's registry, which verifies tokens of
+//! realms like ACR's, one of them ending in the middle of a push (`tests/distribution.rs`); the simulated registry with
+//! ACR's manners; a simulated container and Kubernetes API for the whole pipeline; and recorded cases for Entra ID, IMDS,
+//! Resource Manager (AKS, storage, registries), ACR and Blob Storage, each made from a page of Microsoft's reference and
+//! checked against Microsoft's generated clients. No test has run against a real account.
 
 mod api;
 mod buckets;

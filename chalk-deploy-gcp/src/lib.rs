@@ -109,9 +109,11 @@
 //!
 //! The whole pipeline on a simulated bucket of the JSON API, the simulated registry with Artifact Registry's manners
 //! and the simulated Kubernetes API, under just the permissions of the role for deployments; the conformance suites on
-//! the same; and fake-gcs-server. GKE, Artifact Registry, Cloud Storage, STS and IAM credentials by recorded cases,
-//! each made from a page of Google's reference and checked against Google's discovery documents. The gcloud program by
-//! a script in its stead. No test asks a metadata server, and none has run against a real account.
+//! the same; and fake-gcs-server. The distribution project's registry, which verifies tokens of a realm like Artifact
+//! Registry's, one of them ending in the middle of a push (`tests/distribution.rs`). GKE, Artifact Registry, Cloud
+//! Storage, STS and IAM credentials by recorded cases, each made from a page of Google's reference and checked against
+//! Google's discovery documents. The gcloud program by a script in its stead. No test asks a metadata server, and none
+//! has run against a real account.
 
 mod api;
 mod buckets;

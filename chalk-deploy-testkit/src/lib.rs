@@ -9,6 +9,7 @@
 //! - [`sample`]: a request that can be deployed.
 //! - [`conformance`]: one suite per trait.
 //! - `simulated` (feature `simulated`): servers that behave like the real ones, for the real adapters.
+//! - `distribution` (feature `simulated`): the distribution project's own registry with the authentication of each cloud.
 //! - `recorded` (feature `simulated`): cases of APIs that have no emulator, and what plays them.
 //! - `testbed` (feature `testbed`): the real servers of the folder `testbed/`, as an API.
 //! - `mock` (feature `mock`): mockall mocks.
@@ -16,6 +17,8 @@
 mod comparison;
 pub mod conformance;
 pub mod crash;
+#[cfg(feature = "simulated")]
+pub mod distribution;
 pub mod embedded;
 pub mod fake;
 pub mod fault;

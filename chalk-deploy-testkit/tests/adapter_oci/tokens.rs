@@ -83,6 +83,8 @@ struct Renewing(AtomicUsize);
 impl RegistryCredentials for Renewing {
     async fn credential(&self, host: &str, asked: Asked) -> Result<Credential> {
         assert_eq!(host, HOST);
+        // A network lets others run.
+        tokio::task::yield_now().await;
         if asked == Asked::Refused {
             self.0.fetch_add(1, Ordering::SeqCst);
         }
@@ -176,6 +178,23 @@ async fn many_calls_at_once_fetch_one_token() {
         result.expect("answered");
     }
     assert_eq!(tokens(&server.requests()), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn many_calls_at_once_whose_password_has_expired_ask_for_one_new_one() {
+    let password = Some(("user".to_owned(), SECRET.to_owned()));
+    let server = SmallRegistry::new(Options { password, ..Options::default() });
+    let renewing = Arc::new(Renewing::default());
+    let registry = adapter(&server, OciSettings::default().with_credentials(renewing.clone()));
+    let (repository, digest) = (repository("a"), Payload::from_bytes("x").sha256());
+    registry.has_blob(&repository, &digest).await.expect_err("the first password has expired, and is known now");
+    let calls = (0..20).map(|_| registry.has_blob(&repository, &digest));
+    for result in futures::future::join_all(calls).await {
+        result.expect("answered");
+    }
+    assert_eq!(renewing.0.load(Ordering::SeqCst), 1);
+    // All of them were refused once, as the first call was without a password and with the expired one.
+    assert_eq!(server.requests().len(), 2 + 20 + 20);
 }
 
 #[tokio::test(start_paused = true)]

@@ -63,10 +63,7 @@ impl Client {
         }
         self.learn(call.endpoint, |known| known.challenge = Some(challenge.clone()));
         let renewed = match challenge {
-            Challenge::Basic => {
-                let asked = if sent.is_some() { Asked::Refused } else { Asked::First };
-                basic(&self.credential(call.endpoint, asked).await?)
-            }
+            Challenge::Basic => self.password(call.endpoint, sent).await?,
             Challenge::Bearer { realm, service } => {
                 if let Some(RegistryAuth::Bearer(refused)) = sent {
                     self.tokens().forget(refused);
@@ -82,6 +79,29 @@ impl Client {
         Ok(renewed.filter(|renewed| sent != Some(renewed)))
     }
 
+    /// A password that was not sent yet. Of many who were refused at once one asks for it, and the others take what was given.
+    async fn password(&self, endpoint: &Endpoint, sent: Option<&RegistryAuth>) -> Result<Option<RegistryAuth>> {
+        let mut fetched_at_depth = self.turn_to_fetch().await;
+        let asked = if sent.is_some() { Asked::Refused } else { Asked::First };
+        let known = self.known(endpoint).credential.as_ref().and_then(basic);
+        if let Some(newer) = known.filter(|known| sent.is_some_and(|sent| sent != known)) {
+            return Ok(Some(newer));
+        }
+        let given = basic(&self.credential(endpoint, asked).await?);
+        *fetched_at_depth = meter::depth();
+        Ok(given)
+    }
+
+    /// The right to ask for credentials, which one has at a time. It holds how many round trips led to what was fetched last.
+    async fn turn_to_fetch(&self) -> tokio::sync::MutexGuard<'_, u64> {
+        if let Ok(turn) = self.fetching.try_lock() {
+            return turn;
+        }
+        let turn = self.fetching.lock().await;
+        meter::has_waited_for(*turn);
+        turn
+    }
+
     /// A token for a call: one that is good, or a new one.
     async fn bearer(&self, call: &Call<'_>, realm: &str, service: Option<String>) -> Result<Option<RegistryAuth>> {
         // The registry is part of the key: two that name one realm and one service must not be sent each other's tokens.
@@ -94,13 +114,7 @@ impl Client {
         if let Some(token) = cached() {
             return Ok(Some(token));
         }
-        let mut fetched_at_depth = if let Ok(turn) = self.fetching.try_lock() {
-            turn
-        } else {
-            let turn = self.fetching.lock().await;
-            meter::has_waited_for(*turn);
-            turn
-        };
+        let mut fetched_at_depth = self.turn_to_fetch().await;
         if let Some(token) = cached() {
             return Ok(Some(token));
         }
