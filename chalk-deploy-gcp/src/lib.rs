@@ -117,9 +117,11 @@
 
 mod api;
 mod buckets;
+mod builder;
 mod cloud;
 mod cluster;
 mod credentials;
+mod endpoints;
 mod moment;
 pub mod permissions;
 mod refusal;
@@ -127,6 +129,7 @@ mod registry;
 mod settings;
 pub mod tags;
 
-pub use cloud::{Cloud, CloudBuilder};
+pub use builder::CloudBuilder;
+pub use cloud::Cloud;
 pub use cluster::ControlPlane;
 pub use credentials::{SCOPE, Tokens};

@@ -18,8 +18,9 @@ use serde_json::{Value, json};
 use url::{Host, Url};
 
 use super::exchange::of_google;
-use super::impersonation::Impersonation;
+use super::impersonation::{Holder, Impersonation};
 use super::{Exchange, SCOPE};
+use crate::refusal::Shown;
 
 const GRANT: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
 const ACCESS_TOKEN: &str = "urn:ietf:params:oauth:token-type:access_token";
@@ -36,6 +37,7 @@ pub(crate) struct ExternalAccount {
     service_account_impersonation_url: Option<String>,
     #[serde(default)]
     service_account_impersonation: Lifetime,
+    workforce_pool_user_project: Option<String>,
 }
 
 #[derive(Deserialize, Default)]
@@ -77,6 +79,9 @@ struct Identity {
     /// The field of a document in JSON; the text itself is the token without one.
     field: Option<String>,
     scopes: String,
+    /// The project that exchanges of people are counted for, who have none of their own ("Workforce Identity
+    /// Federation").
+    user_project: Option<String>,
     exchange: Exchange,
 }
 
@@ -107,10 +112,11 @@ impl Federation {
             place,
             field,
             scopes,
+            user_project: file.workforce_pool_user_project,
             exchange: exchange.clone(),
         };
         let impersonation = file.service_account_impersonation_url.map(|address| {
-            let acting = Impersonation::at(Box::new(identity.clone()), &address, Vec::new(), exchange);
+            let acting = Impersonation::at(Holder::each_time(identity.clone()), &address, Vec::new(), exchange);
             acting.map(|acting| match file.service_account_impersonation.token_lifetime_seconds {
                 Some(seconds) => acting.with_lifetime(seconds.clamp(600, 43_200)),
                 None => acting,
@@ -142,7 +148,7 @@ impl Lender<BearerToken> for Identity {
         let subject = format!("{self:?}");
         let token = self.subject_token(&subject).await?;
         // "Method: token" of the reference of the Security Token Service API.
-        let body = json!({
+        let mut body = json!({
             "grantType": GRANT,
             "audience": self.audience,
             "scope": self.scopes,
@@ -150,7 +156,10 @@ impl Lender<BearerToken> for Identity {
             "subjectTokenType": self.subject_token_type,
             "subjectToken": token.expose(),
         });
-        self.exchange.json(&self.token_url, &body, &subject).await
+        if let Some(project) = &self.user_project {
+            body["options"] = json!(json!({"userProject": project}).to_string());
+        }
+        self.exchange.json(&self.token_url, &body, (Shown::Identity, &subject)).await
     }
 }
 

@@ -9,7 +9,7 @@
 //! - [`base_image`]: an image to build on, made in code.
 //! - [`builder_image`]: what the container of a build on Argo Workflows does.
 //! - [`registry`]: the OCI distribution specification.
-//! - [`bucket`]: the part of S3 that object_store speaks.
+//! - [`bucket`]: the part of S3 that object_store speaks, and buckets of Google.
 //! - [`kubernetes`]: API server, controllers and kubelet.
 //! - [`gateway`]: routes requests by weight and header, as Envoy Gateway does.
 //! - [`fault`]: what networks and servers do to requests.

@@ -10,6 +10,7 @@
 mod authentication;
 mod body;
 mod error;
+mod google;
 mod list;
 mod lock;
 mod moment;
@@ -40,6 +41,7 @@ use self::store::Store;
 use super::http::{Server, Severed, empty};
 use crate::World;
 
+pub use self::google::{GoogleBucketServer, GoogleBucketSettings};
 pub use self::settings::{AccessKey, BucketSettings};
 
 type Answer = Result<Response<ByteStream>, S3Error>;

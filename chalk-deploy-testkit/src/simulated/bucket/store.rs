@@ -70,6 +70,11 @@ impl Store {
         Self { room: world.room("s3") }
     }
 
+    /// The room of Google's buckets, which are others than those of S3.
+    pub(super) fn of_google(world: &World) -> Self {
+        Self { room: world.room("gcs") }
+    }
+
     pub(super) fn has_bucket(&self, bucket: &str) -> Result<bool> {
         self.room.holds(&format!("bucket/{bucket}"))
     }
