@@ -28,18 +28,18 @@ use chalk_deploy_testkit::conformance::registry::RegistryHarness;
 use chalk_deploy_testkit::conformance::{object_store, registry};
 use chalk_deploy_testkit::recorded::Player;
 use chalk_deploy_testkit::simulated::base_image::SimulatedBaseImage;
+use chalk_deploy_testkit::simulated::bucket::GoogleBucketServer;
+use chalk_deploy_testkit::simulated::closure::Hosts;
 use chalk_deploy_testkit::simulated::http::in_process;
 use chalk_deploy_testkit::simulated::kubernetes::api::{Anonymous, Token};
 use chalk_deploy_testkit::simulated::plane::{GATEWAY, Plane, PlaneSettings, host};
 use chalk_deploy_testkit::simulated::registry::RegistrySettings;
 use chalk_deploy_testkit::{VirtualRuntime, World, sample};
 use common::policy::Policy;
-use common::storage::Storage;
-use common::{Bank, Hosts, case};
+use common::{BUCKET, Bank, case, storage};
 use http::Request;
 use serde_json::json;
 
-const BUCKET: &str = "chalk-acme-source";
 const HOST: &str = "us-central1-docker.pkg.dev";
 const REGISTRY: &str = "us-central1-docker.pkg.dev/acme-prod/chalk";
 
@@ -107,7 +107,7 @@ fn request(environment: &EnvironmentId, source: &str) -> ApplyRequest {
 struct Stage {
     runtime: Arc<dyn Runtime>,
     plane: Plane,
-    storage: Arc<Storage>,
+    storage: Arc<GoogleBucketServer>,
     gke: Player,
     bank: Bank,
     policy: Policy,
@@ -127,7 +127,7 @@ impl Stage {
         settings.api.anonymous = Anonymous::Refused;
         let plane = Plane::start(&World::memory(), &runtime, settings).expect("the servers");
         let ways = plane.ways();
-        let storage = Arc::new(Storage::new(BUCKET));
+        let storage = storage(&runtime);
         let gke = Player::new([case("container", "public")]);
         let hosts = Hosts::default()
             .with("storage.googleapis.com", in_process(storage.clone()))
@@ -206,7 +206,7 @@ async fn deployments_into_google_cloud_end_in_success_and_serve_by_one_token_and
         assert_eq!(answered, id);
         assert!(stage.tags().contains(&id.to_string()));
     }
-    let keys = stage.storage.keys();
+    let keys = stage.storage.names(BUCKET).expect("readable");
     assert_eq!(keys.iter().filter(|key| key.starts_with("archives/")).count(), 2, "{keys:?}");
     assert!(keys.iter().all(|key| !key.starts_with("incoming/")), "{keys:?}");
     assert_eq!(stage.bank.count(), 1, "one token for bucket, registry, GKE and cluster");

@@ -161,12 +161,15 @@ async fn every_refusal_says_what_to_do_and_whether_a_retry_helps() {
         (200, vec![], "no JSON".to_owned(), ErrorCode::CloudAnswerInvalid, Retry::Permanent, "check the address"),
         (200, vec![], r#"{"items": 3}"#.to_owned(), ErrorCode::CloudAnswerInvalid, Retry::Permanent, "check"),
     ] {
-        let (bucket, _) = bucket(vec![(status, headers, body)]);
+        // A token that is refused is fetched anew once.
+        let answers = vec![(status, headers, body); if status == 401 { 2 } else { 1 }];
+        let (bucket, recorded) = bucket(answers.clone());
         let error = bucket.list("", None, 10).await.expect_err("refused");
         assert_eq!((error.code(), error.retry()), (code, retry), "{status} {error:?}");
         let sentence = error.sentence();
         assert!(error.hint().contains(hint) && sentence.len() < 800, "{sentence}");
         assert!(!sentence.contains('\u{1b}') && !sentence.contains("token-"), "{sentence}");
+        assert_eq!(recorded.sent().len(), answers.len(), "{status}");
     }
 }
 

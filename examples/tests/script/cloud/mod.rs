@@ -1,6 +1,7 @@
 //! `apply --cloud`: names, a control plane that knows them, and the simulated servers behind it.
 
 mod aws;
+mod google;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
