@@ -53,6 +53,11 @@ impl GoogleError {
         Self::new(404, ("notFound", "NoSuchUpload"), "Not Found")
     }
 
+    pub(super) fn taken() -> Self {
+        let message = "Your previous request to create the named bucket succeeded and you already own it.";
+        Self::new(409, ("conflict", "BucketAlreadyOwnedByYou"), message)
+    }
+
     pub(super) fn condition() -> Self {
         let message = "At least one of the pre-conditions you specified did not hold.";
         Self::new(412, ("conditionNotMet", "PreconditionFailed"), message)

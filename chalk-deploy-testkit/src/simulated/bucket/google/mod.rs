@@ -1,12 +1,14 @@
 //! A bucket server: the part of Cloud Storage that the adapter speaks, the JSON API and downloads by the XML API.
 //!
 //! Objects with metadata and preconditions on their generation, in one request or by resumable uploads; downloads with
-//! ranges; rewrites; lists in pages; the retention of single objects and temporary holds, where its settings say so. Of a
-//! resumable upload a request that is not the last keeps whole quanta of 256 KiB, as Google may. The settings of buckets,
-//! versions, folders, access control and uploads without metadata are answered with `notImplemented`.
+//! ranges; rewrites; lists in pages; the retention of single objects and temporary holds, where their bucket was made for
+//! it. Of a resumable upload a request that is not the last keeps whole quanta of 256 KiB, as Google may. Buckets are made,
+//! listed and changed; their settings are kept, and only that of retention has an effect. Versions, folders, access control
+//! and uploads without metadata are answered with `notImplemented`.
 //!
 //! What it has answered is in its [`World`] and outlives the process. The body of one request is held in memory.
 
+mod bucket;
 mod error;
 mod object;
 mod retention;
@@ -52,7 +54,7 @@ pub struct GoogleBucketSettings {
     pub buckets: Vec<String>,
     /// The access tokens that are let in. With none at all everyone is, and nothing is looked at.
     pub tokens: BTreeSet<String>,
-    /// Whether single objects can be retained. Buckets can do it only when they were made with it.
+    /// Whether single objects of these buckets can be retained. One that is made later can if it is made so.
     pub object_retention: bool,
     /// The longest list in one answer.
     pub list_most: usize,
@@ -171,6 +173,10 @@ impl GoogleBucketServer {
                     _ => Err(GoogleError::not_implemented()),
                 }
             }
+            ("GET", ["storage", "v1", "b"]) => self.buckets(&call),
+            ("POST", ["storage", "v1", "b"]) => self.make_bucket(&call),
+            ("GET", ["storage", "v1", "b", bucket]) => self.bucket(bucket),
+            ("PATCH", ["storage", "v1", "b", bucket]) => self.change_bucket(bucket, &call),
             ("GET", ["storage", "v1", "b", bucket, "o"]) => self.list(bucket, &call),
             ("POST", ["storage", "v1", "b", bucket, "o", from, "rewriteTo", "b", to, "o", name]) => {
                 self.has(bucket)?;
@@ -256,7 +262,7 @@ impl Server for GoogleBucketServer {
     }
 
     async fn answer(&self, request: Request<ByteStream>) -> Result<Response<ByteStream>, Severed> {
-        let is_xml = !["/storage/v1/", "/upload/storage/v1/"].iter().any(|api| request.uri().path().starts_with(api));
+        let is_xml = !["/storage/v1/b", "/upload/storage/v1/b"].iter().any(|api| request.uri().path().starts_with(api));
         Ok(self.respond(request).await.unwrap_or_else(|error| error.response(is_xml)))
     }
 }

@@ -23,7 +23,7 @@ impl GoogleBucketServer {
         }
         let now = self.runtime.now();
         let overrides = call.query("overrideUnlockedRetention") == Some("true");
-        if fields.contains_key("retention") && !self.settings.object_retention {
+        if fields.contains_key("retention") && !self.retains(bucket)? {
             return Err(GoogleError::invalid("Object retention is not enabled on the bucket."));
         }
         self.store.change_lock(bucket, name, |lock| {

@@ -84,7 +84,8 @@ async fn both_apis_refuse_in_their_own_form_and_tell_a_bucket_from_an_object() {
         ("GET /storage/v1/b/other/o/a", 404, "\"The specified bucket does not exist.\""),
         ("GET /b/a", 404, "<Code>NoSuchKey</Code>"),
         ("GET /other/a", 404, "<Code>NoSuchBucket</Code>"),
-        ("GET /storage/v1/b/b", 501, "notImplemented"),
+        ("GET /storage/v1/b/other", 404, "\"The specified bucket does not exist.\""),
+        ("DELETE /storage/v1/b/b", 501, "notImplemented"),
         ("GET /storage/v1/b/b/o?delimiter=/", 501, "notImplemented"),
         ("GET /storage/v1/b/b/o/%zz", 400, "invalid"),
         ("POST /upload/storage/v1/b/b/o?uploadType=multipart", 400, "parseError"),
@@ -147,6 +148,32 @@ async fn a_list_comes_in_pages_in_the_order_of_names() {
     assert_eq!(names, ["p/a", "p/b/x", "p/c"]);
     let (_, _, said) = server.ask("GET /storage/v1/b/b/o?startOffset=p/c", &[], "").await;
     assert!(said.contains("p/c") && said.contains("\"q\"") && !said.contains("p/a"), "{said}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_bucket_is_made_once_and_changed_by_merge_patches_under_its_metageneration() {
+    let server = Asked::open();
+    let make = "POST /storage/v1/b?project=acme-prod&enableObjectRetention=true";
+    let resource = json!({"name": "made", "location": "us-central1", "labels": {"a": "1", "b": "2"}}).to_string();
+    assert_eq!(server.ask(make, &[], resource.clone()).await.0, 200);
+    assert_eq!(server.ask(make, &[], resource).await.0, 409);
+    assert_eq!(server.ask("POST /storage/v1/b?project=acme-prod", &[], r#"{"name": "A"}"#).await.0, 400);
+    assert_eq!(server.ask("POST /storage/v1/b", &[], r#"{"name": "other"}"#).await.0, 400, "of no project");
+    let patch = "PATCH /storage/v1/b/made?ifMetagenerationMatch=1";
+    let change = json!({"labels": {"b": null, "c": {"d": null, "e": "3"}}, "cors": [1]}).to_string();
+    assert_eq!(server.ask(patch, &[], change.clone()).await.0, 200);
+    assert_eq!(server.ask(patch, &[], change).await.0, 412, "it is another by now");
+    assert_eq!(server.ask("PATCH /storage/v1/b/made", &[], r#"{"location": "EU"}"#).await.0, 400);
+    let (_, _, said) = server.ask("GET /storage/v1/b/made", &[], "").await;
+    let found: Value = serde_json::from_str(&said).expect("JSON");
+    assert_eq!(found["labels"], json!({"a": "1", "c": {"e": "3"}}));
+    assert_eq!((&found["location"], &found["metageneration"]), (&json!("US-CENTRAL1"), &json!("2")));
+    assert_eq!((&found["objectRetention"]["mode"], &found["cors"]), (&json!("Enabled"), &json!([1])));
+    let (_, _, said) = server.ask("GET /storage/v1/b?project=acme-prod&prefix=ma", &[], "").await;
+    assert!(said.contains("\"made\"") && !said.contains("\"b\""), "{said}");
+    // One that was there from the beginning can be changed too.
+    assert_eq!(server.ask("PATCH /storage/v1/b/b?ifMetagenerationMatch=1", &[], r#"{"x": 1}"#).await.0, 200);
+    assert_eq!(server.ask("PATCH /storage/v1/b/b?ifMetagenerationMatch=1", &[], r#"{"x": 1}"#).await.0, 412);
 }
 
 #[tokio::test(start_paused = true)]
