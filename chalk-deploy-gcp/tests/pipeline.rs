@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use chalk_deploy_core::bucket::Bucket;
 use chalk_deploy_core::build::{BuildFolder, InProcessBuilder};
 use chalk_deploy_core::cloud::RouteReference;
 use chalk_deploy_core::credentials::BearerToken;
@@ -25,10 +26,10 @@ use chalk_deploy_core::{ApplyRequest, Deployer, Result, cloud};
 use chalk_deploy_gcp::Cloud;
 use chalk_deploy_gcp::permissions::{Purpose, needed};
 use chalk_deploy_testkit::conformance::registry::RegistryHarness;
-use chalk_deploy_testkit::conformance::{object_store, registry};
+use chalk_deploy_testkit::conformance::{object_retention, object_store, registry};
 use chalk_deploy_testkit::recorded::Player;
 use chalk_deploy_testkit::simulated::base_image::SimulatedBaseImage;
-use chalk_deploy_testkit::simulated::bucket::GoogleBucketServer;
+use chalk_deploy_testkit::simulated::bucket::{GoogleBucketServer, GoogleBucketSettings};
 use chalk_deploy_testkit::simulated::closure::Hosts;
 use chalk_deploy_testkit::simulated::http::in_process;
 use chalk_deploy_testkit::simulated::kubernetes::api::{Anonymous, Token};
@@ -186,6 +187,19 @@ impl Stage {
     }
 }
 
+/// The source bucket of who may retain single objects too, which the role for deployments may not.
+fn retaining(runtime: &Arc<dyn Runtime>) -> Bucket {
+    let settings = GoogleBucketSettings::new(BUCKET).with_object_retention(true);
+    let server = GoogleBucketServer::new(&World::memory(), runtime.clone(), settings).expect("a server");
+    let cloud = Cloud::builder()
+        .with_transport(Hosts::new().with("storage.googleapis.com", in_process(Arc::new(server))).transport())
+        .with_runtime(runtime.clone())
+        .with_credentials(BearerToken::new("token"))
+        .with_bucket(BUCKET)
+        .build();
+    cloud.expect("valid settings").bucket().expect("set")
+}
+
 /// What the role for deployments may do.
 fn deployer_role() -> Vec<&'static str> {
     needed(&[Purpose::Deploy])
@@ -250,6 +264,8 @@ async fn the_adapters_pass_the_suites_of_their_traits() {
     let registry = Arc::new(stage.cloud.registry().expect("set"));
     let base = Repository::new(format!("{REGISTRY}/conformance")).expect("a repository");
     registry::suite(&RegistryHarness { registry, base }, "run").await.assert_passed();
+    let keeping = object_retention::KeepingBucket { store: Arc::new(retaining(&stage.runtime)), now: stage.runtime.now() };
+    object_retention::suite(&keeping, "kept").await.assert_passed();
     assert_eq!(stage.policy.refused(), [""; 0], "the role permits all that was asked");
     // Virtual time only passes where something waits for it.
     assert!(stage.runtime.monotonic() < Duration::from_mins(10));

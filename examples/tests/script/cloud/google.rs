@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::{ControlPlane, Front, Loopback, servers};
 use crate::http::get;
-use crate::program::{Finished, Sandbox};
+use crate::program::{Finished, Program, Sandbox};
 use crate::servers::Servers;
 
 const TOKEN: &str = "ya29.secret-of-the-tests";
@@ -46,16 +46,26 @@ fn answer(seen: &Seen, cluster: &Value) -> Reply {
 }
 
 /// A bucket of Google on loopback. The program shows it no token, as Google's own tools show an emulator none.
-fn bucket() -> Loopback {
-    let settings = GoogleBucketSettings::new(BUCKET);
+fn bucket(name: &str) -> Loopback {
+    let settings = GoogleBucketSettings::new(name);
     Loopback::start(GoogleBucketServer::new(&World::memory(), SystemRuntime::new(), settings).expect("a server"))
 }
 
 fn apply(sandbox: &Sandbox, servers: &Servers, plane: &ControlPlane, cluster: &str) -> Finished {
-    let (bucket, host) = (bucket(), &servers.lines["REGISTRY"]);
+    program(sandbox, servers, plane, cluster, &bucket(BUCKET)).run()
+}
+
+fn program(
+    sandbox: &Sandbox,
+    servers: &Servers,
+    plane: &ControlPlane,
+    cluster: &str,
+    bucket: &Loopback,
+) -> Program {
+    let registry = format!("{}/acme-prod/chalk", servers.lines["REGISTRY"]);
     let program = sandbox.apply().with(&["--json", "--cloud", "gcp", "--region", "us-central1", "--cluster", cluster]);
     let program = program
-        .with(&["--cloud-project", "acme-prod", "--registry", &format!("{host}/acme-prod/chalk"), "--bucket", BUCKET])
+        .with(&["--cloud-project", "acme-prod", "--registry", &registry, "--bucket", BUCKET])
         .with(&["--base-image", &servers.lines["BASE_IMAGE"], "--gateway-address", &servers.lines["GATEWAY"]]);
     // Nothing of whoever runs the tests.
     let unset = ["GOOGLE_APPLICATION_CREDENTIALS", "GOOGLE_CLOUD_PROJECT", "GOOGLE_CLOUD_QUOTA_PROJECT"];
@@ -66,7 +76,6 @@ fn apply(sandbox: &Sandbox, servers: &Servers, plane: &ControlPlane, cluster: &s
         .variable("STORAGE_EMULATOR_HOST", bucket.url())
         .variable("CLOUDSDK_API_ENDPOINT_OVERRIDES_CONTAINER", plane.at.url())
         .variable("CLOUDSDK_API_ENDPOINT_OVERRIDES_ARTIFACTREGISTRY", plane.at.url())
-        .run()
 }
 
 #[test]
@@ -98,4 +107,42 @@ fn a_cluster_that_google_does_not_know_is_told_before_a_deployment_begins() {
     assert!(finished.stderr.contains("a zonal cluster lies in its zone"), "{}", finished.stderr);
     assert!(sandbox.history(".chalk-deploy").is_empty());
     servers.stop().expect(0);
+}
+
+#[test]
+fn a_cluster_without_the_address_that_a_flag_chooses_is_told_before_a_deployment_begins() {
+    let sandbox = Sandbox::new();
+    let (servers, front) = servers(&sandbox, TOKEN);
+    let finished = program(&sandbox, &servers, &control_plane(&front), "chalk", &bucket(BUCKET))
+        .with(&["--control-plane", "name"])
+        .run()
+        .expect(2);
+    assert!(finished.stderr.contains("the cluster has no name"), "{}", finished.stderr);
+    assert!(sandbox.history(".chalk-deploy").is_empty());
+    servers.stop().expect(0);
+}
+
+#[test]
+fn the_five_buckets_are_made_in_google_cloud_and_then_left_alone() {
+    let sandbox = Sandbox::new();
+    let bucket = bucket("of-somebody");
+    let provision = || {
+        sandbox
+            .example("provision", &["acme", "--cloud", "gcp", "--cloud-project", "acme-prod", "--json"])
+            .with(&["--region", "us-central1"])
+            .variable("STORAGE_EMULATOR_HOST", bucket.url())
+            .run()
+            .expect(0)
+            .events()
+    };
+    let made = provision();
+    assert!(made.len() == 5 && made.iter().all(|bucket| bucket["created"] == true), "{made:?}");
+    let again = provision();
+    assert!(again.iter().all(|bucket| bucket["created"] == false && bucket["changed"] == json!([])), "{again:?}");
+    let elsewhere = sandbox
+        .example("provision", &["acme", "--cloud", "gcp", "--cloud-project", "acme-prod", "--region", "europe-west1"])
+        .variable("STORAGE_EMULATOR_HOST", bucket.url())
+        .run()
+        .expect(2);
+    assert!(elsewhere.stderr.contains("the bucket lies in us-central1"), "{}", elsewhere.stderr);
 }
