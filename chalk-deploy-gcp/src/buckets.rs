@@ -356,8 +356,7 @@ fn foreign(error: Error) -> Error {
 /// A 403 about a key is about the agent of Cloud Storage, and not about us.
 fn keyed(error: Error, plan: &BucketPlan) -> Error {
     let says = |word: &str| error.message().to_ascii_lowercase().contains(word);
-    let is_about_key =
-        matches!(plan.encryption, Encryption::CustomerKey(_)) && (says("cryptokey") || says("kms key"));
+    let is_about_key = matches!(plan.encryption, Encryption::CustomerKey(_)) && (says("cryptokey") || says("kms key"));
     if !is_about_key {
         return error;
     }

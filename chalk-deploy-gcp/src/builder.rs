@@ -4,16 +4,16 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
+use chalk_deploy_core::Result;
 use chalk_deploy_core::credentials::{BearerToken, BearerTokenSource, Lender};
 use chalk_deploy_core::kubernetes::{ClusterAccess, NetworkTransports, OpenTransport};
 use chalk_deploy_core::runtime::{Runtime, SystemRuntime};
 use chalk_deploy_core::transport::{NetworkTransport, Transport};
-use chalk_deploy_core::Result;
 use http::uri::Authority;
 
 use crate::cloud::{Cloud, Inner};
 use crate::cluster::ControlPlane;
-use crate::credentials::{Identity, QuotaProject, SCOPE, Wanted};
+use crate::credentials::{AZURE, Identity, QuotaProject, SCOPE, Wanted};
 use crate::endpoints::{self, Elsewhere, METADATA_HOST, is_near, variable};
 use crate::settings::{self, Given, Hosts};
 
@@ -289,10 +289,11 @@ impl CloudBuilder {
         };
         let transport = match &self.transport {
             Some(transport) => transport.clone(),
-            // All else that is reached by plain HTTP is on this machine.
+            // Those who tell a machine who it is; all else that is reached by plain HTTP is on this machine.
             None => NetworkTransport::builder()
                 .runtime(runtime.clone())
                 .allow_plain_http(metadata_host.authority.host())
+                .allow_plain_http(AZURE.to_string())
                 .build()?,
         };
         Ok((transport, transports))

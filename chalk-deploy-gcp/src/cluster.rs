@@ -181,10 +181,8 @@ impl GkeLocator {
                 Err(state(ErrorCode::CloudUnavailable, "being made").with_hint("resume when it is running"))
             }
             "STOPPING" => Err(state(ErrorCode::ObjectMissing, "being removed").with_hint("name another cluster")),
-            "ERROR" => {
-                Err(state(ErrorCode::RequestInvalid, "unusable, and Google will remove it")
-                    .with_hint("name another cluster"))
-            }
+            "ERROR" => Err(state(ErrorCode::RequestInvalid, "unusable, and Google will remove it")
+                .with_hint("name another cluster")),
             // One that is DEGRADED answers mostly; what it does not do is seen there.
             _ => Ok(cluster),
         }

@@ -51,7 +51,8 @@ impl Elsewhere {
         let path = if given.by == variable::STORAGE { "/storage/v1" } else { "" };
         let (scheme, authority) = endpoint(given, path)?;
         let is_near = is_near(authority.host());
-        let is_googles = scheme == "https" && authority.port().is_none() && authority.host().ends_with(".googleapis.com");
+        let is_googles =
+            scheme == "https" && authority.port().is_none() && authority.host().ends_with(".googleapis.com");
         if is_override && !is_near && !is_googles {
             return Err(given.wrong(
                 "this is no address of Google, which alone may be shown the token",
@@ -196,7 +197,8 @@ mod tests {
         ] {
             assert_eq!(read(text).expect(text).as_str(), text);
         }
-        for text in ["", "evil.example", "10.0.0.1", "http://127.0.0.1", "a@127.0.0.1", "127.0.0.1/x", "[fd20:ce::255]"] {
+        for text in ["", "evil.example", "10.0.0.1", "http://127.0.0.1", "a@127.0.0.1", "127.0.0.1/x", "[fd20:ce::255]"]
+        {
             read(text).expect_err(text);
         }
     }

@@ -331,7 +331,10 @@ mod tests {
         for body in [detailed, format!(r#"{{"error": {{"message": "{message}"}}}}"#)] {
             let error = read(403, &[], &body).error("s", Some(CLUSTER_GET));
             assert_eq!(error.code(), ErrorCode::PermissionDenied);
-            assert!(error.hint().contains("serviceusage.services.use to") && !error.hint().contains("clusters"), "{error}");
+            assert!(
+                error.hint().contains("serviceusage.services.use to") && !error.hint().contains("clusters"),
+                "{error}"
+            );
         }
     }
 
@@ -339,9 +342,13 @@ mod tests {
     fn what_a_policy_of_the_organization_forbids_is_not_somebody_elses_change() {
         for (status, message) in [
             (412, "'us-central1' violates constraint 'constraints/gcp.resourceLocations'"),
-            (400, "Failed precondition: Constraint `constraints/gcp.restrictNonCmekServices` violated for `projects/1`"),
+            (
+                400,
+                "Failed precondition: Constraint `constraints/gcp.restrictNonCmekServices` violated for `projects/1`",
+            ),
         ] {
-            let body = format!(r#"{{"error": {{"message": "{message}", "errors": [{{"reason": "conditionNotMet"}}]}}}}"#);
+            let body =
+                format!(r#"{{"error": {{"message": "{message}", "errors": [{{"reason": "conditionNotMet"}}]}}}}"#);
             let error = read(status, &[], &body).error("bucket `a`", None);
             assert_eq!((error.code(), error.retry()), (ErrorCode::PermissionDenied, Retry::Permanent));
             assert!(error.hint().contains("policy of the organization"), "{}", error.hint());
@@ -363,9 +370,10 @@ mod tests {
         let body = r#"{"error": "invalid_grant", "error_description":
             "Invalid JWT: Token must be in a reasonable timeframe. Check your iat and exp values in the JWT claim."}"#;
         let refusal = read(400, &[("date", "Sat, 21 Nov 2026 11:30:00 GMT")], body);
-        for error in
-            [refusal.of_token("key", Shown::Key), read(401, &[("date", "Sat, 21 Nov 2026 11:30:00 GMT")], "").error("s", None)]
-        {
+        for error in [
+            refusal.of_token("key", Shown::Key),
+            read(401, &[("date", "Sat, 21 Nov 2026 11:30:00 GMT")], "").error("s", None),
+        ] {
             assert_eq!(error.code(), ErrorCode::PermissionDenied);
             assert!(error.hint().contains("2026-11-21T10:00:00.000Z"), "{}", error.hint());
             assert!(error.hint().contains("2026-11-21T11:30:00.000Z"), "{}", error.hint());

@@ -162,7 +162,7 @@ impl Repositories {
         };
         let id = parts.next().unwrap_or_default();
         let named = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-        let is_id = (2..=63).contains(&id.len())
+        let is_id = (1..=63).contains(&id.len())
             && id.bytes().all(named)
             && id.starts_with(|it: char| it.is_ascii_lowercase())
             && !id.ends_with('-');

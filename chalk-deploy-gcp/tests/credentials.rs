@@ -228,7 +228,7 @@ async fn a_file_that_is_no_file_of_google_sends_nothing_anywhere() {
         (json!([1]), "no file of credentials"),
         (federated(json!({"executable": {"command": "/bin/true"}})), "have a program run"),
         (federated(json!({"environment_id": "aws1", "url": "http://169.254.169.254/latest"})), "AWS's credentials"),
-        (federated(json!({"url": "http://169.254.169.254/token"})), "neither https nor on this machine"),
+        (federated(json!({"url": "http://169.254.169.253/token"})), "neither https nor on this machine"),
         (federated(json!({})), "names no source"),
         (federated(json!({"file": "/x", "format": {"type": "json"}})), "neither text nor JSON"),
     ] {
@@ -252,7 +252,15 @@ async fn an_identity_of_another_provider_is_read_anew_each_time_from_a_file_or_a
     std::fs::write(&token, r#"{"id": "first"}"#).expect("written");
     let by_file = json!({"file": token, "format": {"type": "json", "subject_token_field_name": "id"}});
     let by_address = json!({"url": "https://provider.example/token", "headers": {"x-a": "b"}});
-    for (source, expected) in [(by_file, ["first", "second"]), (by_address, ["from-there", "from-there"])] {
+    let by_azure = json!({
+        "url": "http://169.254.169.254/metadata/identity/oauth2/token?api-version=2018-02-01&resource=api%3A%2F%2Fchalk",
+        "headers": {"Metadata": "True"}, "format": {"type": "json", "subject_token_field_name": "access_token"},
+    });
+    for (source, expected) in [
+        (by_file, ["first", "second"]),
+        (by_address, ["from-there", "from-there"]),
+        (by_azure, ["of-azure", "of-azure"]),
+    ] {
         std::fs::write(&token, r#"{"id": "first"}"#).expect("written");
         let file = json!({
             "type": "external_account", "audience": "//iam/p", "subject_token_type": "urn:ietf:params:oauth:token-type:jwt",
@@ -260,6 +268,9 @@ async fn an_identity_of_another_provider_is_read_anew_each_time_from_a_file_or_a
         });
         let server = Answering::by(|seen| match seen.parts.uri.host() {
             Some("provider.example") if seen.parts.headers["x-a"] == "b" => Reply::json(200, "from-there\n"),
+            Some("169.254.169.254") if seen.header("metadata") == "True" => {
+                Reply::json(200, json!({"access_token": "of-azure", "token_type": "Bearer"}))
+            }
             Some("sts.googleapis.com") => Reply::json(200, json!({"access_token": "t", "expires_in": 100})),
             _ => Reply::json(404, "{}"),
         });
@@ -303,11 +314,9 @@ async fn a_provider_of_identities_that_is_away_is_an_outage_and_one_that_refuses
     let folder = tempfile::tempdir().expect("a folder");
     let mut file = external(&folder);
     file["credential_source"] = json!({"url": "https://provider.example/token"});
-    for (status, code) in [
-        (503, ErrorCode::CloudUnavailable),
-        (429, ErrorCode::CloudUnavailable),
-        (403, ErrorCode::PermissionDenied),
-    ] {
+    for (status, code) in
+        [(503, ErrorCode::CloudUnavailable), (429, ErrorCode::CloudUnavailable), (403, ErrorCode::PermissionDenied)]
+    {
         let server = Answering::by(move |_| Reply::json(status, "{}"));
         let error = refused(&server, &folder, &file).await;
         assert_error(&error, code, &["the provider of identities", &status.to_string()]);
@@ -322,7 +331,9 @@ async fn a_provider_of_identities_that_is_away_is_an_outage_and_one_that_refuses
 async fn people_of_a_workforce_pool_have_their_exchange_counted_for_the_project_of_the_file() {
     let folder = tempfile::tempdir().expect("a folder");
     let mut file = external(&folder);
-    for (project, expected) in [(json!("123456789012"), json!("{\"userProject\":\"123456789012\"}")), (Value::Null, Value::Null)] {
+    for (project, expected) in
+        [(json!("123456789012"), json!("{\"userProject\":\"123456789012\"}")), (Value::Null, Value::Null)]
+    {
         file["workforce_pool_user_project"] = project;
         let server = Answering::by(|_| Reply::json(200, json!({"access_token": "t", "expires_in": 3599})));
         let cloud = with_file(&server, &folder, &file).build().expect("valid settings");
@@ -365,7 +376,9 @@ async fn a_token_service_that_is_throttled_says_when_and_one_that_is_away_is_ask
 async fn who_acts_as_an_account_with_a_token_that_was_revoked_renews_it_once() {
     let runtime = VirtualRuntime::new(1);
     let revoked = Answering::by(|seen| match seen.token() {
-        "token-1" => Reply::json(401, json!({"error": {"code": 401, "message": "invalid", "status": "UNAUTHENTICATED"}})),
+        "token-1" => {
+            Reply::json(401, json!({"error": {"code": 401, "message": "invalid", "status": "UNAUTHENTICATED"}}))
+        }
         _ => Reply::json(200, json!({"accessToken": "acting", "expireTime": "2025-01-01T01:00:00Z"})),
     });
     let bank = Bank::new(runtime.clone(), None);
@@ -402,7 +415,11 @@ async fn a_token_of_a_pod_that_is_missing_or_empty_is_told_with_its_file() {
     let path = folder.path().join("token");
     let server = Answering::by(|_| Reply::json(200, json!({"access_token": "t", "expires_in": 3599})));
     std::fs::write(&path, "\n").expect("written");
-    assert_error(&refused(&server, &folder, &file).await, ErrorCode::PermissionDenied, &["given no token", "credential_source"]);
+    assert_error(
+        &refused(&server, &folder, &file).await,
+        ErrorCode::PermissionDenied,
+        &["given no token", "credential_source"],
+    );
     std::fs::remove_file(&path).expect("removed");
     let error = refused(&server, &folder, &file).await;
     assert_error(&error, ErrorCode::PermissionDenied, &["cannot be read", &path.display().to_string(), "projected"]);

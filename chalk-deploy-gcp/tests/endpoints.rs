@@ -80,7 +80,8 @@ async fn an_override_is_shown_the_token_as_gcloud_shows_it_and_an_emulator_is_no
 #[test]
 fn an_override_that_would_show_the_token_to_others_or_in_the_clear_is_refused_by_build() {
     for name in [CONTAINER, ARTIFACT_REGISTRY, STORAGE] {
-        for value in ["https://proxy.example", "http://container.googleapis.com", "https://googleapis.com.evil.example"] {
+        for value in ["https://proxy.example", "http://container.googleapis.com", "https://googleapis.com.evil.example"]
+        {
             let read = move |asked: &str| (asked == name).then(|| value.to_owned());
             let error = Cloud::builder().from_variables(read).build().map(drop).expect_err(value);
             assert_error(&error, ErrorCode::ValueInvalid, &[name, value]);
@@ -109,7 +110,12 @@ async fn asked(container: &str, given: &[(&'static str, &'static str)], endpoint
     });
     let cloud = builder(&server, given, &[container, "127.0.0.1:6443"]).build().expect("valid settings");
     cloud.cluster().expect("set").get(&service()).await?;
-    Ok(server.seen().iter().filter(|seen| !seen.path().starts_with("/v1/")).map(|seen| seen.token().to_owned()).collect())
+    Ok(server
+        .seen()
+        .iter()
+        .filter(|seen| !seen.path().starts_with("/v1/"))
+        .map(|seen| seen.token().to_owned())
+        .collect())
 }
 
 #[tokio::test(start_paused = true)]
@@ -127,10 +133,8 @@ async fn a_registry_on_this_machine_stands_for_artifact_registry_where_its_api_i
     let runtime: Arc<dyn Runtime> = VirtualRuntime::new(1);
     let settings = RegistrySettings::artifact_registry("ya29.machine");
     let registry = Arc::new(RegistryServer::new(&World::memory(), runtime, settings));
-    let hosts = Hosts::new()
-        .with(METADATA.1, metadata().transport())
-        .with("127.0.0.1:5000", in_process(registry))
-        .transport();
+    let hosts =
+        Hosts::new().with(METADATA.1, metadata().transport()).with("127.0.0.1:5000", in_process(registry)).transport();
     let builder = |given: &[(&'static str, &'static str)]| {
         Cloud::builder()
             .from_variables(variables(&[given, &[METADATA]].concat()))
@@ -196,9 +200,12 @@ async fn calls_by_a_login_are_counted_for_the_project_that_the_login_names_unles
             .seen()
             .iter()
             .filter(|seen| seen.parts.uri.host() != Some("oauth2.googleapis.com"))
-            .map(|seen| (seen.parts.uri.host().expect("a host").to_owned(), seen.header("x-goog-user-project").to_owned()))
+            .map(|seen| {
+                (seen.parts.uri.host().expect("a host").to_owned(), seen.header("x-goog-user-project").to_owned())
+            })
             .collect();
-        let expected: Vec<_> = expected.iter().map(|(host, project)| ((*host).to_owned(), (*project).to_owned())).collect();
+        let expected: Vec<_> =
+            expected.iter().map(|(host, project)| ((*host).to_owned(), (*project).to_owned())).collect();
         assert_eq!(counted, expected, "{set:?} {acting}");
     }
 }

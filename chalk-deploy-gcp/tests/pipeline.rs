@@ -264,7 +264,8 @@ async fn the_adapters_pass_the_suites_of_their_traits() {
     let registry = Arc::new(stage.cloud.registry().expect("set"));
     let base = Repository::new(format!("{REGISTRY}/conformance")).expect("a repository");
     registry::suite(&RegistryHarness { registry, base }, "run").await.assert_passed();
-    let keeping = object_retention::KeepingBucket { store: Arc::new(retaining(&stage.runtime)), now: stage.runtime.now() };
+    let keeping =
+        object_retention::KeepingBucket { store: Arc::new(retaining(&stage.runtime)), now: stage.runtime.now() };
     object_retention::suite(&keeping, "kept").await.assert_passed();
     assert_eq!(stage.policy.refused(), [""; 0], "the role permits all that was asked");
     // Virtual time only passes where something waits for it.

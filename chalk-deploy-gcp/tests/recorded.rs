@@ -15,8 +15,8 @@ use chalk_deploy_gcp::permissions::{Purpose, needed};
 use chalk_deploy_gcp::{Cloud, CloudBuilder, ControlPlane};
 use chalk_deploy_testkit::VirtualRuntime;
 use chalk_deploy_testkit::recorded::{Case, CaseRequest, Player};
-use common::policy::Policy;
 use chalk_deploy_testkit::simulated::closure::{Answering, Reply, Seen};
+use common::policy::Policy;
 use common::{assert_error, case, folder};
 use serde_json::json;
 

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use chalk_deploy_core::ErrorCode;
 use chalk_deploy_core::cloud::{
     ByteStream, ClusterApi as _, ImageManifest, ManifestLocator, ObjectStore as _, Payload, PutMode, Registry as _,
 };
@@ -15,7 +16,6 @@ use chalk_deploy_core::error::Retry;
 use chalk_deploy_core::model::{Digest, Namespace, ObjectKey, ObjectReference, Repository};
 use chalk_deploy_core::provision::Endpoint;
 use chalk_deploy_core::runtime::Runtime;
-use chalk_deploy_core::ErrorCode;
 use chalk_deploy_gcp::{Cloud, CloudBuilder, ControlPlane};
 use chalk_deploy_testkit::simulated::bucket::{GoogleBucketServer, GoogleBucketSettings};
 use chalk_deploy_testkit::simulated::closure::{Answering, Hosts, Reply};

@@ -131,8 +131,7 @@ impl Exchange {
                 error
             });
         }
-        let Generated { access_token, expire_time } =
-            serde_json::from_slice(&answer).map_err(|_| invalid(subject))?;
+        let Generated { access_token, expire_time } = serde_json::from_slice(&answer).map_err(|_| invalid(subject))?;
         let expires = moment::read(&expire_time).ok_or_else(|| invalid(subject))?;
         Ok(Lent { value: BearerToken::new(access_token.expose()), expires: Some(expires) })
     }

@@ -3,12 +3,13 @@
 //! configuration names one ("Workload Identity Federation" of Google's documentation; RFC 8693; AIP-4117).
 //!
 //! Of the four sources of such a configuration the file and the address are taken: an EKS or AKS pod has its token in a
-//! file. A program is refused, because a configuration would say what runs here; AWS's signed request is, because it
+//! file, a machine of Azure at an address. A program is refused, because a configuration would say what runs here; AWS's signed request is, because it
 //! needs AWS's credentials, which no cloud but its own reads.
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io::Read as _;
+use std::net::Ipv4Addr;
 
 use async_trait::async_trait;
 use chalk_deploy_core::credentials::{BearerToken, Lender, Lent, Secret};
@@ -24,6 +25,9 @@ use crate::refusal::Shown;
 
 const GRANT: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
 const ACCESS_TOKEN: &str = "urn:ietf:params:oauth:token-type:access_token";
+/// Where a machine of Azure asks who it is, by plain HTTP on its own link ("Azure Instance Metadata Service"); what
+/// `create-cred-config --azure` writes.
+pub(crate) const AZURE: Ipv4Addr = Ipv4Addr::new(169, 254, 169, 254);
 /// No token of a provider is longer.
 const LONGEST: u64 = 64 << 10;
 
@@ -207,12 +211,12 @@ fn place(source: Source) -> Result<Place> {
             let url = Url::parse(&address).map_err(|_| invalid("the `url` of its source is no address"))?;
             let near = match url.host() {
                 Some(Host::Domain(host)) => host == "localhost",
-                Some(Host::Ipv4(address)) => address.is_loopback(),
+                Some(Host::Ipv4(address)) => address.is_loopback() || address == AZURE,
                 Some(Host::Ipv6(address)) => address.is_loopback(),
                 None => false,
             };
             if !(url.scheme() == "https" || url.scheme() == "http" && near) {
-                return Err(invalid("the `url` of its source is neither https nor on this machine"));
+                return Err(invalid("the `url` of its source is neither https nor on this machine or Azure's"));
             }
             Ok(Place::Address(url, headers.into_iter().collect()))
         }

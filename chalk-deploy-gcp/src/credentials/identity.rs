@@ -59,9 +59,8 @@ impl Wanted {
         transport: &Transport,
         runtime: &Arc<dyn Runtime>,
     ) -> Result<Arc<dyn BearerTokenSource>> {
-        let exchange = |scopes: Vec<String>| {
-            Exchange::new(transport.clone(), runtime.clone(), scopes, self.counted_for.clone())
-        };
+        let exchange =
+            |scopes: Vec<String>| Exchange::new(transport.clone(), runtime.clone(), scopes, self.counted_for.clone());
         // Whoever acts as somebody else needs the scope that this takes, and asks for the others there.
         let own = if self.impersonated.is_some() { vec![SCOPE.to_owned()] } else { self.scopes.clone() };
         let file = |path, presence| Box::new(FileLink::new(path, presence, exchange(own.clone()))) as Box<dyn Link>;

@@ -49,7 +49,8 @@ impl MetadataServer {
     /// Nobody who is one answers: no credentials, unless somebody has said that one is there.
     fn absent(&self, error: Error) -> Result<Option<Lent<BearerToken>>> {
         if self.host.is_named {
-            Err(error.with_hint("correct GCE_METADATA_HOST, or unset it; a new pod of GKE has to wait for a few seconds"))
+            Err(error
+                .with_hint("correct GCE_METADATA_HOST, or unset it; a new pod of GKE has to wait for a few seconds"))
         } else {
             Ok(None)
         }

@@ -44,6 +44,7 @@ use chalk_deploy_core::credentials::{BearerToken, BearerTokenSource, Lender, Ren
 use chalk_deploy_core::runtime::Runtime;
 
 use exchange::Exchange;
+pub(crate) use federation::AZURE;
 pub(crate) use identity::{Identity, Wanted};
 pub(crate) use quota::{QuotaProject, USER_PROJECT};
 

@@ -383,7 +383,10 @@ mod tests {
         assert_eq!(signer.sign(b"text").await.expect("signed with the second one"), b"s");
         let tokens: Vec<_> = recorded.sent().iter().map(|sent| sent.header("authorization").to_owned()).collect();
         assert_eq!(tokens, ["Bearer revoked", "Bearer new"]);
-        assert_eq!(signer.sign(b"text").await.expect_err("refused, and there is no other").code(), ErrorCode::PermissionDenied);
+        assert_eq!(
+            signer.sign(b"text").await.expect_err("refused, and there is no other").code(),
+            ErrorCode::PermissionDenied
+        );
         assert_eq!(recorded.sent().len(), 3, "the same one is not sent again");
     }
 

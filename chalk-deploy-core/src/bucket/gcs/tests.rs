@@ -339,7 +339,8 @@ impl BearerTokenSource for Revocable {
 
 #[tokio::test]
 async fn a_token_that_is_revoked_in_the_middle_of_an_upload_is_fetched_anew_once() {
-    let session = started("https://storage.googleapis.com/upload/storage/v1/b/archives/o?uploadType=resumable&upload_id=u");
+    let session =
+        started("https://storage.googleapis.com/upload/storage/v1/b/archives/o?uploadType=resumable&upload_id=u");
     // The second part finds the token revoked, and the last one finds the next revoked too.
     let answers = vec![session, status(401), kept(Some("bytes=0-524287")), status(401), json(r#"{"size": "600000"}"#)];
     let (transport, recorded) = Recorded::answering(answers);

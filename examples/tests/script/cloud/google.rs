@@ -55,18 +55,15 @@ fn apply(sandbox: &Sandbox, servers: &Servers, plane: &ControlPlane, cluster: &s
     program(sandbox, servers, plane, cluster, &bucket(BUCKET)).run()
 }
 
-fn program(
-    sandbox: &Sandbox,
-    servers: &Servers,
-    plane: &ControlPlane,
-    cluster: &str,
-    bucket: &Loopback,
-) -> Program {
+fn program(sandbox: &Sandbox, servers: &Servers, plane: &ControlPlane, cluster: &str, bucket: &Loopback) -> Program {
     let registry = format!("{}/acme-prod/chalk", servers.lines["REGISTRY"]);
     let program = sandbox.apply().with(&["--json", "--cloud", "gcp", "--region", "us-central1", "--cluster", cluster]);
-    let program = program
-        .with(&["--cloud-project", "acme-prod", "--registry", &registry, "--bucket", BUCKET])
-        .with(&["--base-image", &servers.lines["BASE_IMAGE"], "--gateway-address", &servers.lines["GATEWAY"]]);
+    let program = program.with(&["--cloud-project", "acme-prod", "--registry", &registry, "--bucket", BUCKET]).with(&[
+        "--base-image",
+        &servers.lines["BASE_IMAGE"],
+        "--gateway-address",
+        &servers.lines["GATEWAY"],
+    ]);
     // Nothing of whoever runs the tests.
     let unset = ["GOOGLE_APPLICATION_CREDENTIALS", "GOOGLE_CLOUD_PROJECT", "GOOGLE_CLOUD_QUOTA_PROJECT"];
     let program = unset.iter().fold(program, |program, name| program.variable(name, ""));
@@ -88,7 +85,11 @@ fn apply_finds_a_cluster_by_its_name_in_google_cloud_deploys_there_and_remarks_o
     let id = finished.last()["deployment_id"].as_str().expect("an id").to_owned();
     let answer = get(&servers.lines["GATEWAY"]);
     assert!(answer.starts_with("HTTP/1.1 200 ") && answer.contains(&id), "{answer}");
-    assert!(finished.stderr.contains("the endpoint of cluster `chalk` is open to every address"), "{}", finished.stderr);
+    assert!(
+        finished.stderr.contains("the endpoint of cluster `chalk` is open to every address"),
+        "{}",
+        finished.stderr
+    );
     assert!(!finished.stderr.contains(TOKEN) && !finished.stdout.contains(TOKEN));
     let asked: Vec<_> = plane.answering.seen().iter().map(|seen| seen.path().to_owned()).collect();
     let times = |path: &str| asked.iter().filter(|asked| *asked == path).count();

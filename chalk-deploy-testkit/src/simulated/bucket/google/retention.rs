@@ -58,7 +58,10 @@ impl GoogleBucketServer {
     pub(super) fn may_go(&self, bucket: &str, name: &str) -> Result<(), GoogleError> {
         let lock = self.store.lock(bucket, name)?;
         if lock.held == Some(true) {
-            return Err(GoogleError::kept("objectUnderActiveHold", format!("Object '{bucket}/{name}' is under active hold.")));
+            return Err(GoogleError::kept(
+                "objectUnderActiveHold",
+                format!("Object '{bucket}/{name}' is under active hold."),
+            ));
         }
         match lock.until {
             Some((until, _)) if until > self.runtime.now() => {

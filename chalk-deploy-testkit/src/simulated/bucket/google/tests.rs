@@ -36,7 +36,8 @@ impl Asked {
 
     async fn insert(&self, name: &str, content: &str, condition: &str) -> u16 {
         let resource = json!({"name": name, "metadata": {"sha": "1"}});
-        let body = format!("--x\r\ncontent-type: application/json\r\n\r\n{resource}\r\n--x\r\n\r\n{content}\r\n--x--\r\n");
+        let body =
+            format!("--x\r\ncontent-type: application/json\r\n\r\n{resource}\r\n--x\r\n\r\n{content}\r\n--x--\r\n");
         let line = format!("POST /upload/storage/v1/b/b/o?uploadType=multipart{condition}");
         self.ask(&line, &[("content-type", "multipart/related; boundary=x")], body).await.0
     }

@@ -41,8 +41,7 @@ impl GoogleBucketServer {
         // An address at the host that was asked, as Google gives one.
         let host = call.header(HOST).unwrap_or("storage.googleapis.com");
         let scheme = call.parts.uri.scheme_str().unwrap_or("http");
-        let address =
-            format!("{scheme}://{host}/upload/storage/v1/b/{bucket}/o?uploadType=resumable&upload_id={id}");
+        let address = format!("{scheme}://{host}/upload/storage/v1/b/{bucket}/o?uploadType=resumable&upload_id={id}");
         let mut response = document(StatusCode::OK, &json!({}));
         let address = address.parse().map_err(|_| GoogleError::invalid("the host makes no address"))?;
         response.headers_mut().insert(LOCATION, address);
