@@ -325,16 +325,16 @@ mod tests {
         let message = "Caller does not have required permission to use project acme-billing. Grant the caller the \
                        roles/serviceusage.serviceUsageConsumer role, or a custom role with the \
                        serviceusage.services.use permission, and then retry.";
-        let detailed = format!(
-            r#"{{"error": {{"message": "{message}", "details": [{{"@type": "x.ErrorInfo", "reason": "USER_PROJECT_DENIED"}}]}}}}"#
-        );
-        for body in [detailed, format!(r#"{{"error": {{"message": "{message}"}}}}"#)] {
+        let reason = r#"[{"@type": "x.ErrorInfo", "reason": "USER_PROJECT_DENIED"}]"#;
+        for body in [
+            format!(r#"{{"error": {{"message": "{message}"}}}}"#),
+            format!(r#"{{"error": {{"message": "no", "details": {reason}}}}}"#),
+        ] {
             let error = read(403, &[], &body).error("s", Some(CLUSTER_GET));
             assert_eq!(error.code(), ErrorCode::PermissionDenied);
-            assert!(
-                error.hint().contains("serviceusage.services.use to") && !error.hint().contains("clusters"),
-                "{error}"
-            );
+            let words = ["grant serviceusage.services.use", "counted for", "GOOGLE_CLOUD_QUOTA_PROJECT"];
+            assert!(words.iter().all(|word| error.hint().contains(word)), "{}", error.hint());
+            assert!(!error.hint().contains("container.clusters.get"), "{}", error.hint());
         }
     }
 
