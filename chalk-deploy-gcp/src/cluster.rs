@@ -149,7 +149,9 @@ impl GkeLocator {
             // Everyone may try otherwise.
             .filter(|networks| networks.enabled);
         let endpoint = match self.control_plane {
-            ControlPlane::PublicAddress => Endpoint::Public { allowed: networks.map_or_else(Vec::new, allowed) },
+            ControlPlane::PublicAddress => {
+                Endpoint::Public { allowed: networks.as_ref().map_or_else(Vec::new, allowed) }
+            }
             ControlPlane::Name if cluster.control_plane_endpoints_config.dns_endpoint_config.allow_external_traffic => {
                 Endpoint::Public { allowed: Vec::new() }
             }
@@ -273,7 +275,7 @@ impl ClusterLocator for GkeLocator {
 }
 
 /// Who may reach the public address, where that is limited ("Authorized networks" of GKE's documentation).
-fn allowed(networks: AuthorizedNetworks) -> Vec<String> {
+fn allowed(networks: &AuthorizedNetworks) -> Vec<String> {
     let blocks = networks.cidr_blocks.iter().map(|block| text::line(&block.cidr_block, 60));
     let mut allowed: Vec<_> = blocks.collect();
     if networks.gcp_public_cidrs_access_enabled {

@@ -5,7 +5,6 @@ mod common;
 use std::sync::Arc;
 
 use chalk_deploy_core::cloud::{ClusterApi as _, ObjectStore as _, Payload, Registry as _};
-use chalk_deploy_core::credentials::BearerToken;
 use chalk_deploy_core::model::{Namespace, ObjectKey, ObjectReference, Repository};
 use chalk_deploy_core::runtime::Runtime;
 use chalk_deploy_core::{ErrorCode, Result};

@@ -165,7 +165,7 @@ impl GcsUrlSigner for GcsIamSigner {
             .extension(Repeatable)
             .body(RequestBody::Bytes(body.into()))
             .map_err(|error| Error::new(ErrorCode::Internal, "the account makes no address").caused_by(error))?;
-        let send = |token: BearerToken| {
+        let ask = |token: BearerToken| {
             let (mut request, subject) = (request.clone(), &subject);
             async move {
                 request.headers_mut().insert(AUTHORIZATION, token.authorization()?);
@@ -178,16 +178,16 @@ impl GcsUrlSigner for GcsIamSigner {
             }
         };
         let token = self.credentials.token().await?;
-        let mut sent = send(token.clone()).await?;
-        if sent.status() == StatusCode::UNAUTHORIZED {
+        let mut answered = ask(token.clone()).await?;
+        if answered.status() == StatusCode::UNAUTHORIZED {
             // It may have been revoked before its end.
             self.credentials.refused(&token).await;
             let renewed = self.credentials.token().await?;
             if renewed != token {
-                sent = send(renewed).await?;
+                answered = ask(renewed).await?;
             }
         }
-        let (parts, mut body) = sent.into_parts();
+        let (parts, mut body) = answered.into_parts();
         let mut answer = Vec::new();
         while let Some(piece) = body.try_next().await.map_err(|error| invalid().caused_by(error))? {
             if answer.len() + piece.len() > ANSWER_MOST {
@@ -375,9 +375,9 @@ mod tests {
             }
         }
 
-        let signed = (200, Vec::new(), json!({"signedBlob": STANDARD.encode("s")}).to_string());
+        let answer = (200, Vec::new(), json!({"signedBlob": STANDARD.encode("s")}).to_string());
         let refused = (401, Vec::new(), String::new());
-        let (transport, recorded) = Recorded::answering(vec![refused.clone(), signed, refused]);
+        let (transport, recorded) = Recorded::answering(vec![refused.clone(), answer, refused]);
         let source = Arc::new(Renewed::default());
         let signer = GcsIamSigner::new(transport, SystemRuntime::new(), source, ACCOUNT).expect("an account");
         assert_eq!(signer.sign(b"text").await.expect("signed with the second one"), b"s");

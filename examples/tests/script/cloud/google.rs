@@ -36,13 +36,11 @@ fn answer(seen: &Seen, cluster: &Value) -> Reply {
         let message = "Request is missing required authentication credential.";
         return Reply::json(401, json!({"error": {"code": 401, "message": message, "status": "UNAUTHENTICATED"}}));
     }
-    match seen.path().strip_prefix(CLUSTERS) {
-        Some("/chalk") => Reply::json(200, cluster),
-        _ => {
-            let message = format!("Not found: {}.", seen.path());
-            Reply::json(404, json!({"error": {"code": 404, "message": message, "status": "NOT_FOUND"}}))
-        }
+    if seen.path().strip_prefix(CLUSTERS) == Some("/chalk") {
+        return Reply::json(200, cluster);
     }
+    let message = format!("Not found: {}.", seen.path());
+    Reply::json(404, json!({"error": {"code": 404, "message": message, "status": "NOT_FOUND"}}))
 }
 
 /// A bucket of Google on loopback. The program shows it no token, as Google's own tools show an emulator none.

@@ -159,7 +159,7 @@ impl GoogleBucketServer {
             .map_err(|_| GoogleError::invalid("the path cannot be decoded"))?;
         self.admit(&parts)?;
         let query = pairs(parts.uri.query().unwrap_or_default());
-        let body = read_body(body, BODY_MOST).await.map_err(|status| GoogleError::body(status))?;
+        let body = read_body(body, BODY_MOST).await.map_err(GoogleError::body)?;
         let call = Call { parts, query, body };
         let path: Vec<&str> = path.iter().map(String::as_str).collect();
         match (call.parts.method.as_str(), &path[..]) {
