@@ -121,9 +121,11 @@
 
 mod api;
 mod buckets;
+mod builder;
 mod cloud;
 mod cluster;
 pub mod credentials;
+mod endpoint;
 mod national_cloud;
 pub mod permissions;
 mod refusal;
@@ -132,7 +134,8 @@ mod settings;
 pub mod tags;
 
 pub use buckets::Containers;
-pub use cloud::{Cloud, CloudBuilder};
+pub use builder::CloudBuilder;
+pub use cloud::Cloud;
 pub use credentials::{CredentialChoice, ScopedTokens, TokenIssuer, Tokens};
 pub use national_cloud::NationalCloud;
 pub use registry::AcrImages;
