@@ -206,12 +206,7 @@ impl Chain {
                 runtime: runtime.clone(),
             }));
         }
-        let tools: &[Tool] = match choice {
-            Choice::Chain | Choice::DeveloperTools => &[Tool::Az, Tool::Azd],
-            Choice::AzureCli => &[Tool::Az],
-            Choice::AzureDeveloperCli => &[Tool::Azd],
-            _ => &[],
-        };
+        let tools = tools_of(choice);
         if !tools.is_empty() {
             links.push(Box::new(DeveloperTools {
                 tools,
@@ -258,6 +253,16 @@ impl Chain {
         Err(Error::new(ErrorCode::PermissionDenied, format!("there are no credentials; {}", reasons.join("; ")))
             .on("Azure")
             .with_hint(hint))
+    }
+}
+
+const fn tools_of(choice: &CredentialChoice) -> &'static [Tool] {
+    use CredentialChoice as Choice;
+    match choice {
+        Choice::Chain | Choice::DeveloperTools => &[Tool::Az, Tool::Azd],
+        Choice::AzureCli => &[Tool::Az],
+        Choice::AzureDeveloperCli => &[Tool::Azd],
+        _ => &[],
     }
 }
 

@@ -8,6 +8,7 @@
 //! What it has answered is in its [`World`] and outlives the process. The body of one request is held in memory.
 
 mod authentication;
+mod azure;
 mod body;
 mod error;
 mod list;
@@ -40,6 +41,7 @@ use self::store::Store;
 use super::http::{Server, Severed, empty};
 use crate::World;
 
+pub use self::azure::{AzureBucketServer, AzureBucketSettings};
 pub use self::settings::{AccessKey, BucketSettings};
 
 type Answer = Result<Response<ByteStream>, S3Error>;
