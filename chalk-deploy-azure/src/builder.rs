@@ -92,15 +92,13 @@ impl CloudBuilder {
         or(&mut self.management, "AZURE_RESOURCE_MANAGER_ENDPOINT");
         or(&mut self.blob_endpoint, BLOB_ENDPOINT);
         if let Some(registry) = given("AZURE_CONTAINER_REGISTRY_ENDPOINT") {
-            let own =
-                if registry.text.contains("://") { &mut self.registry_endpoint } else { &mut self.registry };
+            let own = if registry.text.contains("://") { &mut self.registry_endpoint } else { &mut self.registry };
             own.get_or_insert(registry);
         }
         or(&mut self.named_choice, "AZURE_TOKEN_CREDENTIALS");
         or(&mut self.named_authority, "AZURE_AUTHORITY_HOST");
         self
     }
-
 
     /// Pins the tenant: tokens of another one are refused.
     pub fn with_tenant(mut self, tenant: impl Into<String>) -> Self {
@@ -312,7 +310,10 @@ impl CloudBuilder {
             // Credentials for the one would go to the other.
             Some(named) if !named.text.eq_ignore_ascii_case(&found.host) => Err(Error::new(
                 ErrorCode::RequestInvalid,
-                format!("it is another registry than that of the endpoint, which is `{}`", text::line(&found.host, 100)),
+                format!(
+                    "it is another registry than that of the endpoint, which is `{}`",
+                    text::line(&found.host, 100)
+                ),
             )
             .on(format!("registry `{}` (from {})", text::line(&named.text, 100), named.by))
             .with_hint(format!("name the same registry, or leave {} out", endpoint.by))),

@@ -34,9 +34,12 @@ pub(crate) fn token_endpoint(url: &str, with_account: bool) -> Result<String> {
     let endpoint = checked_endpoint(url, with_account)?;
     let uri: http::Uri = endpoint.parse().unwrap_or_default();
     if uri.scheme_str() == Some("http") && !uri.host().is_some_and(is_loopback) {
-        return Err(Error::new(ErrorCode::ValueInvalid, "tokens would go there over plain http, which anyone can read")
-            .on("endpoint")
-            .with_hint("use https; plain http is for this machine alone (`127.0.0.1`, `localhost`)"));
+        return Err(Error::new(
+            ErrorCode::ValueInvalid,
+            "tokens would go there over plain http, which anyone can read",
+        )
+        .on("endpoint")
+        .with_hint("use https; plain http is for this machine alone (`127.0.0.1`, `localhost`)"));
     }
     Ok(endpoint)
 }
@@ -74,7 +77,9 @@ mod tests {
 
     #[test]
     fn a_token_goes_out_in_the_clear_to_this_machine_alone() {
-        for url in ["http://127.0.0.1:1", "http://localhost:1", "http://LOCALHOST", "http://[::1]:1", "https://h.example"] {
+        for url in
+            ["http://127.0.0.1:1", "http://localhost:1", "http://LOCALHOST", "http://[::1]:1", "https://h.example"]
+        {
             assert_eq!(token_endpoint(url, false).expect(url), url);
         }
         for url in [

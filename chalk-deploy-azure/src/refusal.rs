@@ -31,7 +31,9 @@ impl AadCode {
     const fn meaning(self) -> Option<Meaning> {
         use Meaning as M;
         Some(match self.0 {
-            50_020 | 50_034 | 50_128 | 50_194 | 90_002 | 90_072 | 500_011 | 700_016 | 900_023 | 7_000_229 => M::WrongTenant,
+            50_020 | 50_034 | 50_128 | 50_194 | 90_002 | 90_072 | 500_011 | 700_016 | 900_023 | 7_000_229 => {
+                M::WrongTenant
+            }
             7_000_215 | 7_000_218 | 700_027 => M::WrongSecret,
             7_000_222 | 700_082 | 50_173 | 70_043 | 70_044 | 70_008 | 50_078 | 50_132 | 50_133 => M::Expired,
             700_024 | 50_013 => M::Clock,
@@ -155,7 +157,9 @@ impl Refusal {
             "AuthorizationFailed"
             | "LinkedAuthorizationFailed"
             | "AuthorizationPermissionMismatch"
-            | "InsufficientAccountPermissions" => denied(&self.missing(needs).unwrap_or_else(|| "grant what the message names".to_owned())),
+            | "InsufficientAccountPermissions" => {
+                denied(&self.missing(needs).unwrap_or_else(|| "grant what the message names".to_owned()))
+            }
             // A registry says the same word of a permission and of its firewall.
             "DENIED" if says("aka.ms/acr/firewall") || says("is not allowed access") => {
                 denied("let this network through the firewall of the registry (`az acr network-rule add`)")
@@ -178,6 +182,8 @@ impl Refusal {
             | "MissingSubscriptionRegistration" => {
                 denied("the subscription, or a lock on the resource, needs attention at Azure")
             }
+            "FeatureNotSupportedForAccount" => error(ErrorCode::RequestInvalid)
+                .with_hint("use a general-purpose storage account without a hierarchical namespace"),
             "SubscriptionNotFound" | "InvalidSubscriptionId" => error(ErrorCode::ObjectMissing)
                 .with_hint("correct AZURE_SUBSCRIPTION_ID; a subscription of another tenant is not found either"),
             "ResourceGroupNotFound" => error(ErrorCode::ObjectMissing).with_hint("correct AZURE_RESOURCE_GROUP"),
@@ -225,9 +231,7 @@ impl Refusal {
             | StatusCode::REQUEST_TIMEOUT
             | StatusCode::GONE
             | StatusCode::CONFLICT
-            | StatusCode::PRECONDITION_FAILED => {
-                self.unavailable(error(ErrorCode::CloudUnavailable))
-            }
+            | StatusCode::PRECONDITION_FAILED => self.unavailable(error(ErrorCode::CloudUnavailable)),
             status if status.is_server_error() => self.unavailable(error(ErrorCode::CloudUnavailable)),
             StatusCode::BAD_REQUEST => error(ErrorCode::RequestInvalid),
             _ => error(ErrorCode::CloudAnswerInvalid),
@@ -367,9 +371,11 @@ mod tests {
 
     #[test]
     fn a_registry_behind_a_firewall_asks_for_its_network_and_not_for_a_permission() {
-        let denied = |message: &str| refused(403, &[], &format!(r#"{{"errors":[{{"code":"DENIED","message":"{message}"}}]}}"#));
-        let firewall =
-            denied("client with IP '192.0.2.7' is not allowed access. Refer https://aka.ms/acr/firewall to grant access.");
+        let denied =
+            |message: &str| refused(403, &[], &format!(r#"{{"errors":[{{"code":"DENIED","message":"{message}"}}]}}"#));
+        let firewall = denied(
+            "client with IP '192.0.2.7' is not allowed access. Refer https://aka.ms/acr/firewall to grant access.",
+        );
         assert!(firewall.hint().contains("firewall of the registry"), "{}", firewall.sentence());
         assert!(firewall.message().contains("192.0.2.7"), "{}", firewall.sentence());
         let permission = denied("requested access to the resource is denied");
@@ -435,6 +441,24 @@ mod tests {
                 ErrorCode::CloudUnavailable,
                 "resume",
             ),
+            (
+                403,
+                "<Error><Code>AuthorizationFailure</Code><Message>This request is not authorized.</Message></Error>",
+                ErrorCode::PermissionDenied,
+                "firewall",
+            ),
+            (
+                403,
+                r#"{"error":{"code":"RequestDisallowedByPolicy","message":"m"}}"#,
+                ErrorCode::PermissionDenied,
+                "Azure Policy",
+            ),
+            (
+                409,
+                r#"{"error":{"code":"FeatureNotSupportedForAccount","message":"m"}}"#,
+                ErrorCode::RequestInvalid,
+                "hierarchical namespace",
+            ),
             (503, "", ErrorCode::CloudUnavailable, "resume"),
             (418, "<html>", ErrorCode::CloudAnswerInvalid, "check the address"),
         ] {
@@ -446,7 +470,10 @@ mod tests {
             [("retry-after", "17", 17), ("retry-after-ms", "1500", 2), ("x-ms-retry-after-ms", "16001", 17)]
         {
             let later = refused(429, &[(name, value)], r#"{"error":{"code":"TooManyRequests","message":"m"}}"#);
-            assert_eq!((later.code(), later.hint()), (ErrorCode::CloudUnavailable, format!("resume in {seconds} s").as_str()));
+            assert_eq!(
+                (later.code(), later.hint()),
+                (ErrorCode::CloudUnavailable, format!("resume in {seconds} s").as_str())
+            );
         }
         for value in ["-1", "soon", "99999999999", "Fri, 21 Nov 2025 18:00:00 GMT"] {
             let later = refused(429, &[("retry-after", value)], "");

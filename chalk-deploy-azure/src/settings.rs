@@ -116,12 +116,12 @@ impl Storage {
             return Err(no_account(account));
         }
         // A key is not sent: it signs.
-        let endpoint =
-            if key.is_some() { checked_endpoint(endpoint, true)? } else { token_endpoint(endpoint, true)? };
+        let endpoint = if key.is_some() { checked_endpoint(endpoint, true)? } else { token_endpoint(endpoint, true)? };
         let uri: http::Uri = endpoint.parse().unwrap_or_default();
         let host = uri.host().unwrap_or_default().to_ascii_lowercase();
         if let Some(other) = host.strip_suffix(cloud.blob_suffix()).filter(|other| *other != account) {
-            let message = format!("it is another account than that of the endpoint, which is `{}`", text::line(other, 60));
+            let message =
+                format!("it is another account than that of the endpoint, which is `{}`", text::line(other, 60));
             return Err(Error::new(ErrorCode::RequestInvalid, message)
                 .on(format!("storage account `{account}`"))
                 .with_hint("correct one of the two, or leave the endpoint out (AZURE_STORAGE_BLOB_ENDPOINT)"));

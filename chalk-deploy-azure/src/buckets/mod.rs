@@ -271,7 +271,8 @@ mod tests {
 
     #[test]
     fn stored_access_policies_are_written_back_as_they_were_read() {
-        let one = "<SignedIdentifier><Id>a</Id><AccessPolicy><Permission>r</Permission></AccessPolicy></SignedIdentifier>";
+        let one =
+            "<SignedIdentifier><Id>a</Id><AccessPolicy><Permission>r</Permission></AccessPolicy></SignedIdentifier>";
         let read = format!("\u{feff}<?xml version=\"1.0\"?><SignedIdentifiers>{one}</SignedIdentifiers>");
         assert!(policies(&read).is_some_and(|written| written.contains(one)));
         for none in ["<SignedIdentifiers/>", "<SignedIdentifiers />", "<SignedIdentifiers></SignedIdentifiers>"] {

@@ -72,9 +72,8 @@ impl Link for ManagedIdentity {
 fn judged(answer: &Answer, subject: String, runtime: &dyn Runtime) -> LinkError {
     let refusal = Refusal::read(answer);
     let (said, status) = (refusal.words(), answer.status);
-    let denied = |message: String, hint: &str| {
-        Error::new(ErrorCode::PermissionDenied, message).on(&subject).with_hint(hint)
-    };
+    let denied =
+        |message: String, hint: &str| Error::new(ErrorCode::PermissionDenied, message).on(&subject).with_hint(hint);
     // Azure says why in JSON. Another cloud's metadata service has this address too, and so has a proxy on the way.
     let is_azures = !refusal.code().is_empty() || status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS;
     if !is_azures || answer.headers.contains_key(WWW_AUTHENTICATE) {
@@ -88,7 +87,10 @@ fn judged(answer: &Answer, subject: String, runtime: &dyn Runtime) -> LinkError 
         }
         StatusCode::BAD_REQUEST if refusal.code() == "invalid_resource" => {
             let message = format!("there are no tokens for this service here: {said}");
-            LinkError::Refused(denied(message, "check AZURE_AUTHORITY_HOST; the machine may be of another national cloud"))
+            LinkError::Refused(denied(
+                message,
+                "check AZURE_AUTHORITY_HOST; the machine may be of another national cloud",
+            ))
         }
         StatusCode::BAD_REQUEST => {
             let message = format!("this machine has no such identity: {said}");

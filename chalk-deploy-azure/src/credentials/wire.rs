@@ -114,7 +114,8 @@ impl HttpClient for Wire {
 fn check(body: &[u8]) -> chalk_deploy_core::Result<()> {
     let odd = |why: &str| Error::new(ErrorCode::CloudAnswerInvalid, why);
     // Nothing of the answer is shown: it may hold a token.
-    let json: Value = serde_json::from_slice(body).map_err(|_| odd("the answer to a request for a token is no JSON"))?;
+    let json: Value =
+        serde_json::from_slice(body).map_err(|_| odd("the answer to a request for a token is no JSON"))?;
     if json.get("access_token").and_then(Value::as_str).is_none_or(str::is_empty) {
         return Err(odd("the answer to a request for a token holds none"));
     }

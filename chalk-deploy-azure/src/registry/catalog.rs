@@ -95,8 +95,7 @@ impl AcrImages {
         let mut records = Vec::new();
         for _ in 0..PAGES_MOST {
             let address = format!("{}{list}?{query}", self.registry.endpoint);
-            let call = Call::new(Method::GET, address, repository.to_string())
-                .needing(permissions::IMAGE_LIST.name);
+            let call = Call::new(Method::GET, address, repository.to_string()).needing(permissions::IMAGE_LIST.name);
             let answer = api.send(&call).await?;
             let page = answer.json(&call.subject)?;
             // A repository without images has no list.
@@ -124,11 +123,19 @@ impl AcrImages {
         let found = self.manifests.manifest(repository, &ManifestLocator::Digest(record.digest)).await?;
         // Removed since it was listed.
         let Some(manifest) = found else { return Ok(record) };
-        let document: Value = serde_json::from_slice(&manifest.bytes).unwrap_or_default();
+        // What is not understood must not count as nothing: whatever an image consists of is kept with it.
+        let odd = || {
+            Error::new(ErrorCode::CloudAnswerInvalid, "what an image consists of cannot be read")
+                .on(format!("{repository}@{}", record.digest))
+        };
+        let document: Value = serde_json::from_slice(&manifest.bytes).map_err(|_| odd())?;
         let digest = |value: &Value| value.get("digest")?.as_str()?.parse::<Digest>().ok();
         let parts = document.get("manifests").and_then(Value::as_array);
-        record.children = parts.into_iter().flatten().filter_map(digest).collect();
-        record.subject = document.get("subject").and_then(digest);
+        let children = parts.into_iter().flatten().map(|part| digest(part).ok_or_else(odd)).collect::<Result<_>>()?;
+        let subject = document.get("subject").filter(|subject| !subject.is_null());
+        let subject = subject.map(|subject| digest(subject).ok_or_else(odd)).transpose()?;
+        record.children = children;
+        record.subject = subject;
         Ok(record)
     }
 }

@@ -96,7 +96,8 @@ impl TokenIssuer for Bank {
 
 /// A storage account with one container, which takes the tokens that a [`Bank`] gives.
 pub(crate) fn account(runtime: &Arc<dyn Runtime>, container: &str) -> Arc<AzureBucketServer> {
-    let settings = (1..=9).fold(AzureBucketSettings::new(container), |it, number| it.with_token(format!("token-{number}")));
+    let settings =
+        (1..=9).fold(AzureBucketSettings::new(container), |it, number| it.with_token(format!("token-{number}")));
     Arc::new(AzureBucketServer::new(&World::memory(), runtime.clone(), settings).expect("a world in memory"))
 }
 

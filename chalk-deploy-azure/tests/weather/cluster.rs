@@ -124,7 +124,10 @@ async fn a_private_cluster_is_reached_by_its_private_name_or_by_the_public_name_
         let (manager, server) = (manager(properties.clone(), named), api_server());
         let cloud = with(&manager, Hosts::new().with(named, server.transport()).transport());
         let described = cloud.build().expect("valid settings").describe_cluster().await.expect("described");
-        assert_eq!((described.server.as_str(), described.endpoint), ("https://a.privatelink.example:443", Endpoint::Private));
+        assert_eq!(
+            (described.server.as_str(), described.endpoint),
+            ("https://a.privatelink.example:443", Endpoint::Private)
+        );
         let cloud = with(&manager, Hosts::new().with(named, server.transport()).transport());
         let _ = ask(&connection(cloud)).await;
         assert!(!server.seen().is_empty(), "{named}");

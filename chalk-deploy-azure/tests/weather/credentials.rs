@@ -70,7 +70,10 @@ async fn a_token_of_a_service_account_that_was_rotated_is_read_anew() {
     let file = folder.path().join("token");
     let entra = Answering::by(|seen| {
         let form = seen.form();
-        assert_eq!((seen.path(), form["client_id"].as_str()), (format!("/{TENANT}/oauth2/v2.0/token").as_str(), CLIENT));
+        assert_eq!(
+            (seen.path(), form["client_id"].as_str()),
+            (format!("/{TENANT}/oauth2/v2.0/token").as_str(), CLIENT)
+        );
         assert_eq!(form["scope"], MANAGEMENT);
         let given = format!("for-{}", form["client_assertion"]);
         Reply::json(200, json!({"token_type": "Bearer", "expires_in": 3600, "access_token": given}))

@@ -71,7 +71,8 @@ async fn azures_own_milliseconds_are_waited_out_too() {
 #[tokio::test(start_paused = true)]
 async fn answers_that_never_end_or_make_no_sense_are_errors_and_no_loops() {
     for body in ["", "[]", "{", "{\"properties\":7}", "\u{1b}[31m", "null"] {
-        let error = managed_by(&Answering::by(move |_| Reply::new(200, body))).describe_cluster().await.expect_err(body);
+        let error =
+            managed_by(&Answering::by(move |_| Reply::new(200, body))).describe_cluster().await.expect_err(body);
         assert!(matches!(error.code(), ErrorCode::CloudAnswerInvalid | ErrorCode::RequestInvalid), "{body}: {error:?}");
         assert!(!error.sentence().contains('\u{1b}'));
     }

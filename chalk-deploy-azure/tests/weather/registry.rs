@@ -7,7 +7,7 @@ use chalk_deploy_azure::RegistryAudience;
 use chalk_deploy_azure::credentials::scope;
 use chalk_deploy_core::ErrorCode;
 use chalk_deploy_core::cloud::{Payload, Registry as _};
-use chalk_deploy_core::model::Repository;
+use chalk_deploy_core::model::{Digest, Repository};
 use chalk_deploy_core::provision::ImageCatalog as _;
 use chalk_deploy_core::runtime::{Runtime, SystemRuntime};
 use chalk_deploy_core::transport::Transport;
@@ -21,6 +21,7 @@ use serde_json::json;
 use crate::MANAGER;
 use crate::common::{Bank, MANAGEMENT, TENANT, builder, repeated};
 
+const INDEX: &str = "application/vnd.oci.image.index.v1+json";
 const REGISTRY: &str = "chalkacme.azurecr.io";
 
 fn repository() -> Repository {
@@ -111,7 +112,8 @@ async fn a_registry_that_is_not_the_configured_one_is_shown_no_token() {
 #[tokio::test(start_paused = true)]
 async fn a_registry_behind_a_firewall_names_the_network_and_the_next_step() {
     let firewall = Answering::by(|_| {
-        let message = "client with IP '192.0.2.7' is not allowed access. Refer https://aka.ms/acr/firewall to grant access.";
+        let message =
+            "client with IP '192.0.2.7' is not allowed access. Refer https://aka.ms/acr/firewall to grant access.";
         Reply::json(403, json!({"errors": [{"code": "DENIED", "message": message}]}))
     });
     let cloud = builder(&Player::default())
@@ -161,6 +163,31 @@ async fn a_list_whose_next_page_is_itself_or_elsewhere_ends() {
         assert_eq!(error.code(), ErrorCode::CloudAnswerInvalid, "{link}: {}", error.sentence());
         let lists = endless.seen().iter().filter(|seen| seen.path().ends_with("_manifests")).count();
         assert_eq!(lists, 1, "{link}");
+    }
+}
+
+#[tokio::test]
+async fn an_image_whose_parts_cannot_be_read_is_an_error_because_they_would_be_swept() {
+    for part in [json!({"digest": format!("sha512:{}", "a".repeat(128))}), json!({"size": 7})] {
+        let index = json!({"schemaVersion": 2, "mediaType": INDEX, "manifests": [part]}).to_string();
+        let digest = Digest::of(index.as_bytes()).to_string();
+        let registry = Answering::by(move |seen| match seen.path() {
+            path if path.starts_with("/oauth2/") => {
+                Reply::json(200, json!({"refresh_token": "r", "access_token": "a"}))
+            }
+            path if path.ends_with("/_manifests") => {
+                let image = json!({"digest": digest, "createdTime": "2026-11-01T00:00:00Z", "mediaType": INDEX});
+                Reply::json(200, json!({"manifests": [image]}))
+            }
+            _ => Reply::new(200, index.clone()).with("content-type", INDEX),
+        });
+        let cloud = builder(&Player::default())
+            .with_transport(Hosts::new().with(REGISTRY, registry.transport()).transport())
+            .build()
+            .expect("valid settings");
+        let error = cloud.images().expect("set").images(&repository()).await.expect_err("unreadable");
+        assert_eq!(error.code(), ErrorCode::CloudAnswerInvalid, "{}", error.sentence());
+        assert!(error.subject().contains("@sha256:"), "{}", error.sentence());
     }
 }
 

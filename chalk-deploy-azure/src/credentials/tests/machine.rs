@@ -79,6 +79,8 @@ async fn the_metadata_service_of_another_cloud_or_a_proxy_is_passed_over() {
         let Err(LinkError::NotHere(_)) = asked(None, &service).await else { panic!("{status}: passed over") };
     }
     // Azure Arc wants a file read, whose name is in its challenge.
-    let arc = Answering::by(|_| Reply::json(401, json!({"error": "unauthorized"})).with("www-authenticate", "Basic realm=/x"));
+    let arc = Answering::by(|_| {
+        Reply::json(401, json!({"error": "unauthorized"})).with("www-authenticate", "Basic realm=/x")
+    });
     let Err(LinkError::NotHere(_)) = asked(None, &arc).await else { panic!("passed over") };
 }

@@ -212,7 +212,10 @@ async fn a_program_reads_nothing_and_is_not_read_without_an_end() {
         super::developer_tools::Programs.run("/bin/sh".as_ref(), &arguments).await
     };
     let output = run("cat; echo out; echo err >&2; exit 3").await.expect("it ends");
-    assert_eq!((output.status.code(), output.stdout.as_slice(), output.stderr.as_slice()), (Some(3), &b"out\n"[..], &b"err\n"[..]));
+    assert_eq!(
+        (output.status.code(), output.stdout.as_slice(), output.stderr.as_slice()),
+        (Some(3), &b"out\n"[..], &b"err\n"[..])
+    );
     let error = run("while :; do echo xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx; done").await;
     assert!(error.expect_err("too much").to_string().contains("without an end"));
 }

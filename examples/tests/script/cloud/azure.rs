@@ -171,9 +171,50 @@ fn a_cluster_that_azure_does_not_know_is_told_before_a_deployment_begins() {
     let azure = Azure::start(&sandbox, front);
     let finished = program(&sandbox, &servers, &azure, "other").run().expect(1);
     assert!(finished.stderr.contains("OBJECT_MISSING") && finished.stderr.contains("other"), "{}", finished.stderr);
-    assert!(finished.stderr.contains("correct the name, the resource group or the subscription"), "{}", finished.stderr);
+    assert!(
+        finished.stderr.contains("correct the name, the resource group or the subscription"),
+        "{}",
+        finished.stderr
+    );
     assert!(sandbox.history(".chalk-deploy").is_empty());
     assert_keeps_secrets(&finished);
+    servers.stop().expect(0);
+}
+
+/// An Azure CLI that gives tokens as it does, and notes what it was asked.
+const AZ: &str = "#!/bin/sh
+echo \"$*\" >> \"$ASKED\"
+of=${6%/.default}; of=${of#https://}; of=${of#http://}
+case \"$of\" in 127.0.0.1:*) of=manager ;; esac
+echo '{\"accessToken\":\"secret-token-of-entra-for-'\"$of\"'\",\"expires_on\":4102444800,\"tokenType\":\"Bearer\"}'
+";
+
+#[test]
+fn in_cloud_shell_whoever_is_logged_in_with_az_on_the_path_is_who_asks() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let sandbox = Sandbox::new();
+    let (servers, front) = servers(&sandbox, TOKENS);
+    let azure = Azure::start(&sandbox, front);
+    let tools = sandbox.path("tools");
+    std::fs::create_dir(&tools).expect("a new folder");
+    sandbox.write("tools/az", AZ);
+    let mode = std::fs::Permissions::from_mode(0o755);
+    std::fs::set_permissions(tools.join("az"), mode).expect("it may be run");
+    let finished = program(&sandbox, &servers, &azure, "other")
+        .variable("AZURE_CLIENT_ID", "")
+        .variable("AZURE_FEDERATED_TOKEN_FILE", "")
+        // How Cloud Shell shows that it is one.
+        .variable("MSI_ENDPOINT", "http://127.0.0.1:1/token")
+        .variable("PATH", &tools)
+        .variable("ASKED", sandbox.path("asked"))
+        .run()
+        .expect(1);
+    // Resource Manager has taken the token, and knows no such cluster.
+    assert!(finished.stderr.contains("OBJECT_MISSING"), "{}", finished.stderr);
+    assert_keeps_secrets(&finished);
+    let asked = std::fs::read_to_string(sandbox.path("asked")).expect("it was asked");
+    assert!(asked.lines().all(|line| line.ends_with(&format!("--tenant {TENANT}"))), "{asked}");
+    assert!(azure.scopes().is_empty(), "Entra ID was asked by the tool alone");
     servers.stop().expect(0);
 }
 

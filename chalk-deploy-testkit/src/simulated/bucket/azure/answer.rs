@@ -45,7 +45,11 @@ impl Refused {
 
     /// Something that Azure knows and this server does not.
     pub(super) const fn unknown() -> Self {
-        Self::new(StatusCode::BAD_REQUEST, "UnsupportedQueryParameter", "the simulated account does not know this request")
+        Self::new(
+            StatusCode::BAD_REQUEST,
+            "UnsupportedQueryParameter",
+            "the simulated account does not know this request",
+        )
     }
 
     pub(super) fn response(&self) -> Response<ByteStream> {

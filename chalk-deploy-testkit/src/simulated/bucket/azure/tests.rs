@@ -56,12 +56,15 @@ const BLOCK_BLOB: (&str, &str) = ("x-ms-blob-type", "BlockBlob");
 #[tokio::test]
 async fn a_blob_is_given_back_with_what_was_said_of_it_whole_and_in_ranges() {
     let account = Asked::open();
-    let said = [BLOCK_BLOB, ("x-ms-meta-a", "1"), ("content-type", "text/plain"), ("x-ms-blob-cache-control", "no-store")];
+    let said =
+        [BLOCK_BLOB, ("x-ms-meta-a", "1"), ("content-type", "text/plain"), ("x-ms-blob-cache-control", "no-store")];
     assert_eq!(account.ask("PUT /sources/d/a%20b", &said, "0123456789").await.0, 201);
     let (status, headers, body) = account.ask("GET /sources/d/a%20b", &[], "").await;
     assert_eq!((status, body.as_str(), header(&headers, "x-ms-meta-a")), (200, "0123456789", "1"));
     assert_eq!((header(&headers, "content-type"), header(&headers, "cache-control")), ("text/plain", "no-store"));
-    for (range, expected) in [("bytes=2-4", (206, "234")), ("bytes=7-", (206, "789")), ("bytes=0-99", (206, "0123456789"))] {
+    for (range, expected) in
+        [("bytes=2-4", (206, "234")), ("bytes=7-", (206, "789")), ("bytes=0-99", (206, "0123456789"))]
+    {
         let (status, _, body) = account.ask("GET /sources/d/a%20b", &[("x-ms-range", range)], "").await;
         assert_eq!((status, body.as_str()), expected, "{range}");
     }
