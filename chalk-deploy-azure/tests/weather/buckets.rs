@@ -11,6 +11,7 @@ use chalk_deploy_core::cloud::{ObjectStore as _, Payload, PutMode};
 use chalk_deploy_core::model::ObjectKey;
 use chalk_deploy_core::provision::{BucketKeeper as _, BucketPlan};
 use chalk_deploy_core::runtime::Runtime;
+use chalk_deploy_core::transport::Transport;
 use chalk_deploy_testkit::VirtualRuntime;
 use chalk_deploy_testkit::recorded::Player;
 use chalk_deploy_testkit::simulated::closure::{Answering, Hosts, Reply, Seen};
@@ -140,7 +141,20 @@ fn keeping() -> (Answering, Answering, Arc<Mutex<Value>>) {
 #[tokio::test(start_paused = true)]
 async fn buckets_that_are_set_up_at_once_do_not_write_over_each_others_settings() {
     let (manager, blobs, lifecycle) = keeping();
-    let hosts = Hosts::new().with(MANAGER, manager.transport()).with(BLOBS, blobs.transport());
+    let inner = manager.transport();
+    // The lifecycle is on its way for so long that all could have read it before one writes.
+    let slow = Transport::from_fn(move |request| {
+        let inner = inner.clone();
+        async move {
+            let is_lifecycle = request.uri().path().ends_with("/managementPolicies/default");
+            let answer = inner.send(request).await;
+            for _ in 0..if is_lifecycle { 100 } else { 0 } {
+                tokio::task::yield_now().await;
+            }
+            answer
+        }
+    });
+    let hosts = Hosts::new().with(MANAGER, slow).with(BLOBS, blobs.transport());
     let cloud = builder(&Player::default())
         .with_transport(hosts.transport())
         .with_runtime(VirtualRuntime::new(1))
