@@ -1,10 +1,9 @@
 //! Containers and blobs on Azurite, over sockets of this machine: another reading of Blob Storage than our own. By the
 //! account's key, and, over TLS, by tokens of which it checks what they say and not who has signed them.
 //!
-//! The server is the one that the testbed has built; where it is not, one line on stderr says that this was skipped. It
-//! has no Resource Manager, so versions, retention and lifecycle are the recorded cases'.
+//! The server is the one that the testbed has built; where it is not, this is skipped. It has no Resource Manager, so
+//! versions, retention and lifecycle are the recorded cases'.
 
-use std::io::Write as _;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -23,6 +22,7 @@ use chalk_deploy_core::provision::{BucketKeeper as _, BucketPlan, KeptBucket};
 use chalk_deploy_core::runtime::{Runtime as _, SystemRuntime};
 use chalk_deploy_core::transport::{NetworkTransport, RequestBody, Transport};
 use chalk_deploy_testkit::conformance::object_store;
+use chalk_deploy_testkit::foreign::skip;
 use serde_json::json;
 
 const ACCOUNT: &str = "chalkacme";
@@ -40,10 +40,7 @@ struct Emulator {
 impl Emulator {
     fn start(over_tls: bool) -> Option<Self> {
         let Some(program) = program() else {
-            let _ = writeln!(
-                std::io::stderr(),
-                "skipped: the testbed has built no Azurite (testbed/build), or there is no node"
-            );
+            skip("the testbed has built no Azurite (testbed/build), or there is no node");
             return None;
         };
         let folder = tempfile::tempdir().expect("a folder");
