@@ -114,18 +114,24 @@
 
 mod api;
 mod buckets;
+mod builder;
 mod cloud;
 mod cluster;
 mod credentials;
 mod moment;
 mod permissions;
+mod queues;
 mod refusal;
 mod registry;
+mod resource_policy;
 mod settings;
 mod tags;
+mod throttled;
 mod xml;
 
-pub use cloud::{Cloud, CloudBuilder};
+pub use builder::CloudBuilder;
+pub use cloud::Cloud;
 pub use credentials::{AccessKeySource, AccessKeys, AwsCredentials, ExternalId, StoredRoles, TenantRole, TenantRoles};
 pub use permissions::{PERMISSIONS, Permission, Purpose, Reach, policy};
+pub use queues::{DeadLetters, KeptQueue, QueueKeeper, QueuePlan, QueueRole};
 pub use registry::RepositorySettings;

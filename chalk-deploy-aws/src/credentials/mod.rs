@@ -26,7 +26,7 @@ use chalk_deploy_core::bucket::{S3CredentialSource, S3Credentials};
 use chalk_deploy_core::credentials::{Lender, Renewing};
 use chalk_deploy_core::runtime::Runtime;
 
-pub(crate) use self::chain::{Chain, Ways};
+pub(crate) use self::chain::{Chain, Place, Ways};
 pub use self::external_id::ExternalId;
 pub use self::keys::{AccessKeySource, AccessKeys};
 pub(crate) use self::role::AssumedRole;
