@@ -10,6 +10,7 @@
 //! - [`conformance`]: one suite per trait.
 //! - `simulated` (feature `simulated`): servers that behave like the real ones, for the real adapters.
 //! - `distribution` (feature `simulated`): the distribution project's own registry with the authentication of each cloud.
+//! - `foreign` (feature `simulated`): strangers' programs, and what is done where one is not at hand.
 //! - `recorded` (feature `simulated`): cases of APIs that have no emulator, and what plays them.
 //! - `testbed` (feature `testbed`): the real servers of the folder `testbed/`, as an API.
 //! - `mock` (feature `mock`): mockall mocks.
@@ -23,6 +24,8 @@ pub mod embedded;
 pub mod fake;
 pub mod fault;
 pub mod following;
+#[cfg(feature = "simulated")]
+pub mod foreign;
 #[cfg(feature = "mock")]
 pub mod mock;
 #[cfg(feature = "simulated")]

@@ -615,8 +615,7 @@ async fn the_aws_command_line_is_served() {
         Some((output.status.success(), said))
     };
     if aws(&["--version"]).await.is_none_or(|(works, _)| !works) {
-        use std::io::Write as _;
-        let _ = writeln!(std::io::stderr(), "skipped: the AWS command line is not installed");
+        chalk_deploy_testkit::foreign::skip("the AWS command line is not installed");
         return;
     }
     let does = async |arguments: &[&str]| {

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use chalk_deploy_core::runtime::SystemRuntime;
 use chalk_deploy_testkit::World;
+use chalk_deploy_testkit::foreign::installed;
 use chalk_deploy_testkit::simulated::http::{Listening, serve};
 use chalk_deploy_testkit::simulated::kubernetes::api::{Anonymous, ApiServer, ApiSettings};
 use chalk_deploy_testkit::simulated::kubernetes::objects::Objects;
@@ -59,8 +60,7 @@ struct Terminal {
 impl Terminal {
     /// `None`, said aloud, where there is no kubectl.
     async fn open(settings: ApiSettings) -> Option<Self> {
-        if Command::new("kubectl").args(["version", "--client"]).output().is_err() {
-            writeln!(std::io::stderr(), "skipped: kubectl is not installed").expect("stderr takes a line");
+        if !installed("kubectl") {
             return None;
         }
         let objects = Objects::open(&World::memory(), SystemRuntime::new()).expect("an empty world opens");

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use chalk_deploy_core::model::Digest;
 use chalk_deploy_core::runtime::SystemRuntime;
+use chalk_deploy_testkit::foreign::installed;
 use chalk_deploy_testkit::simulated::http::{Listening, serve};
 use chalk_deploy_testkit::simulated::registry::{
     Account, Action, Downloads, RegistryServer, RegistrySettings, RequestKind, TagRule, UploadLocation,
@@ -17,17 +18,6 @@ use serde_json::{Value, json};
 
 const IMAGE: &str = "application/vnd.oci.image.manifest.v1+json";
 const LAYER: &str = "application/vnd.oci.image.layer.v1.tar+gzip";
-
-/// Whether a program is installed. Says so where it is not, because the test then claims nothing.
-#[expect(clippy::print_stderr, reason = "a test that was skipped must not pass for one that was run")]
-fn installed(program: &str) -> bool {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let found = std::env::split_paths(&path).any(|folder| folder.join(program).is_file());
-    if !found {
-        eprintln!("skipped: {program} is not installed");
-    }
-    found
-}
 
 /// A registry on a socket, and a home for its clients.
 struct Shop {

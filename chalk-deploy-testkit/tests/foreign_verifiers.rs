@@ -6,7 +6,6 @@
 //! the testbed's cache has is taken, and where that has nothing, the tests say that they were skipped.
 #![cfg(feature = "simulated")]
 
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
@@ -22,6 +21,7 @@ use chalk_deploy_core::oci::{OciRegistry, OciSettings};
 use chalk_deploy_core::runtime::{Runtime as _, SystemRuntime};
 use chalk_deploy_core::transport::NetworkTransport;
 use chalk_deploy_testkit::World;
+use chalk_deploy_testkit::foreign;
 use chalk_deploy_testkit::simulated::http::{Listening, serve};
 use chalk_deploy_testkit::simulated::registry::{RegistryServer, RegistrySettings};
 use serde_json::{Value, json};
@@ -52,9 +52,7 @@ fn product(variable: &str, name: &str, part: &str) -> Option<PathBuf> {
     let parts = versions.map(|version| version.path().join(part)).filter(|path| path.exists());
     let found = parts.max_by_key(|path| path.metadata().and_then(|found| found.modified()).ok());
     if found.is_none() {
-        // Past the test's captured output: what was skipped must not pass for what was run.
-        let said = format!("skipped in foreign_verifiers: {name} is not at hand (`testbed/build {name}` makes it)");
-        let _ = writeln!(std::io::stderr(), "{said}");
+        foreign::skip(&format!("in foreign_verifiers, {name} is not at hand (`testbed/build {name}` makes it)"));
     }
     found
 }

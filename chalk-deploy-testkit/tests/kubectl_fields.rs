@@ -3,13 +3,14 @@
 
 #![cfg(feature = "simulated")]
 
-use std::io::{ErrorKind, Write as _};
+use std::io::Write as _;
 use std::process::{Command, Stdio};
 use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
 
 use chalk_deploy_core::runtime::SystemRuntime;
 use chalk_deploy_testkit::World;
+use chalk_deploy_testkit::foreign::installed;
 use chalk_deploy_testkit::simulated::http::serve;
 use chalk_deploy_testkit::simulated::kubernetes::api::{ApiServer, ApiSettings};
 use chalk_deploy_testkit::simulated::kubernetes::objects::Objects;
@@ -34,12 +35,7 @@ struct Said {
 impl Cluster {
     /// None where there is no kubectl.
     fn start() -> Option<Self> {
-        let found = Command::new("kubectl").args(["version", "--client"]).stdout(Stdio::null()).status();
-        if matches!(found, Err(error) if error.kind() == ErrorKind::NotFound) {
-            #[allow(clippy::print_stderr, reason = "a test that tests nothing must say so")]
-            {
-                eprintln!("skipped: there is no kubectl on the PATH");
-            }
+        if !installed("kubectl") {
             return None;
         }
         let (tell, address) = mpsc::channel();

@@ -6,11 +6,11 @@ use std::path::PathBuf;
 
 use chalk_deploy_core::model::{DeploymentTag, IdempotencyKey, Promotion, Strategy};
 use chalk_deploy_core::{Error, ErrorCode, Result, text};
+use chalk_deploy_examples::data_plane::builder::BuilderArguments;
+use chalk_deploy_examples::data_plane::target::TargetArguments;
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, ValueEnum};
 
-use super::builder::BuilderArguments;
 use super::checks::CheckArguments;
-use super::target::TargetArguments;
 
 const EXAMPLES: &str = "\
 Examples:

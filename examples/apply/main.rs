@@ -3,18 +3,15 @@
 //! - [`arguments`]: the command line.
 //! - [`evidence`]: the keys that images' evidence is signed and verified with.
 //! - [`input`]: from the project's directory to a request.
-//! - [`target`] and [`data_plane`]: where it goes. [`builder`]: what builds it.
+//! - [`data_plane`](chalk_deploy_examples::data_plane): where it goes, and what builds it; other scripts share it.
 //! - [`checks`]: which tools look at it before.
 //! - [`session`]: one run, on [`follow`] (events, Ctrl-C) and [`confirm`] (the question).
 //! - [`view`]: what is shown.
 //! - [`exit`]: how the process ends.
 
 mod arguments;
-mod builder;
 mod checks;
-mod cloud;
 mod confirm;
-mod data_plane;
 mod evidence;
 mod exit;
 mod follow;
@@ -22,7 +19,6 @@ mod input;
 mod interrupt;
 mod logging;
 mod session;
-mod target;
 mod view;
 
 use std::process::ExitCode;

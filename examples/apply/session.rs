@@ -11,20 +11,20 @@ use chalk_deploy_core::model::{DeploymentStatus, EnvironmentId};
 use chalk_deploy_core::runtime::Runtime;
 use chalk_deploy_core::store::{DeploymentRecord, DeploymentStore, HistoryQuery, STATE_MARKER, SqliteStore};
 use chalk_deploy_core::{ApplyRequest, Deployer, DeploymentHandle, Result};
+use chalk_deploy_examples::data_plane::DataPlanes;
+use chalk_deploy_examples::data_plane::builder::BuilderArguments;
+use chalk_deploy_examples::data_plane::target::TargetArguments;
 use chalk_deploy_testkit::CrashSwitch;
 use chalk_deploy_testkit::simulated::http;
 use chalk_deploy_testkit::simulated::plane::EnvironmentFront;
 use futures::StreamExt as _;
 
 use super::arguments::Arguments;
-use super::builder::BuilderArguments;
 use super::confirm::confirm;
-use super::data_plane::DataPlanes;
 use super::exit::{self, Stop};
 use super::follow::{Following, Wish, patiently};
 use super::input::{Input, Prepared};
 use super::interrupt::Interrupts;
-use super::target::TargetArguments;
 use super::view::View;
 
 /// What a run works with.

@@ -1,19 +1,6 @@
 //! `cargo run --release --example rebuild -- DEPLOYMENT`: makes the images of a past deployment again, from what its
 //! bucket keeps, and says whether they are the same. Nothing is deployed, and no index of packages is asked.
 
-#[path = "../apply/builder.rs"]
-#[allow(dead_code, reason = "a rebuild is done by this process")]
-mod builder;
-#[path = "../apply/cloud.rs"]
-#[allow(dead_code, reason = "a rebuild is done by this process")]
-mod cloud;
-#[path = "../apply/data_plane.rs"]
-#[allow(dead_code, reason = "of a data plane, only the bucket and the builder are used here")]
-mod data_plane;
-#[path = "../apply/target.rs"]
-#[allow(dead_code, reason = "what `apply` asks of the flags is not all asked here")]
-mod target;
-
 use std::io::{self, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -24,12 +11,11 @@ use chalk_deploy_core::checkpoint::{Checkpoints, NoCheckpoints};
 use chalk_deploy_core::model::DeploymentId;
 use chalk_deploy_core::runtime::{Runtime, SystemRuntime};
 use chalk_deploy_core::{Error, ErrorCode, Result, text};
+use chalk_deploy_examples::data_plane::DataPlanes;
+use chalk_deploy_examples::data_plane::builder::BuilderArguments;
+use chalk_deploy_examples::data_plane::target::TargetArguments;
 use clap::Parser;
 use serde_json::json;
-
-use self::builder::BuilderArguments;
-use self::data_plane::DataPlanes;
-use self::target::TargetArguments;
 
 const EXAMPLES: &str = "\
 Examples:

@@ -1,5 +1,5 @@
-//! Scripts that a person runs, and the smallest service that links the library. This crate has no code of its own; the
-//! examples stand beside it:
+//! Scripts that a person runs, and the smallest service that links the library. The
+//! examples stand beside this crate, which has what several of them share:
 //!
 //! - `apply`: deploys a Chalk project from a terminal, `cargo run --release --example apply -- PROJECT_DIR`.
 //! - `build_image`: the program of the build container on Argo Workflows, and of nothing else.
@@ -10,3 +10,7 @@
 //! - `verify_image`: whether an image's evidence is signed with a key,
 //!   `cargo run --release --example verify_image -- REF --key FILE`.
 //! - `validate_graph`: what is wrong with an export, `cargo run --release --example validate_graph -- EXPORT`.
+//!
+//! [`data_plane`] is where they all find the servers that a deployment went to.
+
+pub mod data_plane;

@@ -1,15 +1,14 @@
 //! A transport for tests: keeps what is sent, and answers from a list.
 
 use std::collections::VecDeque;
-use std::future::{Ready, ready};
+use std::future::ready;
 use std::sync::{Arc, Mutex};
-use std::task::{Context, Poll};
 
 use futures::StreamExt as _;
 use http::{Request, Response};
 
 use crate::cloud::ByteStream;
-use crate::transport::{RequestBody, Transport, TransportError};
+use crate::transport::{RequestBody, Transport};
 
 /// An answer: status, headers and body.
 pub(super) type Answer = (u16, Vec<(&'static str, String)>, String);
@@ -38,7 +37,8 @@ pub(super) struct Recorded {
 impl Recorded {
     pub(super) fn answering(answers: Vec<Answer>) -> (Transport, Self) {
         let recorded = Self { sent: Arc::default(), answers: Arc::new(Mutex::new(answers.into())) };
-        (Transport::new(recorded.clone()), recorded)
+        let answering = recorded.clone();
+        (Transport::from_fn(move |request| ready(Ok(answering.answer(request)))), recorded)
     }
 
     pub(super) fn sent(&self) -> Vec<Sent> {
@@ -53,18 +53,8 @@ impl Recorded {
         };
         self.sent().into_iter().map(line).collect()
     }
-}
 
-impl tower_service::Service<Request<RequestBody>> for Recorded {
-    type Response = Response<ByteStream>;
-    type Error = TransportError;
-    type Future = Ready<Result<Self::Response, Self::Error>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), TransportError>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, request: Request<RequestBody>) -> Self::Future {
+    fn answer(&self, request: Request<RequestBody>) -> Response<ByteStream> {
         let (parts, body) = request.into_parts();
         let body = match body {
             RequestBody::Bytes(bytes) => bytes,
@@ -79,6 +69,6 @@ impl tower_service::Service<Request<RequestBody>> for Recorded {
             response = response.header(name, value);
         }
         let body: ByteStream = futures::stream::iter([Ok(body.into())]).boxed();
-        ready(Ok(response.body(body).expect("a response")))
+        response.body(body).expect("a response")
     }
 }

@@ -5,14 +5,12 @@
 //! because whoever works on several things at once says so, with [`branch`]; all else is taken to be done one after the
 //! other.
 
-use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::task::{Context, Poll};
 
 use http::{Request, Response};
 
-use super::{BoxedFuture, RequestBody, Transport, TransportError};
+use super::{RequestBody, Transport, TransportError};
 use crate::cloud::ByteStream;
 
 tokio::task_local! {
@@ -69,7 +67,23 @@ impl Meter {
 
     /// The same transport, with its requests counted.
     pub fn around(self: &Arc<Self>, transport: Transport) -> Transport {
-        Transport::new(Metered { transport, meter: self.clone() })
+        let meter = self.clone();
+        Transport::from_fn(move |request| meter.clone().send(transport.clone(), request))
+    }
+
+    async fn send(
+        self: Arc<Self>,
+        transport: Transport,
+        request: Request<RequestBody>,
+    ) -> Result<Response<ByteStream>, TransportError> {
+        self.requests.fetch_add(1, Ordering::Relaxed);
+        self.bytes_sent.fetch_add(request.body().length(), Ordering::Relaxed);
+        let depth = DEPTH.try_with(Arc::clone).unwrap_or_default();
+        let reached = depth.load(Ordering::Relaxed) + 1;
+        let answer = transport.send(request).await;
+        depth.fetch_max(reached, Ordering::Relaxed);
+        self.longest.fetch_max(reached, Ordering::Relaxed);
+        answer
     }
 
     /// Runs something whose round trips are counted.
@@ -87,62 +101,17 @@ impl Meter {
     }
 }
 
-#[derive(Debug, Clone)]
-struct Metered {
-    transport: Transport,
-    meter: Arc<Meter>,
-}
-
-impl tower_service::Service<Request<RequestBody>> for Metered {
-    type Response = Response<ByteStream>;
-    type Error = TransportError;
-    type Future = BoxedFuture<Result<Self::Response, TransportError>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), TransportError>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, request: Request<RequestBody>) -> Self::Future {
-        let Self { transport, meter } = self.clone();
-        let exchange = async move {
-            meter.requests.fetch_add(1, Ordering::Relaxed);
-            meter.bytes_sent.fetch_add(request.body().length(), Ordering::Relaxed);
-            let depth = DEPTH.try_with(Arc::clone).unwrap_or_default();
-            let reached = depth.load(Ordering::Relaxed) + 1;
-            let answer = transport.send(request).await;
-            depth.fetch_max(reached, Ordering::Relaxed);
-            meter.longest.fetch_max(reached, Ordering::Relaxed);
-            answer
-        };
-        let boxed: Pin<Box<dyn Future<Output = _> + Send>> = Box::pin(exchange);
-        boxed
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use futures::StreamExt as _;
 
     use super::*;
 
-    #[derive(Clone)]
-    struct Silent;
-
-    impl tower_service::Service<Request<RequestBody>> for Silent {
-        type Response = Response<ByteStream>;
-        type Error = TransportError;
-        type Future = BoxedFuture<Result<Self::Response, TransportError>>;
-
-        fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), TransportError>> {
-            Poll::Ready(Ok(()))
-        }
-
-        fn call(&mut self, _: Request<RequestBody>) -> Self::Future {
-            Box::pin(async {
-                tokio::task::yield_now().await;
-                Ok(Response::new(futures::stream::empty().boxed()))
-            })
-        }
+    fn silent() -> Transport {
+        Transport::from_fn(|_| async {
+            tokio::task::yield_now().await;
+            Ok(Response::new(futures::stream::empty().boxed()))
+        })
     }
 
     async fn send(transport: &Transport, times: usize) {
@@ -155,7 +124,7 @@ mod tests {
     #[tokio::test]
     async fn what_runs_beside_each_other_counts_by_its_longest_branch() {
         let meter = Meter::new();
-        let transport = meter.around(Transport::new(Silent));
+        let transport = meter.around(silent());
         meter
             .watch(async {
                 send(&transport, 1).await;
@@ -170,7 +139,7 @@ mod tests {
     #[tokio::test]
     async fn a_branch_in_a_branch_reaches_the_one_around_it() {
         let meter = Meter::new();
-        let transport = meter.around(Transport::new(Silent));
+        let transport = meter.around(silent());
         let inner = || async {
             futures::join!(branch(send(&transport, 2)), branch(send(&transport, 4)));
             send(&transport, 1).await;

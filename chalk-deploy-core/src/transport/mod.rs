@@ -96,7 +96,7 @@ impl From<TransportError> for crate::Error {
 pub struct Transport(Arc<dyn HttpService>);
 
 /// A tower service as an object that many may call at once. Implemented for every service that answers these requests
-/// with a stream; there is no reason to implement it by hand.
+/// with a stream; there is no reason to implement it by hand, and [`Transport::from_fn`] wraps a function.
 pub trait HttpService: Send + Sync + 'static {
     /// Sends one request.
     fn send(&self, request: Request<RequestBody>) -> BoxedFuture<Result<Response<ByteStream>, TransportError>>;
@@ -120,10 +120,31 @@ where
     }
 }
 
+struct Function<F>(F);
+
+impl<F, A> HttpService for Function<F>
+where
+    F: Fn(Request<RequestBody>) -> A + Send + Sync + 'static,
+    A: Future<Output = Result<Response<ByteStream>, TransportError>> + Send + 'static,
+{
+    fn send(&self, request: Request<RequestBody>) -> BoxedFuture<Result<Response<ByteStream>, TransportError>> {
+        Box::pin((self.0)(request))
+    }
+}
+
 impl Transport {
     /// Wraps a service.
     pub fn new(service: impl HttpService) -> Self {
         Self(Arc::new(service))
+    }
+
+    /// Sends each request by this function: what watches, delays or answers requests is written as one.
+    pub fn from_fn<F, A>(send: F) -> Self
+    where
+        F: Fn(Request<RequestBody>) -> A + Send + Sync + 'static,
+        A: Future<Output = Result<Response<ByteStream>, TransportError>> + Send + 'static,
+    {
+        Self::new(Function(send))
     }
 
     /// Sends a request once.

@@ -99,9 +99,8 @@ fn retry_after(response: &Response<ByteStream>) -> Option<Duration> {
 #[cfg(test)]
 mod tests {
     use std::collections::VecDeque;
-    use std::future::{Ready, ready};
+    use std::future::ready;
     use std::sync::{Arc, Mutex};
-    use std::task::{Context, Poll};
 
     use async_trait::async_trait;
     use futures::StreamExt as _;
@@ -116,18 +115,14 @@ mod tests {
     #[derive(Clone)]
     struct Script(Arc<Mutex<VecDeque<Answer>>>);
 
-    impl tower_service::Service<Request<RequestBody>> for Script {
-        type Response = Response<ByteStream>;
-        type Error = TransportError;
-        type Future = Ready<Result<Self::Response, Self::Error>>;
-
-        fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), TransportError>> {
-            Poll::Ready(Ok(()))
+    impl Script {
+        fn transport(&self) -> Transport {
+            let script = self.clone();
+            Transport::from_fn(move |_| ready(script.answer()))
         }
 
-        fn call(&mut self, _: Request<RequestBody>) -> Self::Future {
-            let answer = self.0.lock().expect("one test, one thread").pop_front().expect("an answer is left");
-            ready(match answer {
+        fn answer(&self) -> Result<Response<ByteStream>, TransportError> {
+            match self.0.lock().expect("one test, one thread").pop_front().expect("an answer is left") {
                 Err(delivery) => Err(TransportError::new(delivery, "cut")),
                 Ok((status, retry_after)) => {
                     let mut response = Response::builder().status(status);
@@ -136,7 +131,7 @@ mod tests {
                     }
                     Ok(response.body(futures::stream::empty().boxed()).expect("a valid response"))
                 }
-            })
+            }
         }
     }
 
@@ -167,7 +162,7 @@ mod tests {
         let script = Script(Arc::new(Mutex::new(answers.iter().copied().collect())));
         let waits = Waits::default();
         let request = Request::builder().method(method).uri("/").body(RequestBody::Empty).expect("a valid request");
-        let transport = Transport::new(script.clone());
+        let transport = script.transport();
         let result = transport.send_with_retry(request, RetryPolicy::default(), &waits).await;
         let left = script.0.lock().expect("one test, one thread").len();
         let waited = waits.0.lock().expect("one test, one thread").clone();

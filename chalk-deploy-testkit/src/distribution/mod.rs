@@ -10,10 +10,9 @@ mod front;
 mod image;
 mod tokens;
 
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::{Arc, Once};
+use std::sync::Arc;
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -28,20 +27,17 @@ pub use self::image::Image;
 pub use self::tokens::{Flow, TokenKey, TokenServer};
 
 use self::front::Front;
+use crate::foreign;
 use crate::simulated::http::{Listening, serve};
 
 /// Where the program is: `CHALK_FOREIGN_REGISTRY`. Without it one line on stderr says that a target was skipped, because its
 /// tests then claim nothing.
 pub fn program(target: &str) -> Option<PathBuf> {
-    static SAID: Once = Once::new();
     if let Some(named) = std::env::var_os("CHALK_FOREIGN_REGISTRY") {
         assert!(Path::new(&named).is_file(), "CHALK_FOREIGN_REGISTRY leads nowhere");
         return Some(named.into());
     }
-    SAID.call_once(|| {
-        // Past what the harness captures.
-        let _ = writeln!(std::io::stderr(), "skipped: {target} wants a registry in CHALK_FOREIGN_REGISTRY");
-    });
+    foreign::skip(&format!("{target} wants a registry in CHALK_FOREIGN_REGISTRY"));
     None
 }
 

@@ -22,9 +22,8 @@ mod case;
 
 use std::collections::VecDeque;
 use std::fmt;
-use std::future::{Ready, ready};
+use std::future::ready;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use chalk_deploy_core::cloud::ByteStream;
@@ -53,7 +52,8 @@ impl Player {
 
     /// The way to it.
     pub fn transport(&self) -> Transport {
-        Transport::new(self.clone())
+        let player = self.clone();
+        Transport::from_fn(move |request| ready(player.answer(request)))
     }
 
     /// The names of the cases that were asked for, in that order.
@@ -80,21 +80,13 @@ impl fmt::Debug for Player {
     }
 }
 
-impl tower_service::Service<Request<RequestBody>> for Player {
-    type Response = Response<ByteStream>;
-    type Error = TransportError;
-    type Future = Ready<Result<Self::Response, Self::Error>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), TransportError>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, request: Request<RequestBody>) -> Self::Future {
+impl Player {
+    fn answer(&self, request: Request<RequestBody>) -> Result<Response<ByteStream>, TransportError> {
         let (parts, body) = request.into_parts();
         let body = match body {
             RequestBody::Empty => Bytes::new(),
             RequestBody::Bytes(bytes) => bytes,
-            RequestBody::Payload(_) => return ready(Err(stray("a case has no streamed body"))),
+            RequestBody::Payload(_) => return Err(stray("a case has no streamed body")),
         };
         let mut state = self.state();
         let mut differences = Vec::new();
@@ -108,15 +100,11 @@ impl tower_service::Service<Request<RequestBody>> for Player {
         let Some(case) = found.and_then(|place| state.left.remove(place)) else {
             let what = format!("{} {} is no case ({})", parts.method, parts.uri, differences.join("; "));
             state.strays.push(what.clone());
-            return ready(Err(stray(&what)));
+            return Err(stray(&what));
         };
         state.served.push(case.name.clone());
-        ready(
-            case.response
-                .build()
-                .map(|response| response.map(|body| futures::stream::once(async move { Ok(body) }).boxed()))
-                .map_err(|why| stray(&why)),
-        )
+        let response = case.response.build().map_err(|why| stray(&why))?;
+        Ok(response.map(|body| futures::stream::once(async move { Ok(body) }).boxed()))
     }
 }
 

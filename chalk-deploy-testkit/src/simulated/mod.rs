@@ -12,6 +12,7 @@
 //! - [`bucket`]: the part of S3 that object_store speaks.
 //! - [`kubernetes`]: API server, controllers and kubelet.
 //! - [`gateway`]: routes requests by weight and header, as Envoy Gateway does.
+//! - [`closure`]: servers of a few lines, and ways to servers by their hosts.
 //! - [`fault`]: what networks and servers do to requests.
 //! - [`seam`]: how they reach each other.
 
@@ -19,6 +20,7 @@ pub mod base_image;
 pub mod bucket;
 pub mod builder_image;
 pub mod checkpointed;
+pub mod closure;
 mod executor;
 pub mod fault;
 pub mod gateway;

@@ -3,7 +3,6 @@
 //! pip themselves are in `wheels.rs`.
 
 use std::fs;
-use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -440,7 +439,7 @@ pub(crate) fn search_path() -> Vec<PathBuf> {
 }
 
 pub(crate) fn skipped(why: &str) {
-    let _ = writeln!(std::io::stderr(), "skipped: {why}");
+    chalk_deploy_testkit::foreign::skip(why);
 }
 
 pub(crate) fn program(name: &str) -> Option<PathBuf> {

@@ -11,21 +11,11 @@ use chalk_deploy_core::oci::{OciRegistry, OciSettings, UploadMode};
 use chalk_deploy_core::runtime::SystemRuntime;
 use chalk_deploy_core::transport::NetworkTransport;
 use chalk_deploy_testkit::World;
+use chalk_deploy_testkit::foreign::installed;
 use chalk_deploy_testkit::simulated::http::serve;
 
 use super::builds::{Shop, archive, temporary};
 use super::small_registry::{Options, SmallRegistry};
-
-/// Whether a program is installed. Says so where it is not, because the test then claims nothing.
-#[expect(clippy::print_stderr, reason = "a test that was skipped must not pass for one that was run")]
-fn installed(program: &str) -> bool {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let found = std::env::split_paths(&path).any(|folder| folder.join(program).is_file());
-    if !found {
-        eprintln!("skipped: {program} is not installed");
-    }
-    found
-}
 
 /// Runs a client, away from this thread, which serves it.
 async fn run(program: &'static str, arguments: Vec<String>, home: &Path) -> (bool, String) {

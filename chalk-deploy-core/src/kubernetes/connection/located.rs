@@ -194,7 +194,7 @@ mod tests {
     use super::*;
     use crate::kubernetes::{Connection, Credentials};
     use crate::runtime::SystemRuntime;
-    use crate::transport::{Delivery, RequestBody, TransportError};
+    use crate::transport::{Delivery, TransportError};
     use crate::{Error, ErrorCode};
     use futures::StreamExt as _;
     use http::{Request, Response};
@@ -233,30 +233,16 @@ mod tests {
 
     impl OpenTransport for Arc<Provider> {
         fn open(&self, _: &ClusterAccess) -> Result<Transport> {
-            Ok(Transport::new(Network(self.clone())))
-        }
-    }
-
-    #[derive(Clone)]
-    struct Network(Arc<Provider>);
-
-    impl tower_service::Service<Request<RequestBody>> for Network {
-        type Response = Response<crate::cloud::ByteStream>;
-        type Error = TransportError;
-        type Future = std::future::Ready<Result<Self::Response, TransportError>>;
-
-        fn poll_ready(&mut self, _: &mut std::task::Context<'_>) -> std::task::Poll<Result<(), TransportError>> {
-            std::task::Poll::Ready(Ok(()))
-        }
-
-        fn call(&mut self, request: Request<RequestBody>) -> Self::Future {
-            let reached = request.uri().host() == Some(lock(&self.0.lives_at).as_str());
-            std::future::ready(if reached {
-                let body = futures::stream::once(async { Ok(bytes::Bytes::from_static(b"{}")) }).boxed();
-                Ok(Response::new(body))
-            } else {
-                Err(TransportError::new(Delivery::NotSent, "connection refused"))
-            })
+            let provider = self.clone();
+            Ok(Transport::from_fn(move |request| {
+                let reached = request.uri().host() == Some(lock(&provider.lives_at).as_str());
+                std::future::ready(if reached {
+                    let body = futures::stream::once(async { Ok(bytes::Bytes::from_static(b"{}")) }).boxed();
+                    Ok(Response::new(body))
+                } else {
+                    Err(TransportError::new(Delivery::NotSent, "connection refused"))
+                })
+            }))
         }
     }
 

@@ -12,9 +12,7 @@ mod host;
 mod secrets;
 
 use std::path::{Path, PathBuf};
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use chalk_deploy_core::cloud::ByteStream;
@@ -104,7 +102,11 @@ impl SharedServers {
 
     /// The way to the server of this name, wherever it is.
     pub fn transport(&self, server: &'static str) -> Transport {
-        Transport::new(Way { servers: self.clone(), server })
+        let servers = self.clone();
+        Transport::from_fn(move |request| {
+            let servers = servers.clone();
+            async move { servers.send(server, request).await }
+        })
     }
 
     /// Where the servers are. `lost` is where they were and no longer are.
@@ -162,27 +164,6 @@ impl SharedServers {
 impl std::fmt::Debug for SharedServers {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter.debug_struct("SharedServers").field("directory", &self.0.directory).finish_non_exhaustive()
-    }
-}
-
-#[derive(Clone)]
-struct Way {
-    servers: SharedServers,
-    server: &'static str,
-}
-
-impl tower_service::Service<Request<RequestBody>> for Way {
-    type Response = Response<ByteStream>;
-    type Error = TransportError;
-    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, TransportError>> + Send>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), TransportError>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, request: Request<RequestBody>) -> Self::Future {
-        let Self { servers, server } = self.clone();
-        Box::pin(async move { servers.send(server, request).await })
     }
 }
 

@@ -53,8 +53,7 @@ fn documents(image: &str, deadline: u32) -> Vec<Value> {
 
 #[tokio::test]
 async fn kubectl_waits_for_a_rollout_sees_it_fail_and_takes_it_back() {
-    if Command::new("kubectl").args(["version", "--client"]).output().is_err() {
-        writeln!(std::io::stderr(), "skipped: kubectl is not installed").expect("stderr takes a line");
+    if !crate::foreign::installed("kubectl") {
         return;
     }
     let objects = Objects::open(&World::memory(), SystemRuntime::new()).expect("an empty world opens");

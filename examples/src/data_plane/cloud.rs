@@ -5,6 +5,7 @@ use std::sync::Arc;
 use chalk_deploy_core::bucket::Bucket;
 use chalk_deploy_core::kubernetes::Connection;
 use chalk_deploy_core::oci::OciRegistry;
+use chalk_deploy_core::provision::BucketKeeper;
 use chalk_deploy_core::runtime::Runtime;
 use chalk_deploy_core::{Error, ErrorCode, Result};
 use clap::{Args, ValueEnum};
@@ -14,55 +15,74 @@ use super::target::RegistryUrl;
 /// The variable with the external id of a role. It is no flag: whoever lists processes would read it.
 const EXTERNAL_ID: &str = "CHALK_DEPLOY_EXTERNAL_ID";
 
-/// The flags of a cloud.
+/// The flags of a data plane in a cloud.
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "A data plane in a cloud (with --registry HOST[/PATH], --bucket NAME and --base-image)")]
-pub(super) struct CloudArguments {
+pub struct CloudArguments {
     /// Find the cluster, the registry and the bucket here, with the credentials that the cloud's own tools find
     #[arg(long, value_enum, value_name = "CLOUD", group = "place",
           requires_all = ["cluster", "registry", "bucket", "base_images"])]
-    pub(super) cloud: Option<CloudName>,
+    pub cloud: Option<CloudName>,
 
     /// The cluster's name in the cloud
     #[arg(long, value_name = "NAME", requires = "cloud")]
-    pub(super) cluster: Option<String>,
+    pub cluster: Option<String>,
 
+    /// Whose cloud.
+    #[command(flatten)]
+    pub account: AccountArguments,
+}
+
+/// The flags that say whose cloud it is, beside a flag `--cloud`.
+#[derive(Debug, Clone, Default, Args)]
+pub struct AccountArguments {
     /// The region of AWS, or the location of Google [default: what the cloud's own variables say]
     #[arg(long, value_name = "REGION", requires = "cloud")]
-    pub(super) region: Option<String>,
+    pub region: Option<String>,
 
     /// AWS: the role to act as; its external id is read from `CHALK_DEPLOY_EXTERNAL_ID`
     #[arg(long, value_name = "ARN", requires = "cloud")]
-    pub(super) role: Option<String>,
+    pub role: Option<String>,
 
     /// Google: the project [default: `GOOGLE_CLOUD_PROJECT`]
     #[arg(long, value_name = "ID", requires = "cloud")]
-    pub(super) cloud_project: Option<String>,
+    pub cloud_project: Option<String>,
 
     /// Google: the service account to act as
     #[arg(long, value_name = "EMAIL", requires = "cloud")]
-    pub(super) impersonate: Option<String>,
+    pub impersonate: Option<String>,
 
     /// Azure: the subscription
     #[arg(long, value_name = "ID", requires = "cloud")]
-    pub(super) subscription: Option<String>,
+    pub subscription: Option<String>,
 
     /// Azure: the resource group
     #[arg(long, value_name = "NAME", requires = "cloud")]
-    pub(super) resource_group: Option<String>,
+    pub resource_group: Option<String>,
 
-    /// Azure: the storage account, of which --bucket names a container
+    /// Azure: the storage account, whose containers the buckets are
     #[arg(long, value_name = "NAME", requires = "cloud")]
-    pub(super) storage_account: Option<String>,
+    pub storage_account: Option<String>,
 
     /// Azure: the tenant [default: `AZURE_TENANT_ID`]
     #[arg(long, value_name = "ID", requires = "cloud")]
-    pub(super) tenant: Option<String>,
+    pub tenant: Option<String>,
+}
+
+/// What of a cloud a script wants, by the names that the flags give.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Wanted<'given> {
+    /// The cluster.
+    pub cluster: Option<&'given str>,
+    /// The bucket of the source.
+    pub bucket: Option<&'given str>,
+    /// The registry.
+    pub registry: Option<&'given RegistryUrl>,
 }
 
 /// The clouds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(super) enum CloudName {
+pub enum CloudName {
     /// Amazon Web Services: EKS, ECR, S3
     Aws,
     /// Google Cloud: GKE, Artifact Registry, Cloud Storage
@@ -73,7 +93,7 @@ pub(super) enum CloudName {
 
 /// A cloud with what a deployment needs of it.
 #[derive(Debug, Clone)]
-pub(super) enum OpenedCloud {
+pub enum OpenedCloud {
     /// AWS.
     Aws(chalk_deploy_aws::Cloud),
     /// Google.
@@ -82,13 +102,12 @@ pub(super) enum OpenedCloud {
     Azure(chalk_deploy_azure::Cloud),
 }
 
-impl CloudArguments {
+impl AccountArguments {
     /// What clap cannot say: which flags belong to which cloud.
     ///
     /// # Errors
     /// `REQUEST_INVALID` with the flag.
-    pub(super) fn check(&self) -> Result<()> {
-        let Some(name) = self.cloud else { return Ok(()) };
+    pub fn check(&self, name: CloudName) -> Result<()> {
         let flags = [
             ("--role", self.role.is_some(), CloudName::Aws),
             ("--cloud-project", self.cloud_project.is_some(), CloudName::Gcp),
@@ -123,71 +142,60 @@ impl CloudArguments {
     ///
     /// # Errors
     /// What is wrong with a flag or a variable.
-    pub(super) fn open(
-        &self,
-        name: CloudName,
-        registry: &RegistryUrl,
-        bucket: &str,
-        runtime: &Arc<dyn Runtime>,
-    ) -> Result<OpenedCloud> {
-        let cluster = self.cluster.clone().unwrap_or_default();
-        let (host, runtime) = (registry.host.clone(), runtime.clone());
-        Ok(match name {
-            CloudName::Aws => {
-                use chalk_deploy_aws::{Cloud, StoredRoles};
-                let mut builder = Cloud::builder().from_env().with_runtime(runtime);
-                if let Some(region) = &self.region {
-                    builder = builder.with_region(region);
-                }
-                if let Some(arn) = &self.role {
-                    let role = role(arn, std::env::var(EXTERNAL_ID).ok())?;
-                    builder = builder.with_tenant(Arc::new(StoredRoles::new().with("terminal", role)), "terminal");
-                }
-                let built = builder.with_cluster(cluster).with_bucket(bucket).with_registry(host).build();
-                OpenedCloud::Aws(built.map_err(|error| flags(error, &[("no region", "--region, or set AWS_REGION")]))?)
-            }
-            CloudName::Gcp => {
-                let mut builder = chalk_deploy_gcp::Cloud::builder().from_env().with_runtime(runtime);
-                if let Some(project) = &self.cloud_project {
-                    builder = builder.with_project(project);
-                }
-                if let Some(location) = &self.region {
-                    builder = builder.with_location(location);
-                }
-                if let Some(account) = &self.impersonate {
-                    builder = builder.with_impersonation(account);
-                }
-                let repository = registry.repository.as_str();
-                let built = builder.with_cluster(cluster).with_bucket(bucket).with_registry(repository).build();
-                let known = [
-                    ("no project", "--cloud-project, or set GOOGLE_CLOUD_PROJECT"),
-                    ("no location", "--region, or set GOOGLE_CLOUD_LOCATION"),
-                ];
-                OpenedCloud::Gcp(built.map_err(|error| flags(error, &known))?)
-            }
-            CloudName::Azure => {
-                let mut builder = chalk_deploy_azure::Cloud::builder().from_env().with_runtime(runtime);
-                if let Some(tenant) = &self.tenant {
-                    builder = builder.with_tenant(tenant);
-                }
-                let of = |flag: &Option<String>| flag.clone().unwrap_or_default();
-                let built = builder
-                    .with_subscription(of(&self.subscription))
-                    .with_resource_group(of(&self.resource_group))
-                    .with_storage_account(of(&self.storage_account))
-                    .with_cluster(cluster)
-                    .with_bucket(bucket)
-                    .with_registry(host)
-                    .build();
-                OpenedCloud::Azure(
-                    built.map_err(|error| flags(error, &[("tenant", "--tenant, or set AZURE_TENANT_ID")]))?,
-                )
-            }
-        })
+    pub fn open(&self, name: CloudName, wanted: Wanted<'_>, runtime: &Arc<dyn Runtime>) -> Result<OpenedCloud> {
+        let runtime = runtime.clone();
+        match name {
+            CloudName::Aws => self.open_aws(wanted, runtime).map(OpenedCloud::Aws),
+            CloudName::Gcp => self.open_google(wanted, runtime).map(OpenedCloud::Gcp),
+            CloudName::Azure => self.open_azure(wanted, runtime).map(OpenedCloud::Azure),
+        }
     }
 
-    /// The bucket as a builder in the cluster is told of it.
-    pub(super) fn bucket_url(&self, name: CloudName, bucket: &str) -> String {
+    fn open_aws(&self, wanted: Wanted<'_>, runtime: Arc<dyn Runtime>) -> Result<chalk_deploy_aws::Cloud> {
+        use chalk_deploy_aws::{Cloud, CloudBuilder, StoredRoles};
+        let mut builder = Cloud::builder().from_env().with_runtime(runtime);
+        builder = with(builder, self.region.as_deref(), CloudBuilder::with_region);
+        builder = with(builder, wanted.cluster, CloudBuilder::with_cluster);
+        builder = with(builder, wanted.bucket, CloudBuilder::with_bucket);
+        builder = with(builder, wanted.registry.map(|it| it.host.as_str()), CloudBuilder::with_registry);
+        if let Some(arn) = &self.role {
+            let role = role(arn, std::env::var(EXTERNAL_ID).ok())?;
+            builder = builder.with_tenant(Arc::new(StoredRoles::new().with("terminal", role)), "terminal");
+        }
+        builder.build().map_err(|error| flags(error, &[("no region", "--region, or set AWS_REGION")]))
+    }
+
+    fn open_google(&self, wanted: Wanted<'_>, runtime: Arc<dyn Runtime>) -> Result<chalk_deploy_gcp::Cloud> {
+        use chalk_deploy_gcp::{Cloud, CloudBuilder};
+        let mut builder = Cloud::builder().from_env().with_runtime(runtime);
+        builder = with(builder, self.cloud_project.as_deref(), CloudBuilder::with_project);
+        builder = with(builder, self.region.as_deref(), CloudBuilder::with_location);
+        builder = with(builder, self.impersonate.as_deref(), CloudBuilder::with_impersonation);
+        builder = with(builder, wanted.cluster, CloudBuilder::with_cluster);
+        builder = with(builder, wanted.bucket, CloudBuilder::with_bucket);
+        builder = with(builder, wanted.registry.map(|it| it.repository.as_str()), CloudBuilder::with_registry);
+        let known = [
+            ("no project", "--cloud-project, or set GOOGLE_CLOUD_PROJECT"),
+            ("no location", "--region, or set GOOGLE_CLOUD_LOCATION"),
+        ];
+        builder.build().map_err(|error| flags(error, &known))
+    }
+
+    fn open_azure(&self, wanted: Wanted<'_>, runtime: Arc<dyn Runtime>) -> Result<chalk_deploy_azure::Cloud> {
+        use chalk_deploy_azure::{Cloud, CloudBuilder};
+        let mut builder = Cloud::builder().from_env().with_runtime(runtime);
+        builder = with(builder, self.tenant.as_deref(), CloudBuilder::with_tenant);
+        builder = with(builder, self.subscription.as_deref(), CloudBuilder::with_subscription);
+        builder = with(builder, self.resource_group.as_deref(), CloudBuilder::with_resource_group);
+        builder = with(builder, self.storage_account.as_deref(), CloudBuilder::with_storage_account);
+        builder = with(builder, wanted.cluster, CloudBuilder::with_cluster);
+        builder = with(builder, wanted.bucket, CloudBuilder::with_bucket);
+        builder = with(builder, wanted.registry.map(|it| it.host.as_str()), CloudBuilder::with_registry);
+        builder.build().map_err(|error| flags(error, &[("tenant", "--tenant, or set AZURE_TENANT_ID")]))
+    }
+
+    /// A bucket as a builder in the cluster is told of it.
+    pub fn bucket_url(&self, name: CloudName, bucket: &str) -> String {
         match (name, &self.region, &self.storage_account) {
             (CloudName::Aws, Some(region), _) => format!("s3://{bucket}?region={region}"),
             (CloudName::Aws, None, _) => format!("s3://{bucket}"),
@@ -197,12 +205,20 @@ impl CloudArguments {
     }
 }
 
+/// A builder that was told of what is given.
+fn with<'given, B>(builder: B, given: Option<&'given str>, tell: impl FnOnce(B, &'given str) -> B) -> B {
+    match given {
+        Some(given) => tell(builder, given),
+        None => builder,
+    }
+}
+
 impl OpenedCloud {
     /// The way to the cluster, the registry and the bucket.
     ///
     /// # Errors
     /// None that the flags have not told before.
-    pub(super) fn parts(&self) -> Result<(Connection, OciRegistry, Bucket)> {
+    pub fn parts(&self) -> Result<(Connection, OciRegistry, Bucket)> {
         match self {
             Self::Aws(cloud) => Ok((cloud.connection()?, cloud.registry()?, cloud.bucket()?)),
             Self::Gcp(cloud) => Ok((cloud.connection()?, cloud.registry()?, cloud.bucket()?)),
@@ -210,11 +226,23 @@ impl OpenedCloud {
         }
     }
 
+    /// What makes its buckets, and sets them up.
+    ///
+    /// # Errors
+    /// What the flags do not say.
+    pub fn buckets(&self) -> Result<Arc<dyn BucketKeeper>> {
+        match self {
+            Self::Aws(cloud) => Ok(cloud.buckets()),
+            Self::Gcp(cloud) => cloud.buckets(),
+            Self::Azure(cloud) => Ok(Arc::new(cloud.buckets()?)),
+        }
+    }
+
     /// What a person should know before a deployment.
     ///
     /// # Errors
     /// When there is no such cluster, or it may not be looked at.
-    pub(super) async fn remarks(&self) -> Result<Vec<String>> {
+    pub async fn remarks(&self) -> Result<Vec<String>> {
         match self {
             Self::Aws(cloud) => cloud.remarks().await,
             Self::Gcp(cloud) => cloud.remarks().await,
@@ -246,12 +274,11 @@ mod tests {
 
     #[test]
     fn a_flag_of_another_cloud_is_refused_and_azure_names_what_it_wants() {
-        let aws = CloudArguments { cloud: Some(CloudName::Aws), ..CloudArguments::default() };
-        aws.check().expect("enough");
-        let stray = CloudArguments { tenant: Some("t".to_owned()), ..aws };
-        assert_eq!(stray.check().expect_err("Azure's").subject(), "--tenant");
-        let azure = CloudArguments { cloud: Some(CloudName::Azure), ..CloudArguments::default() };
-        assert_eq!(azure.check().expect_err("too little").subject(), "--subscription");
+        AccountArguments::default().check(CloudName::Aws).expect("enough");
+        let stray = AccountArguments { tenant: Some("t".to_owned()), ..AccountArguments::default() };
+        assert_eq!(stray.check(CloudName::Aws).expect_err("Azure's").subject(), "--tenant");
+        let error = AccountArguments::default().check(CloudName::Azure).expect_err("too little");
+        assert_eq!(error.subject(), "--subscription");
     }
 
     #[test]

@@ -10,61 +10,62 @@ use chalk_deploy_core::runtime::{Runtime, SystemRuntime};
 use chalk_deploy_core::{Error, ErrorCode, Result, text};
 use clap::Args;
 
-use super::cloud::CloudArguments;
+use super::cloud::{CloudArguments, Wanted};
 
 /// The flags of a real data plane. All or none of those that say where things are.
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "A real data plane (without these, simulated servers in this process)")]
-pub(super) struct TargetArguments {
+pub struct TargetArguments {
     /// How to reach the cluster; its current context, unless --context names another
     #[arg(long, value_name = "FILE", group = "place", requires_all = ["registry", "bucket", "base_images"])]
-    pub(super) kubeconfig: Option<PathBuf>,
+    pub kubeconfig: Option<PathBuf>,
 
     /// The registry of the images: host[:port][/path], https unless it is on loopback
     #[arg(long, value_name = "URL", requires = "place")]
-    pub(super) registry: Option<RegistryUrl>,
+    pub registry: Option<RegistryUrl>,
 
     /// The bucket of the source: <s3://NAME?endpoint=URL&region=R>, http(s)://HOST/NAME, or <file://DIR>; its name in a cloud
     #[arg(long, value_name = "URL", requires = "place")]
-    pub(super) bucket: Option<String>,
+    pub bucket: Option<String>,
 
     /// The platform image under a component's (default: engine), by tag or digest; may be given more than once
     #[arg(long = "base-image", value_name = "[COMPONENT=]REF", requires = "place")]
-    pub(super) base_images: Vec<BaseImageReference>,
+    pub base_images: Vec<BaseImageReference>,
 
     /// A context of the kubeconfig
     #[arg(long, value_name = "NAME", requires = "kubeconfig")]
-    pub(super) context: Option<String>,
+    pub context: Option<String>,
 
     /// The environment's namespace [default: ns-ENVIRONMENT]
     #[arg(long, value_name = "NAMESPACE", requires = "place")]
-    pub(super) namespace: Option<Namespace>,
+    pub namespace: Option<Namespace>,
 
     /// The Gateway that carries the environment's route [default: chalk-system/chalk]
     #[arg(long, value_name = "NAMESPACE/NAME", requires = "place")]
-    pub(super) gateway: Option<GatewayName>,
+    pub gateway: Option<GatewayName>,
 
     /// Where that Gateway answers, so that the cutover can be verified through it
     #[arg(long, value_name = "URL", requires = "place")]
-    pub(super) gateway_address: Option<String>,
+    pub gateway_address: Option<String>,
 
     /// A credential plugin that the kubeconfig may run, by its absolute path; may be given more than once
     #[arg(long = "allow-exec", value_name = "PATH", requires = "kubeconfig")]
-    pub(super) allowed_plugins: Vec<PathBuf>,
+    pub allowed_plugins: Vec<PathBuf>,
 
+    /// By names, in a cloud.
     #[command(flatten)]
-    pub(super) cloud: CloudArguments,
+    pub cloud: CloudArguments,
 }
 
 /// A registry and the path under which the environment's repositories lie.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct RegistryUrl {
+pub struct RegistryUrl {
     /// `host[:port]`.
-    pub(super) host: String,
+    pub host: String,
     /// `host[:port]/path`; the path is `chalk` if none was given.
-    pub(super) repository: Repository,
+    pub repository: Repository,
     /// Whether it was asked for by `http://`.
-    pub(super) is_plain: bool,
+    pub is_plain: bool,
 }
 
 impl FromStr for RegistryUrl {
@@ -89,18 +90,18 @@ impl FromStr for RegistryUrl {
 
 /// A base image as a person writes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct BaseImageReference {
+pub struct BaseImageReference {
     /// The component.
-    pub(super) component: Component,
+    pub component: Component,
     /// The repository.
-    pub(super) repository: Repository,
+    pub repository: Repository,
     /// What follows it: `:tag` or `@sha256:…`.
-    pub(super) version: ImageVersion,
+    pub version: ImageVersion,
 }
 
 /// Which image of a repository.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum ImageVersion {
+pub enum ImageVersion {
     /// What a tag points to when the deployment begins.
     Tag(chalk_deploy_core::model::ImageTag),
     /// Exactly this one.
@@ -130,7 +131,7 @@ impl FromStr for BaseImageReference {
 
 impl BaseImageReference {
     /// The error for one that its registry does not hold.
-    pub(super) fn missing(&self) -> Error {
+    pub fn missing(&self) -> Error {
         Error::new(ErrorCode::RequestInvalid, "there is no such base image")
             .on(format!("--base-image {}={}{}", self.component, self.repository, self.version))
             .with_hint("push it, or name another one")
@@ -161,11 +162,11 @@ fn component_named(name: &str) -> Result<Component, String> {
 
 /// A Gateway by its namespace and name.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct GatewayName {
+pub struct GatewayName {
     /// Its namespace.
-    pub(super) namespace: Namespace,
+    pub namespace: Namespace,
     /// Its name.
-    pub(super) name: String,
+    pub name: String,
 }
 
 impl FromStr for GatewayName {
@@ -185,20 +186,29 @@ impl FromStr for GatewayName {
 
 impl TargetArguments {
     /// Whether it is real servers.
-    pub(super) const fn is_real(&self) -> bool {
+    pub const fn is_real(&self) -> bool {
         self.kubeconfig.is_some() || self.cloud.cloud.is_some()
+    }
+
+    /// What of a cloud these flags name.
+    pub fn wanted(&self) -> Wanted<'_> {
+        Wanted {
+            cluster: self.cloud.cluster.as_deref(),
+            bucket: self.bucket.as_deref(),
+            registry: self.registry.as_ref(),
+        }
     }
 
     /// What clap cannot say: one base image a component, and which flags belong to which cloud.
     ///
     /// # Errors
     /// `REQUEST_INVALID` with the component that has two, or the flag.
-    pub(super) fn check(&self) -> Result<()> {
-        self.cloud.check()?;
-        if let (Some(name), Some(registry), Some(bucket)) = (self.cloud.cloud, &self.registry, &self.bucket) {
+    pub fn check(&self) -> Result<()> {
+        if let Some(name) = self.cloud.cloud {
+            self.cloud.account.check(name)?;
             // What is wrong with a name shows when the cloud is put together, and that asks nobody anything.
             let runtime: Arc<dyn Runtime> = SystemRuntime::new();
-            self.cloud.open(name, registry, bucket, &runtime)?;
+            self.cloud.account.open(name, self.wanted(), &runtime)?;
         }
         for (position, base) in self.base_images.iter().enumerate() {
             if self.base_images[..position].iter().any(|earlier| earlier.component == base.component) {

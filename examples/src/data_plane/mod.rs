@@ -1,4 +1,13 @@
-//! Where a deployment goes: the simulated servers of the state folder, or the real ones that the flags name.
+//! Where a deployment goes: the simulated servers of the state folder, or the real ones that the flags name. For every
+//! script that works where `apply` has deployed.
+//!
+//! - [`target`]: the flags of servers.
+//! - [`cloud`]: the flags of a cloud, which knows its servers by names.
+//! - [`builder`]: the flags of what builds.
+
+pub mod builder;
+pub mod cloud;
+pub mod target;
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -23,14 +32,14 @@ use chalk_deploy_core::transport::{NetworkTransport, Transport};
 use chalk_deploy_core::{Error, ErrorCode, Result};
 use chalk_deploy_testkit::simulated::plane::{PlaneSettings, SharedPlane, SimulatedEnvironments};
 
-use super::builder::{BuilderArguments, Place};
-use super::cloud::OpenedCloud;
-use super::target::{BaseImageReference, GatewayName, ImageVersion, RegistryUrl, TargetArguments};
+use self::builder::{BuilderArguments, Place};
+use self::cloud::OpenedCloud;
+use self::target::{BaseImageReference, GatewayName, ImageVersion, RegistryUrl, TargetArguments};
 
 /// The variables that hold who we are at the registry.
-pub(super) const REGISTRY_USERNAME: &str = "CHALK_DEPLOY_REGISTRY_USERNAME";
+pub const REGISTRY_USERNAME: &str = "CHALK_DEPLOY_REGISTRY_USERNAME";
 /// Its password or token.
-pub(super) const REGISTRY_PASSWORD: &str = "CHALK_DEPLOY_REGISTRY_PASSWORD";
+pub const REGISTRY_PASSWORD: &str = "CHALK_DEPLOY_REGISTRY_PASSWORD";
 
 /// The Gateway that a real cluster is expected to have.
 const GATEWAY: (&str, &str) = ("chalk-system", "chalk");
@@ -66,7 +75,7 @@ const INSTALLER_SEES: [&str; 9] = [
 
 /// The data planes of a command line.
 #[derive(Debug)]
-pub(super) enum DataPlanes {
+pub enum DataPlanes {
     /// The simulated servers.
     Simulated(Box<SharedPlane>, Checks),
     /// The one that the flags name.
@@ -78,7 +87,7 @@ impl DataPlanes {
     ///
     /// # Errors
     /// What is wrong with the flags, or with a file that they name.
-    pub(super) fn open(
+    pub fn open(
         target: &TargetArguments,
         builder: &BuilderArguments,
         checks: Checks,
@@ -99,7 +108,7 @@ impl DataPlanes {
     }
 
     /// The environments of a project in these data planes.
-    pub(super) fn environments(&self, known: Vec<EnvironmentId>) -> Arc<dyn Environments> {
+    pub fn environments(&self, known: Vec<EnvironmentId>) -> Arc<dyn Environments> {
         match self {
             Self::Simulated(plane, checks) => {
                 let adapters = plane.adapters().clone().with_checks(checks.clone()).with_dependencies(installation());
@@ -116,7 +125,7 @@ impl DataPlanes {
     ///
     /// # Errors
     /// What does not answer, is not there, or is not permitted.
-    pub(super) async fn check(&self, environment: &EnvironmentId) -> Result<Vec<String>> {
+    pub async fn check(&self, environment: &EnvironmentId) -> Result<Vec<String>> {
         match self {
             Self::Simulated(..) => Ok(Vec::new()),
             Self::Named(named) => named.check(environment).await,
@@ -124,8 +133,10 @@ impl DataPlanes {
     }
 
     /// The bucket with the sources, and the builder on it.
-    #[allow(dead_code, reason = "`rebuild` asks for it, and `apply` does not")]
-    pub(super) async fn builds(&self) -> Result<(Arc<dyn ObjectStore>, InProcessBuilder)> {
+    ///
+    /// # Errors
+    /// When the simulated base image cannot be put into its registry.
+    pub async fn builds(&self) -> Result<(Arc<dyn ObjectStore>, InProcessBuilder)> {
         match self {
             Self::Simulated(plane, checks) => {
                 let adapters = plane.adapters().clone().with_dependencies(installation()).with_checks(checks.clone());
@@ -137,7 +148,7 @@ impl DataPlanes {
     }
 
     /// The simulated servers, if it is them.
-    pub(super) fn simulated(&self) -> Option<&SharedPlane> {
+    pub fn simulated(&self) -> Option<&SharedPlane> {
         match self {
             Self::Simulated(plane, _) => Some(plane),
             Self::Named(_) => None,
@@ -147,7 +158,7 @@ impl DataPlanes {
 
 /// A real data plane.
 #[derive(Debug, Clone)]
-pub(super) struct Named {
+pub struct Named {
     cloud: Cloud,
     builder: InProcessBuilder,
     registry: Arc<OciRegistry>,
@@ -187,7 +198,7 @@ impl Servers {
         }
         let network = network.build()?;
         if let Some(name) = target.cloud.cloud {
-            let provider = target.cloud.open(name, registry_url, bucket, runtime)?;
+            let provider = target.cloud.account.open(name, target.wanted(), runtime)?;
             let (connection, registry, found) = provider.parts()?;
             return Ok(Self {
                 connection,
@@ -196,7 +207,7 @@ impl Servers {
                 network,
                 registry: Arc::new(registry),
                 bucket: Arc::new(found),
-                bucket_url: target.cloud.bucket_url(name, bucket),
+                bucket_url: target.cloud.account.bucket_url(name, bucket),
                 provider: Some(provider),
             });
         }

@@ -15,47 +15,47 @@ use clap::{Args, ValueEnum};
 /// The flags of the builder.
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "What builds the images")]
-pub(super) struct BuilderArguments {
+pub struct BuilderArguments {
     /// Where images are built. `argo`: workflows build what brings a Dockerfile, this process everything else
     #[arg(long = "builder", value_enum, default_value_t = BuilderName::InProcess)]
-    pub(super) name: BuilderName,
+    pub name: BuilderName,
 
     /// The image of chalk-deploy's builder (`examples/build_image`), by digest
     #[arg(long, value_name = "REF@DIGEST", value_parser = image)]
-    pub(super) builder_image: Option<ImageReference>,
+    pub builder_image: Option<ImageReference>,
 
     /// The image of kaniko's executor, by digest, for projects that bring a Dockerfile
     #[arg(long, value_name = "REF@DIGEST", value_parser = image)]
-    pub(super) dockerfile_image: Option<ImageReference>,
+    pub dockerfile_image: Option<ImageReference>,
 
     /// A repository whose tags a Dockerfile may name; digests it may always name. May be given more than once
     #[arg(long, value_name = "REPOSITORY", value_parser = repository)]
-    pub(super) dockerfile_tags_of: Vec<Repository>,
+    pub dockerfile_tags_of: Vec<Repository>,
 
     /// The namespace of the workflows [default: that of --namespace, or of the kubeconfig]
     #[arg(long, value_name = "NAMESPACE")]
-    pub(super) builder_namespace: Option<Namespace>,
+    pub builder_namespace: Option<Namespace>,
 
     /// The service account of the workflows' pods [default: default]
     #[arg(long, value_name = "NAME")]
-    pub(super) builder_service_account: Option<String>,
+    pub builder_service_account: Option<String>,
 
     /// A Secret whose entries become the environment of what reads the bucket
     #[arg(long, value_name = "NAME")]
-    pub(super) builder_bucket_secret: Option<String>,
+    pub builder_bucket_secret: Option<String>,
 
     /// A Secret of type kubernetes.io/dockerconfigjson for what pushes the images
     #[arg(long, value_name = "NAME")]
-    pub(super) builder_registry_secret: Option<String>,
+    pub builder_registry_secret: Option<String>,
 
     /// Lets workflows build every project
     #[arg(long)]
-    pub(super) build_all_in_workflows: bool,
+    pub build_all_in_workflows: bool,
 }
 
 /// The names of the builders on the command line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
-pub(super) enum BuilderName {
+pub enum BuilderName {
     /// This process
     #[default]
     InProcess,
@@ -82,7 +82,7 @@ impl BuilderArguments {
     ///
     /// # Errors
     /// `REQUEST_INVALID` with the flag.
-    pub(super) fn check(&self, has_cluster: bool) -> Result<()> {
+    pub fn check(&self, has_cluster: bool) -> Result<()> {
         let refused = |subject: &str, message: &str, hint: &str| {
             Err(Error::new(ErrorCode::RequestInvalid, message).on(subject).with_hint(hint))
         };
@@ -117,7 +117,7 @@ impl BuilderArguments {
     ///
     /// # Errors
     /// `REQUEST_INVALID` with the Dockerfile.
-    pub(super) fn admit(&self, settings: &ProjectSettings) -> Result<()> {
+    pub fn admit(&self, settings: &ProjectSettings) -> Result<()> {
         let Some(file) = &settings.dockerfile else { return Ok(()) };
         let (why, hint) = match (self.name, &self.dockerfile_image) {
             (BuilderName::Argo, Some(_)) => return Ok(()),
@@ -139,7 +139,7 @@ impl BuilderArguments {
     ///
     /// # Errors
     /// What is wrong with the flags.
-    pub(super) fn open(&self, here: &InProcessBuilder, place: &Place<'_>) -> Result<Arc<dyn Builder>> {
+    pub fn open(&self, here: &InProcessBuilder, place: &Place<'_>) -> Result<Arc<dyn Builder>> {
         let here: Arc<dyn Builder> = Arc::new(here.clone());
         let (BuilderName::Argo, Some(image)) = (self.name, &self.builder_image) else { return Ok(here) };
         let namespace = self.builder_namespace.clone().or_else(|| place.namespace.cloned()).ok_or_else(|| {
@@ -167,14 +167,20 @@ impl BuilderArguments {
 }
 
 /// What a builder works with.
-pub(super) struct Place<'given> {
-    pub(super) bucket: Arc<dyn ObjectStore>,
-    pub(super) bucket_url: &'given str,
-    pub(super) registry: Arc<dyn Registry>,
-    pub(super) connection: &'given Connection,
-    pub(super) namespace: Option<&'given Namespace>,
+#[derive(Debug)]
+pub struct Place<'given> {
+    /// Where the source is, and what past builds have left.
+    pub bucket: Arc<dyn ObjectStore>,
+    /// That bucket, as a container is told of it.
+    pub bucket_url: &'given str,
+    /// Where images go.
+    pub registry: Arc<dyn Registry>,
+    /// The cluster of the workflows.
+    pub connection: &'given Connection,
+    /// The namespace that the other flags name.
+    pub namespace: Option<&'given Namespace>,
     /// Hosts without TLS.
-    pub(super) plain_http: Vec<String>,
+    pub plain_http: Vec<String>,
 }
 
 #[cfg(test)]
