@@ -313,7 +313,41 @@ mod tests {
             (400, json("LimitExceededException"), "ecr:X", ErrorCode::ObjectRefused, Retry::Permanent, "quota"),
             (400, xml("MalformedXML"), "s3:X", ErrorCode::ValueInvalid, Retry::Permanent, "correct"),
             (418, String::new(), "s3:X", ErrorCode::CloudAnswerInvalid, Retry::Permanent, "address"),
-            (403, String::new(), "s3:X", ErrorCode::PermissionDenied, Retry::Permanent, "allow"),
+            (403, String::new(), "s3:GetObject", ErrorCode::PermissionDenied, Retry::Permanent, "allow"),
+            (
+                400,
+                json("AccessDeniedException"),
+                "ecr:GetAuthorizationToken",
+                ErrorCode::PermissionDenied,
+                Retry::Permanent,
+                "`ecr:GetAuthorizationToken` on `*`",
+            ),
+            (
+                403,
+                json("AccessDeniedException"),
+                "ecr:PutImage",
+                ErrorCode::PermissionDenied,
+                Retry::Permanent,
+                "it has the tag",
+            ),
+            (
+                403,
+                xml("AccessDenied"),
+                "sts:AssumeRoleWithWebIdentity",
+                ErrorCode::PermissionDenied,
+                Retry::Permanent,
+                "service account",
+            ),
+            (400, json("InvalidTagParameterException"), "ecr:X", ErrorCode::ValueInvalid, Retry::Permanent, "correct"),
+            (400, xml("InvalidRequest"), "s3:X", ErrorCode::ValueInvalid, Retry::Permanent, "correct"),
+            (400, json("QueueDeletedRecently"), "sqs:X", ErrorCode::CloudUnavailable, Retry::Temporary, "60 s"),
+            (400, json("QueueNameExists"), "sqs:X", ErrorCode::ObjectConflict, Retry::Permanent, "same time"),
+            (400, json("QueueDoesNotExist"), "sqs:X", ErrorCode::ObjectMissing, Retry::Permanent, "region"),
+            (400, json("RequestThrottled"), "sqs:X", ErrorCode::CloudUnavailable, Retry::Temporary, "resume"),
+            (400, json("KmsThrottled"), "sqs:X", ErrorCode::CloudUnavailable, Retry::Temporary, "resume"),
+            (400, json("KmsAccessDenied"), "sqs:X", ErrorCode::PermissionDenied, Retry::Permanent, "KMS"),
+            (400, json("InvalidSecurity"), "sqs:X", ErrorCode::ValueInvalid, Retry::Permanent, "https"),
+            (403, json("OverLimit"), "sqs:X", ErrorCode::ObjectRefused, Retry::Permanent, "quota"),
         ] {
             let error = refused(status, &[], &body, action);
             assert_eq!((error.code(), error.retry()), (code, retry), "{body}");
@@ -336,6 +370,7 @@ mod tests {
                 r#"{"__type":"InvalidSignatureException","message":"Signature expired: 20260101T000000Z is now earlier"}"#,
             ),
             (403, "<Error><Code>SignatureDoesNotMatch</Code><Message>Signature not yet current: x</Message></Error>"),
+            (400, r#"{"__type":"RequestExpired","message":"the date stamp is more than 15 minutes old"}"#),
         ] {
             let error = refused(status, &date, body, "s3:X");
             assert_eq!(error.code(), ErrorCode::PermissionDenied);

@@ -25,7 +25,7 @@ use chalk_deploy_core::model::{
 use chalk_deploy_core::runtime::Runtime;
 use chalk_deploy_core::store::MemoryStore;
 use chalk_deploy_core::traffic::{GatewayProbe, GatewayReference, GatewayTraffic, RouteSettings};
-use chalk_deploy_core::transport::{BoxedFuture, RequestBody, Transport, TransportError};
+use chalk_deploy_core::transport::{RequestBody, Transport, TransportError};
 use chalk_deploy_core::{ApplyRequest, Deployer, Result};
 use chalk_deploy_testkit::simulated::base_image::SimulatedBaseImage;
 use chalk_deploy_testkit::simulated::bucket::{AccessKey, BucketSettings};
@@ -57,6 +57,14 @@ struct Aws {
 }
 
 impl Aws {
+    fn transport(&self) -> Transport {
+        let aws = self.clone();
+        Transport::from_fn(move |request| {
+            let aws = aws.clone();
+            async move { aws.answer(request).await }
+        })
+    }
+
     fn note(&self, asked: Asked) {
         self.asked.lock().expect("not poisoned").push(asked);
     }
@@ -157,21 +165,6 @@ impl Aws {
     }
 }
 
-impl tower_service::Service<Request<RequestBody>> for Aws {
-    type Response = Response<ByteStream>;
-    type Error = TransportError;
-    type Future = BoxedFuture<Result<Self::Response, TransportError>>;
-
-    fn poll_ready(&mut self, _: &mut std::task::Context<'_>) -> std::task::Poll<Result<(), TransportError>> {
-        std::task::Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, request: Request<RequestBody>) -> Self::Future {
-        let aws = self.clone();
-        Box::pin(async move { aws.answer(request).await })
-    }
-}
-
 fn status(status: StatusCode) -> Response<ByteStream> {
     let mut response = Response::new(full("{}"));
     *response.status_mut() = status;
@@ -252,8 +245,8 @@ async fn deployed() -> (Aws, Vec<Asked>) {
     let role = TenantRole::new("arn:aws:iam::123456789012:role/chalk-scoped", id).expect("a role");
     let cloud = Cloud::builder()
         .with_region("us-east-1")
-        .with_transport(Transport::new(aws.clone()))
-        .with_cluster_transports(Transport::new(aws.clone()))
+        .with_transport(aws.transport())
+        .with_cluster_transports(aws.transport())
         .with_runtime(clock.clone())
         .with_credentials(AccessKeys::new("AKIAOURS", "secret"))
         .with_tenant(Arc::new(StoredRoles::new().with("acme", role)), "acme")

@@ -425,7 +425,7 @@ async fn a_bucket_that_cannot_be_locked_any_more_is_told_and_the_rest_is_set_up(
 async fn a_bucket_of_another_account_or_region_is_told_as_that() {
     for (cases, code, word) in [
         (&["head_bucket_missing", "create_bucket_taken"][..], ErrorCode::PermissionDenied, "another account"),
-        (&["head_bucket_of_another"], ErrorCode::PermissionDenied, "another account"),
+        (&["head_bucket_of_another", "list_objects_denied"], ErrorCode::PermissionDenied, "another account"),
         (&["head_bucket_elsewhere"], ErrorCode::ValueInvalid, "us-west-2"),
     ] {
         let names: Vec<_> = cases.iter().map(|case| format!("s3/{case}")).collect();
@@ -435,6 +435,36 @@ async fn a_bucket_of_another_account_or_region_is_told_as_that() {
         assert!(error.sentence().contains(word), "{}", error.sentence());
         assert_played(&player);
     }
+}
+
+/// An answer to HEAD has no words.
+#[tokio::test(start_paused = true)]
+async fn why_a_bucket_may_not_be_looked_at_is_asked_for_in_words() {
+    for (cases, retry, hint) in [
+        (["head_bucket_of_another", "list_objects_skewed"], Retry::Permanent, "Wed, 01 Jan 2025 01:00:00 GMT"),
+        (["head_bucket_of_another", "list_objects_skewed"], Retry::Permanent, "2025-01-01T00:00:00.000Z"),
+        (["head_bucket_of_another", "list_objects_revoked"], Retry::Permanent, "revoked"),
+        (["head_bucket_bad_request", "list_objects_expired"], Retry::Temporary, "renew"),
+    ] {
+        let (player, cloud) = in_ireland(&cases.map(|case| format!("s3/{case}")));
+        let error = cloud.buckets().keep(&source_plan()).await.expect_err(cases[1]);
+        assert_eq!((error.code(), error.retry()), (ErrorCode::PermissionDenied, retry), "{error}");
+        assert!(error.hint().contains(hint), "{}", error.hint());
+        assert_played(&player);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lifecycle_of_others_is_written_back_in_its_own_form_with_what_it_says_beside_its_document() {
+    let mut names = vec!["s3/head_bucket".to_owned(), "s3/put_lifecycle_of_others".to_owned()];
+    for setting in SETTINGS {
+        let others = if setting == "lifecycle" { "_of_others" } else { "" };
+        names.push(format!("s3/get_{setting}{others}"));
+    }
+    let (player, cloud) = in_ireland(&names);
+    let kept = cloud.buckets().keep(&source_plan()).await.expect("kept");
+    assert_eq!(kept.changed, ["lifecycle"]);
+    assert_played(&player);
 }
 
 #[tokio::test(start_paused = true)]
@@ -464,11 +494,24 @@ async fn a_name_without_our_prefix_is_refused_before_anything_is_sent() {
 
 #[test]
 fn every_case_is_played_by_a_test() {
-    let sources = [include_str!("recorded.rs"), include_str!("sources.rs"), include_str!("weather.rs")].concat();
-    for api in ["ecr", "eks", "local", "s3", "sts"] {
+    let sources = [
+        include_str!("queues.rs"),
+        include_str!("recorded.rs"),
+        include_str!("sources.rs"),
+        include_str!("weather.rs"),
+    ];
+    let sources = sources.concat();
+    for api in ["ecr", "eks", "local", "s3", "sqs", "sts"] {
         for case in Case::all(&folder().join(api)).expect("the cases can be read") {
-            let setting = SETTINGS.iter().any(|setting| case.name.contains(&format!("t_{setting}")));
-            assert!(setting || sources.contains(&case.name), "nobody plays {api}/{}", case.name);
+            let name = &case.name;
+            // The settings of a bucket are named by their words.
+            let word = name.strip_prefix("get_").or_else(|| name.strip_prefix("put_")).unwrap_or_default();
+            let word = word.strip_suffix("_unset").or_else(|| word.strip_suffix("_of_others")).unwrap_or(word);
+            let setting = api == "s3" && SETTINGS.contains(&word);
+            let named = ["\"".to_owned(), format!("{api}/")]
+                .iter()
+                .any(|before| sources.contains(&format!("{before}{name}\"")));
+            assert!(setting || named, "nobody plays {api}/{name}");
         }
     }
 }

@@ -20,7 +20,7 @@ use crate::refusal::Refusal;
 /// Where the agent of ECS is.
 const ECS: &str = "http://169.254.170.2";
 /// Hosts that may be asked over plain HTTP, beside loopback: the agents of ECS and of EKS.
-const AGENTS: [&str; 3] = ["169.254.170.2", "169.254.170.23", "fd00:ec2::23"];
+pub(crate) const AGENTS: [&str; 3] = ["169.254.170.2", "169.254.170.23", "fd00:ec2::23"];
 const ANSWER_MOST: usize = 64 << 10;
 const TOKEN_MOST: u64 = 64 << 10;
 

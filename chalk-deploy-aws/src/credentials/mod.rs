@@ -78,6 +78,15 @@ impl S3CredentialSource for AwsCredentials {
     async fn credentials(&self) -> Result<S3Credentials> {
         Ok(self.keys().await?.for_s3())
     }
+
+    async fn refused(&self, credentials: &S3Credentials) {
+        // Those that are held now may be others already.
+        if let Ok(keys) = self.keys().await
+            && keys.for_s3() == *credentials
+        {
+            Self::refused(self, &keys).await;
+        }
+    }
 }
 
 impl fmt::Debug for AwsCredentials {

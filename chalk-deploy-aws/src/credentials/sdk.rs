@@ -232,17 +232,18 @@ impl Named {
             Source::Instance => instance::lend(&self.variables, place, ways).await,
         };
         let keys = match lent {
-            Ok(Some(Lent { value, .. })) => value,
-            Ok(None) => {
-                let why = "the source that the profile names has no keys";
-                return Err(CredentialsError::invalid_configuration(why));
-            }
-            Err(error) => {
-                let said = error.message().to_owned();
-                *self.bridge.failed() = Some(Failed::Own(error));
-                return Err(CredentialsError::provider_error(said));
-            }
+            Ok(lent) => lent.map(|lent| lent.value).ok_or_else(|| {
+                Error::new(ErrorCode::PermissionDenied, "the source that the profile names has no keys")
+                    .on("credentials of AWS")
+                    .with_hint("correct the profile's `credential_source`, or configure that source")
+            }),
+            Err(error) => Err(error),
         };
+        let keys = keys.map_err(|error| {
+            let said = error.message().to_owned();
+            *self.bridge.failed() = Some(Failed::Own(error));
+            CredentialsError::provider_error(said)
+        })?;
         let end = keys.expires().map(|end| SystemTime::UNIX_EPOCH + Duration::from_millis(end.as_millis()));
         let token = keys.session_token().map(str::to_owned);
         Ok(Credentials::new(keys.id(), keys.secret(), token, end, "chalk-deploy"))

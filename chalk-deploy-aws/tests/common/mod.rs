@@ -3,16 +3,13 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use chalk_deploy_aws::{AccessKeys, Cloud, CloudBuilder};
-use chalk_deploy_core::cloud::ByteStream;
 use chalk_deploy_core::runtime::Runtime as _;
-use chalk_deploy_core::transport::{BoxedFuture, RequestBody, Transport, TransportError};
+use chalk_deploy_core::transport::Transport;
 use chalk_deploy_testkit::VirtualRuntime;
 use chalk_deploy_testkit::recorded::{Case, Player};
-use http::{Request, Response};
 
 pub(crate) const ACCOUNT: &str = "123456789012";
 pub(crate) const HOST: &str = "123456789012.dkr.ecr.us-east-1.amazonaws.com";
@@ -53,26 +50,11 @@ pub(crate) fn assert_played(player: &Player) {
 
 /// The same way, on which every answer takes a second.
 pub(crate) fn slow(transport: Transport, runtime: Arc<VirtualRuntime>) -> Transport {
-    Transport::new(Slow(transport, runtime))
-}
-
-#[derive(Debug, Clone)]
-struct Slow(Transport, Arc<VirtualRuntime>);
-
-impl tower_service::Service<Request<RequestBody>> for Slow {
-    type Response = Response<ByteStream>;
-    type Error = TransportError;
-    type Future = BoxedFuture<Result<Self::Response, TransportError>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), TransportError>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, request: Request<RequestBody>) -> Self::Future {
-        let Self(transport, runtime) = self.clone();
-        Box::pin(async move {
+    Transport::from_fn(move |request| {
+        let (transport, runtime) = (transport.clone(), runtime.clone());
+        async move {
             runtime.sleep(Duration::from_secs(1)).await;
             transport.send(request).await
-        })
-    }
+        }
+    })
 }
