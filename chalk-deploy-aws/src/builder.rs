@@ -250,6 +250,13 @@ impl CloudBuilder {
 
     fn endpoints(&self) -> Result<Endpoints> {
         let mut endpoints = Endpoints::default();
+        if self.variables.is_true("AWS_USE_FIPS_ENDPOINT") && !self.names_all_endpoints() {
+            return Err(Error::new(ErrorCode::RequestInvalid, "the endpoints of FIPS are not known here")
+                .on("variable AWS_USE_FIPS_ENDPOINT")
+                .with_hint(
+                    "name those of S3, ECR, EKS, STS and SQS with the AWS_ENDPOINT_URL_… variables, or unset it",
+                ));
+        }
         if let Some(url) = self.variables.get("AWS_ENDPOINT_URL") {
             endpoints.set_all(url).map_err(|error| error.on("variable AWS_ENDPOINT_URL"))?;
         }
@@ -267,6 +274,14 @@ impl CloudBuilder {
             }
         }
         Ok(endpoints)
+    }
+
+    /// Whether each service has an endpoint that was named for it.
+    fn names_all_endpoints(&self) -> bool {
+        Service::ALL.into_iter().all(|service| {
+            let by_method = self.endpoints.iter().any(|(of, _)| *of == Some(service));
+            by_method || self.variables.get(service.endpoint_variable()).is_some()
+        })
     }
 
     fn signer(&self, ways: &Ways, region: &Region, endpoints: &Endpoints) -> Result<AwsCredentials> {
@@ -350,5 +365,36 @@ fn registry_name(host: &str, region: &Region, endpoints: &Endpoints) -> Result<R
     match RegistryName::new(host, region, false) {
         Err(_) if endpoints.given(Service::Ecr).is_some() => RegistryName::new(host, region, true),
         name => name,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::credentials::AGENTS;
+
+    #[test]
+    fn every_agent_that_lends_credentials_may_be_asked_over_plain_http() {
+        for agent in AGENTS {
+            // As addresses of requests write it.
+            let host = if agent.contains(':') { format!("[{agent}]") } else { agent.to_owned() };
+            assert!(LINK_LOCAL.contains(&host.as_str()), "{host}");
+        }
+    }
+
+    #[test]
+    fn endpoints_of_fips_are_those_that_were_named_and_no_silence() {
+        let variables = |also: &'static str| {
+            Cloud::builder().with_region("us-east-1").from_variables(move |name| match name {
+                "AWS_USE_FIPS_ENDPOINT" => Some("true".to_owned()),
+                name if !also.is_empty() && name.starts_with(also) => Some("https://fips.example".to_owned()),
+                _ => None,
+            })
+        };
+        let error = variables("").build().expect_err("nothing was named");
+        assert_eq!(error.code(), ErrorCode::RequestInvalid);
+        assert!(error.subject().contains("AWS_USE_FIPS_ENDPOINT"), "{}", error.sentence());
+        variables("AWS_ENDPOINT_URL_").build().expect("each was named");
+        variables("AWS_ENDPOINT_URL_S").build().expect_err("those of ECR and EKS were not");
     }
 }

@@ -131,7 +131,7 @@ impl Cloud {
     }
 
     /// What a person should know before a deployment, one sentence each: how the cluster is reached, and whether layers
-    /// are mounted between repositories. Asks EKS and ECR; what may not be asked is left out.
+    /// are mounted between repositories, or which permission is missing to know. Asks EKS and ECR.
     ///
     /// # Errors
     /// Those of [`describe_cluster`](Self::describe_cluster).
@@ -148,6 +148,12 @@ impl Cloud {
                      set the account's BLOB_MOUNTING to ENABLED"
                         .to_owned(),
                 ),
+                Err(error) if error.code() == ErrorCode::PermissionDenied => {
+                    remarks.push(format!(
+                        "note: whether the registry mounts layers from one repository to another is not known; {}",
+                        error.hint()
+                    ));
+                }
                 Err(error) => tracing::debug!(%error, "whether the registry mounts layers is not known"),
             }
         }

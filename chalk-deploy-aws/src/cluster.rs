@@ -78,7 +78,7 @@ impl EksCluster {
             cluster: name.clone(),
             signed: Arc::clone(&signed),
         };
-        Self { api, name, tokens: Tokens { tokens: Renewing::new(lender, runtime), credentials, signed } }
+        Self { api, name, tokens: Tokens { held: Renewing::new(lender, runtime), credentials, signed } }
     }
 
     /// The cluster as EKS describes it.
@@ -169,7 +169,7 @@ type Signed = Arc<Mutex<Option<(BearerToken, AccessKeys)>>>;
 /// Tokens of one cluster.
 #[derive(Debug, Clone)]
 struct Tokens {
-    tokens: Renewing<BearerToken>,
+    held: Renewing<BearerToken>,
     credentials: AwsCredentials,
     signed: Signed,
 }
@@ -177,7 +177,7 @@ struct Tokens {
 #[async_trait]
 impl BearerTokenSource for Tokens {
     async fn token(&self) -> Result<BearerToken> {
-        self.tokens.get().await
+        self.held.get().await
     }
 
     async fn refused(&self, token: &BearerToken) {
@@ -186,7 +186,7 @@ impl BearerTokenSource for Tokens {
         if let Some((_, keys)) = signed {
             self.credentials.refused(&keys).await;
         }
-        self.tokens.refused(token).await;
+        self.held.refused(token).await;
     }
 }
 

@@ -66,7 +66,7 @@ fn each_planted_fault_is_found() {
         "s3/put_lifecycle_of_others",
         &[
             ("\"lifecycle\"", "\"life\"", "the query has `life`"),
-            ("<ID>logs", "<Id>logs", "XMLSyntax"),
+            ("<ID>logs</ID>", "<Id>logs</Id>", "Id: no member of LifecycleRule"),
             ("<Prefix></Prefix>", "<Path></Path>", "no member of LifecycleRule"),
             ("<Status>Enabled", "<Status>On", "is none of"),
             ("default-minimum-object-size", "minimum", "is none of PutBucketLifecycleConfiguration"),

@@ -207,9 +207,12 @@ async fn a_plan_that_sqs_would_not_take_is_refused_before_anything_is_sent() {
 /// The queues of an account, and what policies would be asked.
 #[derive(Default)]
 struct Sqs {
-    queues: BTreeMap<String, (Map<String, Value>, Map<String, Value>)>,
+    queues: BTreeMap<String, Queue>,
     asked: Vec<Asked>,
 }
+
+/// Attributes and tags.
+type Queue = (Map<String, Value>, Map<String, Value>);
 
 impl Sqs {
     fn start() -> (Arc<Mutex<Self>>, Answering) {
@@ -284,7 +287,7 @@ impl Sqs {
                 );
             }
             "TagQueue" => {
-                self.asked.push(asked("TagQueue").requesting("chalk.ai/managed-by", &requested(&body["Tags"])))
+                self.asked.push(asked("TagQueue").requesting("chalk.ai/managed-by", &requested(&body["Tags"])));
             }
             other => self.asked.push(asked(other)),
         }

@@ -147,17 +147,15 @@ async fn profiles_that_lead_to_each_other_or_nowhere_are_an_error() {
 
 /// STS, which lends keys to everybody, and the source of a container.
 fn lending() -> Answering {
-    Answering::by(|seen| match seen.parts.uri.host() {
-        Some("169.254.170.2") => {
-            Reply::json(200, r#"{"AccessKeyId": "ASIABOX", "SecretAccessKey": "s", "Token": "t"}"#)
+    Answering::by(|seen| {
+        if seen.parts.uri.host() == Some("169.254.170.2") {
+            return Reply::json(200, r#"{"AccessKeyId": "ASIABOX", "SecretAccessKey": "s", "Token": "t"}"#);
         }
-        _ => {
-            let action = seen.form()["Action"].clone();
-            let credentials = "<AccessKeyId>ASIAROLE</AccessKeyId><SecretAccessKey>s</SecretAccessKey>\
-                               <SessionToken>t</SessionToken><Expiration>2025-01-01T01:00:00Z</Expiration>";
-            let result = format!("<{action}Result><Credentials>{credentials}</Credentials></{action}Result>");
-            Reply::new(200, format!("<{action}Response>{result}</{action}Response>")).with("content-type", "text/xml")
-        }
+        let action = seen.form()["Action"].clone();
+        let credentials = "<AccessKeyId>ASIAROLE</AccessKeyId><SecretAccessKey>s</SecretAccessKey>\
+                           <SessionToken>t</SessionToken><Expiration>2025-01-01T01:00:00Z</Expiration>";
+        let result = format!("<{action}Result><Credentials>{credentials}</Credentials></{action}Result>");
+        Reply::new(200, format!("<{action}Response>{result}</{action}Response>")).with("content-type", "text/xml")
     })
 }
 

@@ -27,6 +27,8 @@ use chalk_deploy_core::credentials::{Lender, Renewing};
 use chalk_deploy_core::runtime::Runtime;
 
 pub(crate) use self::chain::{Chain, Place, Ways};
+#[cfg(test)]
+pub(crate) use self::container::AGENTS;
 pub use self::external_id::ExternalId;
 pub use self::keys::{AccessKeySource, AccessKeys};
 pub(crate) use self::role::AssumedRole;

@@ -60,19 +60,13 @@ pub(super) fn changes(there: &Map<String, Value>, wanted: &Wanted<'_>) -> Result
     let seconds = |name: &str| text(name).and_then(|text| text.parse::<u64>().ok());
     let document =
         |name: &str| text(name).and_then(|text| serde_json::from_str::<Value>(text).ok()).unwrap_or_default();
-    match wanted.encryption {
-        Encryption::CustomerKey(key) => {
-            if text("KmsMasterKeyId") != Some(key) {
-                changes.set("encryption", "KmsMasterKeyId", key.clone());
-            }
+    if let Encryption::CustomerKey(key) = wanted.encryption {
+        if text("KmsMasterKeyId") != Some(key) {
+            changes.set("encryption", "KmsMasterKeyId", key.clone());
         }
+    } else if text("KmsMasterKeyId").is_none_or(str::is_empty) && text("SqsManagedSseEnabled") != Some("true") {
         // Whatever key a customer has set is no less than SQS's own.
-        _ => {
-            let has_key = text("KmsMasterKeyId").is_some_and(|key| !key.is_empty());
-            if !has_key && text("SqsManagedSseEnabled") != Some("true") {
-                changes.set("encryption", "SqsManagedSseEnabled", "true".to_owned());
-            }
-        }
+        changes.set("encryption", "SqsManagedSseEnabled", "true".to_owned());
     }
     let policy = text("Policy").unwrap_or_default();
     if let Some(policy) = refusing_plain(policy, "sqs:*", &json!(wanted.arn))? {

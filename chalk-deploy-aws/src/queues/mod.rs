@@ -179,13 +179,13 @@ impl QueueKeeper {
 
     /// Changes what is not as planned. The tag first: without it the scoped role may do nothing else.
     async fn set_up(&self, wanted: &Wanted<'_>, address: &str) -> Result<Vec<&'static str>> {
-        let mut changed = Vec::new();
+        let mut words = Vec::new();
         let about = json!({"QueueUrl": address});
         let answer = self.ask("ListQueueTags", "sqs:ListQueueTags", wanted, &about).await?.accepted()?;
         if answer.json()?["Tags"][MANAGED_BY.0] != MANAGED_BY.1 {
             let parameters = json!({"QueueUrl": address, "Tags": our_tag()});
             self.ask("TagQueue", "sqs:TagQueue", wanted, &parameters).await?.accepted()?;
-            changed.push("tags");
+            words.push("tags");
         }
         let parameters = json!({"QueueUrl": address, "AttributeNames": ["All"]});
         let answer = self.ask("GetQueueAttributes", "sqs:GetQueueAttributes", wanted, &parameters).await?.accepted()?;
@@ -199,8 +199,8 @@ impl QueueKeeper {
             let parameters = json!({"QueueUrl": address, "Attributes": changes.attributes});
             self.ask("SetQueueAttributes", "sqs:SetQueueAttributes", wanted, &parameters).await?.accepted()?;
         }
-        changed.extend(changes.words);
-        Ok(changed)
+        words.extend(changes.words);
+        Ok(words)
     }
 
     /// Each of these has the same effect twice.

@@ -14,6 +14,9 @@ use chalk_deploy_testkit::recorded::{Case, Player};
 pub(crate) const ACCOUNT: &str = "123456789012";
 pub(crate) const HOST: &str = "123456789012.dkr.ecr.us-east-1.amazonaws.com";
 pub(crate) const REPOSITORY: &str = "123456789012.dkr.ecr.us-east-1.amazonaws.com/chalk/engine-prod";
+/// The settings of a bucket, in the order in which they are set, as the cases name them.
+pub(crate) const SETTINGS: [&str; 8] =
+    ["public_access", "encryption", "versioning", "retention", "policy", "tags", "lifecycle", "cors"];
 
 /// The folder of all cases.
 pub(crate) fn folder() -> PathBuf {

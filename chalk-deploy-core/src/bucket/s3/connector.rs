@@ -111,10 +111,10 @@ impl Connector {
         parts.headers.remove(CONTENT_LENGTH);
         let mut is_first = true;
         let (parts, body, refusal) = loop {
-            let mut signed = parts.clone();
-            let signer = self.signer.sign(&parts.method, &parts.uri, &mut signed.headers, sha256);
-            let credentials = signer.await.map_err(failed)?;
-            let response = send(&self.transport, &*self.runtime, signed, body.clone()).await.map_err(failed)?;
+            let mut sent = parts.clone();
+            let credentials = self.signer.sign(&parts.method, &parts.uri, &mut sent.headers, sha256).await;
+            let credentials = credentials.map_err(failed)?;
+            let response = send(&self.transport, &*self.runtime, sent, body.clone()).await.map_err(failed)?;
             if passes(response.status()) {
                 return Ok(response);
             }
