@@ -19,6 +19,7 @@ use chalk_deploy_core::source::{
     ArchiveEntry, ArchiveFinding, ArchiveLimits, ArchivePolicy, ArchiveReader, EntryKind, Extraction, Reaction,
 };
 use chalk_deploy_core::{Error, ErrorCode, Result, text};
+use chalk_deploy_examples::terminal::{self, say};
 use clap::Parser;
 use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
@@ -285,26 +286,11 @@ fn summary(contents: &Contents) -> [String; 3] {
     ]
 }
 
-/// Tells why an archive is refused. What is wrong with the archive or the arguments is 2, everything else 1.
+/// Tells why an archive is refused. What is wrong with the archive or the arguments is bad input, everything else a failure.
 fn refuse(error: &Error, as_json: bool) -> ExitCode {
-    if as_json {
-        let object = json!({
-            "code": error.code(),
-            "message": text::line(error.message(), 500),
-            "subject": text::line(error.subject(), 500),
-            "hint": error.hint(),
-        });
-        let _ = writeln!(io::stdout(), "{object}");
-    }
-    say(&format!("error: {} [{}]", error.sentence(), error.code()));
     let is_input = match error.code() {
         ErrorCode::StoreUnavailable | ErrorCode::Internal => false,
         _ => error.retry() == Retry::Permanent,
     };
-    ExitCode::from(if is_input { 2 } else { 1 })
-}
-
-/// Writes one line to stderr. With a closed stderr there is no one to tell.
-fn say(line: &str) {
-    let _ = writeln!(io::stderr(), "{line}");
+    terminal::refuse(error, as_json, is_input)
 }

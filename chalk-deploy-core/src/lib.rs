@@ -60,5 +60,5 @@ pub mod observe;
 pub mod error;
 pub mod text;
 
-pub use deployer::{ApplyRequest, Deployer, DeploymentHandle, Submission};
+pub use deployer::{ApplyRequest, Deployer, DeploymentHandle, ImageKeep, Submission};
 pub use error::{Error, ErrorCode, Result};

@@ -1,7 +1,6 @@
 //! `cargo run --release --example rebuild -- DEPLOYMENT`: makes the images of a past deployment again, from what its
 //! bucket keeps, and says whether they are the same. Nothing is deployed, and no index of packages is asked.
 
-use std::io::{self, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -14,6 +13,7 @@ use chalk_deploy_core::{Error, ErrorCode, Result, text};
 use chalk_deploy_examples::data_plane::DataPlanes;
 use chalk_deploy_examples::data_plane::builder::BuilderArguments;
 use chalk_deploy_examples::data_plane::target::TargetArguments;
+use chalk_deploy_examples::terminal::{self, INTERRUPTED, print, say};
 use clap::Parser;
 use serde_json::json;
 
@@ -75,7 +75,7 @@ fn main() -> ExitCode {
             ExitCode::SUCCESS
         }
         Some(Err(error)) => refuse(&error, arguments.json),
-        None => ExitCode::from(130),
+        None => ExitCode::from(INTERRUPTED),
     }
 }
 
@@ -129,28 +129,7 @@ fn show(record: &BuildRecord, rebuilt: &Rebuilt, as_json: bool) {
     }
 }
 
-/// Tells why there is nothing to show. What is wrong with the arguments is 2, everything else 1.
+/// Tells why there is nothing to show. What is wrong with the arguments is bad input, everything else a failure.
 fn refuse(error: &Error, as_json: bool) -> ExitCode {
-    if as_json {
-        let object = json!({
-            "code": error.code(),
-            "message": text::line(error.message(), 500),
-            "subject": text::line(error.subject(), 500),
-            "hint": error.hint(),
-        });
-        print(&object.to_string());
-    }
-    say(&format!("error: {} [{}]", text::printable(&error.sentence()), error.code()));
-    let is_input = matches!(error.code(), ErrorCode::RequestInvalid | ErrorCode::ValueInvalid);
-    ExitCode::from(if is_input { 2 } else { 1 })
-}
-
-/// Writes one line to stdout. Who closed it knows it.
-fn print(line: &str) {
-    let _ = writeln!(io::stdout(), "{line}");
-}
-
-/// Writes one line to stderr. With a closed stderr there is no one to tell.
-fn say(line: &str) {
-    let _ = writeln!(io::stderr(), "{line}");
+    terminal::refuse(error, as_json, matches!(error.code(), ErrorCode::RequestInvalid | ErrorCode::ValueInvalid))
 }

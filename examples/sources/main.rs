@@ -17,6 +17,7 @@ use chalk_deploy_core::runtime::{Runtime, SystemRuntime};
 use chalk_deploy_core::source::SourceHistory;
 use chalk_deploy_core::transport::NetworkTransport;
 use chalk_deploy_core::{Error, ErrorCode, Result, text};
+use chalk_deploy_examples::terminal;
 use chalk_deploy_testkit::simulated::plane::{PlaneSettings, SharedPlane};
 use clap::Parser as _;
 use tokio::signal::unix::{SignalKind, signal};
@@ -92,7 +93,7 @@ async fn run(arguments: &Arguments, output: &mut Output) -> Result<()> {
         Command::Url { deployment, expires } => {
             output.url(deployment, &sources.download_url(deployment, *expires).await?);
             if arguments.bucket.is_none() {
-                output.say("note: the simulated bucket is reached from its own processes alone");
+                terminal::say("note: the simulated bucket is reached from its own processes alone");
             }
         }
     }

@@ -1,6 +1,5 @@
-//! What is shown. Whoever closed the pipe knows it, so writing is never an error.
+//! What is shown.
 
-use std::io::{self, Write as _};
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -9,6 +8,7 @@ use chalk_deploy_core::error::Retry;
 use chalk_deploy_core::model::DeploymentId;
 use chalk_deploy_core::source::{ArchiveEntry, EntryKind, Inspection, SourceRecord};
 use chalk_deploy_core::{Error, ErrorCode, text};
+use chalk_deploy_examples::terminal::{self, print, say};
 use serde_json::{Value, json};
 
 #[derive(Debug)]
@@ -25,11 +25,11 @@ impl Output {
     pub(super) fn record(&mut self, record: &SourceRecord) {
         self.records += 1;
         if self.json {
-            self.object(&json!(record));
+            print(&json!(record).to_string());
             return;
         }
         let commit = record.git_commit.as_deref().map(|commit| format!("  {}", text::line(commit, 12)));
-        self.line(&format!(
+        print(&format!(
             "{}  {}  {}  {}  {:>10}  {}{}",
             record.deployment,
             record.created_at,
@@ -43,16 +43,16 @@ impl Output {
 
     pub(super) fn end_of_list(&self) {
         if self.records == 0 {
-            self.say("there is no source of any deployment");
+            say("there is no source of any deployment");
         }
     }
 
     pub(super) fn inspection(&self, record: &SourceRecord, inspection: &Inspection) {
         for entry in &inspection.entries {
             if self.json {
-                self.object(&object(entry));
+                print(&object(entry).to_string());
             } else {
-                self.line(&line(entry));
+                print(&line(entry));
             }
         }
         let found = &inspection.fingerprint;
@@ -64,12 +64,12 @@ impl Output {
             record.archive
         );
         if self.json {
-            self.say(&summary);
+            say(&summary);
         } else {
-            self.line(&summary);
+            print(&summary);
         }
         for finding in &inspection.findings {
-            self.say(&format!("warning: {finding}"));
+            say(&format!("warning: {finding}"));
         }
     }
 
@@ -77,56 +77,35 @@ impl Output {
         let directory = text::line(&directory.to_string_lossy(), 500);
         if self.json {
             let source = &record.source;
-            self.object(&json!({
-                "deployment": record.deployment, "directory": directory, "sha256": source.sha256,
-                "entries": source.entries, "unpacked_size": source.unpacked_size,
-            }));
+            print(
+                &json!({
+                    "deployment": record.deployment, "directory": directory, "sha256": source.sha256,
+                    "entries": source.entries, "unpacked_size": source.unpacked_size,
+                })
+                .to_string(),
+            );
         } else {
-            self.line(&format!("unpacked {} into {directory}", record.source.sha256));
+            print(&format!("unpacked {} into {directory}", record.source.sha256));
         }
     }
 
     pub(super) fn url(&self, deployment: &DeploymentId, url: &PresignedUrl) {
         if self.json {
             let expires_at = url.expires_at().to_string();
-            self.object(&json!({"deployment": deployment, "url": url.expose(), "expires_at": expires_at}));
+            print(&json!({"deployment": deployment, "url": url.expose(), "expires_at": expires_at}).to_string());
         } else {
-            self.line(url.expose());
-            self.say(&format!("expires at {}", url.expires_at()));
+            print(url.expose());
+            say(&format!("expires at {}", url.expires_at()));
         }
     }
 
     /// Tells why nothing came of it. What is wrong with what was asked for is 2, everything else 1.
     pub(super) fn refuse(&self, error: &Error) -> ExitCode {
-        if self.json {
-            self.object(&json!({
-                "code": error.code(),
-                "message": text::line(error.message(), 500),
-                "subject": text::line(error.subject(), 500),
-                "hint": error.hint(),
-            }));
-        }
-        self.say(&format!("error: {} [{}]", error.sentence(), error.code()));
         let is_input = match error.code() {
             ErrorCode::StoreUnavailable | ErrorCode::Internal | ErrorCode::PermissionDenied => false,
             _ => error.retry() == Retry::Permanent,
         };
-        ExitCode::from(if is_input { 2 } else { 1 })
-    }
-
-    /// One line to stderr.
-    #[expect(clippy::unused_self, reason = "one way to say things")]
-    pub(super) fn say(&self, line: &str) {
-        let _ = writeln!(io::stderr(), "{line}");
-    }
-
-    fn object(&self, object: &Value) {
-        self.line(&object.to_string());
-    }
-
-    #[expect(clippy::unused_self, reason = "one way to say things")]
-    fn line(&self, line: &str) {
-        let _ = writeln!(io::stdout(), "{line}");
+        terminal::refuse(error, self.json, is_input)
     }
 }
 

@@ -5,6 +5,7 @@
 
 mod builder;
 mod handle;
+mod images;
 mod request;
 
 use std::collections::HashMap;
@@ -28,6 +29,7 @@ use crate::{Error, ErrorCode, Result};
 
 pub use builder::DeployerBuilder;
 pub use handle::{DeploymentHandle, Submission};
+pub use images::ImageKeep;
 pub use request::ApplyRequest;
 
 /// Between two looks at a deployment that another process drives.

@@ -15,6 +15,7 @@
 //! - [`closure`]: servers of a few lines, and ways to servers by their hosts.
 //! - [`fault`]: what networks and servers do to requests.
 //! - [`seam`]: how they reach each other.
+//! - [`stage`]: the whole pipeline over a cloud's own adapters.
 
 pub mod base_image;
 pub mod bucket;
@@ -30,3 +31,4 @@ pub mod plane;
 pub mod registry;
 pub mod seam;
 pub mod share;
+pub mod stage;

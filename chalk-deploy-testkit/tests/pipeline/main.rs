@@ -7,6 +7,7 @@ mod evidence;
 mod exclusivity;
 mod faults;
 mod house;
+mod images;
 mod requests;
 mod sources;
 mod statuses;

@@ -12,6 +12,7 @@ mod inspect;
 mod interrupt;
 mod output;
 mod program;
+mod provision;
 mod push_image;
 mod question;
 mod rebuild;

@@ -24,20 +24,20 @@ fn executor() -> Runtime {
 }
 
 /// A server of the test on loopback.
-struct Loopback {
+pub(crate) struct Loopback {
     address: SocketAddr,
     _listening: Listening,
     _executor: Runtime,
 }
 
 impl Loopback {
-    fn start(server: impl Server) -> Self {
+    pub(crate) fn start(server: impl Server) -> Self {
         let executor = executor();
         let listening = executor.block_on(serve(Arc::new(server), 0)).expect("a free port");
         Self { address: listening.address(), _listening: listening, _executor: executor }
     }
 
-    fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         format!("http://{}", self.address)
     }
 }
