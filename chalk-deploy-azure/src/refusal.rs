@@ -31,9 +31,11 @@ impl AadCode {
     const fn meaning(self) -> Option<Meaning> {
         use Meaning as M;
         Some(match self.0 {
-            50_020 | 50_034 | 90_072 | 700_016 | 90_002 | 500_011 | 50_178 => M::WrongTenant,
+            50_020 | 50_034 | 50_128 | 50_194 | 90_002 | 90_072 | 500_011 | 700_016 | 900_023 | 7_000_229 => {
+                M::WrongTenant
+            }
             7_000_215 | 7_000_218 | 700_027 => M::WrongSecret,
-            7_000_222 | 700_082 | 50_173 | 70_043 | 70_008 | 50_078 | 50_132 | 50_133 => M::Expired,
+            7_000_222 | 700_082 | 50_173 | 70_043 | 70_044 | 70_008 | 50_078 | 50_132 | 50_133 => M::Expired,
             700_024 | 50_013 => M::Clock,
             70_021 | 700_211 | 700_212 | 700_213 | 700_223 => M::NoFederation,
             7_000_112 | 7_000_114 | 50_057 | 50_105 => M::SwitchedOff,
@@ -83,7 +85,7 @@ impl Refusal {
             // Neither of the strings is ours.
             code: text::line(&code, 80),
             message: text::line(first_line(&message), 400),
-            retry_after: answer.header(RETRY_AFTER.as_str()).and_then(|seconds| seconds.trim().parse().ok()),
+            retry_after: retry_after(answer),
             date: answer.header(DATE.as_str()).map(|date| text::line(date, 40)),
         }
     }
@@ -155,8 +157,14 @@ impl Refusal {
             "AuthorizationFailed"
             | "LinkedAuthorizationFailed"
             | "AuthorizationPermissionMismatch"
-            | "InsufficientAccountPermissions"
-            | "DENIED" => denied(&self.missing(needs).unwrap_or_else(|| "grant what the message names".to_owned())),
+            | "InsufficientAccountPermissions" => {
+                denied(&self.missing(needs).unwrap_or_else(|| "grant what the message names".to_owned()))
+            }
+            // A registry says the same word of a permission and of its firewall.
+            "DENIED" if says("aka.ms/acr/firewall") || says("is not allowed access") => {
+                denied("let this network through the firewall of the registry (`az acr network-rule add`)")
+            }
+            "DENIED" => denied(&self.missing(needs).unwrap_or_else(|| "grant what the message names".to_owned())),
             "AuthorizationFailure" | "PublicNetworkAccessDisabled" | "IpAuthorizationSourceIPMismatch" => {
                 denied(&self.missing(needs).map_or_else(
                     || "let this network through the firewall of the resource".to_owned(),
@@ -174,6 +182,8 @@ impl Refusal {
             | "MissingSubscriptionRegistration" => {
                 denied("the subscription, or a lock on the resource, needs attention at Azure")
             }
+            "FeatureNotSupportedForAccount" => error(ErrorCode::RequestInvalid)
+                .with_hint("use a general-purpose storage account without a hierarchical namespace"),
             "SubscriptionNotFound" | "InvalidSubscriptionId" => error(ErrorCode::ObjectMissing)
                 .with_hint("correct AZURE_SUBSCRIPTION_ID; a subscription of another tenant is not found either"),
             "ResourceGroupNotFound" => error(ErrorCode::ObjectMissing).with_hint("correct AZURE_RESOURCE_GROUP"),
@@ -216,9 +226,12 @@ impl Refusal {
             }
             StatusCode::METHOD_NOT_ALLOWED => error(ErrorCode::PermissionDenied)
                 .with_hint("it is locked (`writeEnabled` or `deleteEnabled` is false); unlock it first"),
-            StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT | StatusCode::GONE | StatusCode::CONFLICT => {
-                self.unavailable(error(ErrorCode::CloudUnavailable))
-            }
+            // 412: somebody else has changed it since it was read.
+            StatusCode::TOO_MANY_REQUESTS
+            | StatusCode::REQUEST_TIMEOUT
+            | StatusCode::GONE
+            | StatusCode::CONFLICT
+            | StatusCode::PRECONDITION_FAILED => self.unavailable(error(ErrorCode::CloudUnavailable)),
             status if status.is_server_error() => self.unavailable(error(ErrorCode::CloudUnavailable)),
             StatusCode::BAD_REQUEST => error(ErrorCode::RequestInvalid),
             _ => error(ErrorCode::CloudAnswerInvalid),
@@ -251,6 +264,13 @@ impl Refusal {
             "renew or correct the credentials, and compare the clocks: this machine says {now}, Azure {theirs}"
         ))
     }
+}
+
+/// In how many seconds it may be tried again: as every server says it, or as some of Azure's do, in milliseconds.
+fn retry_after(answer: &Answer) -> Option<u32> {
+    let number = |name: &str| answer.header(name).and_then(|text| text.trim().parse::<u32>().ok());
+    let milliseconds = || number("retry-after-ms").or_else(|| number("x-ms-retry-after-ms"));
+    number(RETRY_AFTER.as_str()).or_else(|| milliseconds().map(|milliseconds| milliseconds.div_ceil(1000)))
 }
 
 type Parsed = (Option<String>, Option<String>, Option<AadCode>);
@@ -350,6 +370,25 @@ mod tests {
     }
 
     #[test]
+    fn a_registry_behind_a_firewall_asks_for_its_network_and_not_for_a_permission() {
+        let denied =
+            |message: &str| refused(403, &[], &format!(r#"{{"errors":[{{"code":"DENIED","message":"{message}"}}]}}"#));
+        let firewall = denied(
+            "client with IP '192.0.2.7' is not allowed access. Refer https://aka.ms/acr/firewall to grant access.",
+        );
+        assert!(firewall.hint().contains("firewall of the registry"), "{}", firewall.sentence());
+        assert!(firewall.message().contains("192.0.2.7"), "{}", firewall.sentence());
+        let permission = denied("requested access to the resource is denied");
+        assert!(permission.hint().contains("`Microsoft.Thing/read`"), "{}", permission.sentence());
+    }
+
+    #[test]
+    fn what_somebody_else_has_changed_meanwhile_may_be_tried_again() {
+        let error = refused(412, &[], r#"{"error":{"code":"ConditionNotMet","message":"the etag has changed"}}"#);
+        assert_eq!((error.code(), error.retry()), (ErrorCode::CloudUnavailable, Retry::Temporary));
+    }
+
+    #[test]
     fn every_dialect_is_understood() {
         for (status, body, code, word) in [
             (
@@ -402,6 +441,24 @@ mod tests {
                 ErrorCode::CloudUnavailable,
                 "resume",
             ),
+            (
+                403,
+                "<Error><Code>AuthorizationFailure</Code><Message>This request is not authorized.</Message></Error>",
+                ErrorCode::PermissionDenied,
+                "firewall",
+            ),
+            (
+                403,
+                r#"{"error":{"code":"RequestDisallowedByPolicy","message":"m"}}"#,
+                ErrorCode::PermissionDenied,
+                "Azure Policy",
+            ),
+            (
+                409,
+                r#"{"error":{"code":"FeatureNotSupportedForAccount","message":"m"}}"#,
+                ErrorCode::RequestInvalid,
+                "hierarchical namespace",
+            ),
             (503, "", ErrorCode::CloudUnavailable, "resume"),
             (418, "<html>", ErrorCode::CloudAnswerInvalid, "check the address"),
         ] {
@@ -409,8 +466,19 @@ mod tests {
             assert_eq!(error.code(), code, "{body}");
             assert!(error.hint().contains(word), "{body}: {}", error.hint());
         }
-        let later = refused(429, &[("retry-after", "17")], r#"{"error":{"code":"TooManyRequests","message":"m"}}"#);
-        assert_eq!((later.code(), later.hint()), (ErrorCode::CloudUnavailable, "resume in 17 s"));
+        for (name, value, seconds) in
+            [("retry-after", "17", 17), ("retry-after-ms", "1500", 2), ("x-ms-retry-after-ms", "16001", 17)]
+        {
+            let later = refused(429, &[(name, value)], r#"{"error":{"code":"TooManyRequests","message":"m"}}"#);
+            assert_eq!(
+                (later.code(), later.hint()),
+                (ErrorCode::CloudUnavailable, format!("resume in {seconds} s").as_str())
+            );
+        }
+        for value in ["-1", "soon", "99999999999", "Fri, 21 Nov 2025 18:00:00 GMT"] {
+            let later = refused(429, &[("retry-after", value)], "");
+            assert_eq!(later.hint(), ErrorCode::CloudUnavailable.hint(), "{value}");
+        }
     }
 
     proptest! {

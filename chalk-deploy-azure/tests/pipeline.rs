@@ -23,13 +23,13 @@ use chalk_deploy_core::{ApplyRequest, Deployer, Result, cloud};
 use chalk_deploy_testkit::conformance::object_store;
 use chalk_deploy_testkit::recorded::Player;
 use chalk_deploy_testkit::simulated::base_image::SimulatedBaseImage;
+use chalk_deploy_testkit::simulated::closure::Hosts;
 use chalk_deploy_testkit::simulated::http::in_process;
 use chalk_deploy_testkit::simulated::kubernetes::api::{Anonymous, Token};
 use chalk_deploy_testkit::simulated::plane::{GATEWAY, Plane, PlaneSettings, host};
 use chalk_deploy_testkit::simulated::registry::{Account, RegistrySettings, RequestKind};
 use chalk_deploy_testkit::{VirtualRuntime, World, sample};
-use common::blob::BlobServer;
-use common::{Bank, Hosts, MANAGEMENT, builder, player};
+use common::{Bank, MANAGEMENT, account, builder, player};
 use http::Request;
 use serde_json::json;
 
@@ -115,9 +115,9 @@ async fn deployments_into_azure_end_in_success_and_serve_by_one_token_a_scope_an
     let runtime: Arc<dyn Runtime> = VirtualRuntime::new(1);
     let plane = plane(&runtime);
     let ways = plane.ways();
-    let blobs = Arc::new(BlobServer::new(CONTAINER));
+    let blobs = account(&runtime, CONTAINER);
     let aks: Player = player(&["aks/cluster_public", "aks/user_credentials"]);
-    let transport = Hosts::default()
+    let transport = Hosts::new()
         .with(BLOBS, in_process(blobs.clone()))
         .with(REGISTRY, ways.registry.clone())
         .with("management.azure.com", aks.transport())
@@ -126,7 +126,7 @@ async fn deployments_into_azure_end_in_success_and_serve_by_one_token_a_scope_an
     // The cases were recorded with the first token, so that it is asked for before the others.
     let cloud = builder(&aks)
         .with_transport(transport)
-        .with_cluster_transports(Hosts::default().with(API_SERVER, ways.kubernetes.clone()).transport())
+        .with_cluster_transports(Hosts::new().with(API_SERVER, ways.kubernetes.clone()).transport())
         .with_runtime(runtime.clone())
         .with_credentials(bank.choice())
         .build()
@@ -170,7 +170,7 @@ async fn deployments_into_azure_end_in_success_and_serve_by_one_token_a_scope_an
         let repository = format!("chalk/{}-{environment}", Component::Engine);
         assert!(plane.registry().tags(&repository).expect("readable").contains(&handle.id().to_string()));
     }
-    let keys = blobs.keys();
+    let keys = blobs.names(CONTAINER).expect("readable");
     assert_eq!(keys.iter().filter(|key| key.starts_with("archives/")).count(), 2, "{keys:?}");
     assert!(keys.iter().all(|key| !key.starts_with("incoming/")), "{keys:?}");
     let mut scopes = bank.scopes();
@@ -185,10 +185,10 @@ async fn deployments_into_azure_end_in_success_and_serve_by_one_token_a_scope_an
 #[tokio::test(start_paused = true)]
 async fn the_container_passes_the_suite_of_buckets_by_tokens() {
     let runtime: Arc<dyn Runtime> = VirtualRuntime::new(1);
-    let blobs = Arc::new(BlobServer::new(CONTAINER));
+    let blobs = account(&runtime, CONTAINER);
     let bank = Bank::new(runtime.clone(), None);
     let cloud = builder(&Player::default())
-        .with_transport(Hosts::default().with(BLOBS, in_process(blobs)).transport())
+        .with_transport(Hosts::new().with(BLOBS, in_process(blobs)).transport())
         .with_runtime(runtime)
         .with_credentials(bank.choice())
         .build()

@@ -8,6 +8,7 @@
 //! What it has answered is in its [`World`] and outlives the process. The body of one request is held in memory.
 
 mod authentication;
+mod azure;
 mod body;
 mod error;
 mod google;
@@ -41,6 +42,7 @@ use self::store::Store;
 use super::http::{Server, Severed, empty};
 use crate::World;
 
+pub use self::azure::{AzureBucketServer, AzureBucketSettings};
 pub use self::google::{GoogleBucketServer, GoogleBucketSettings};
 pub use self::settings::{AccessKey, BucketSettings};
 

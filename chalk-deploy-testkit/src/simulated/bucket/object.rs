@@ -197,7 +197,7 @@ fn unchanged(call: &Call, object: &Object) -> Result<Option<Response<ByteStream>
     Ok(is_same.then(|| done(StatusCode::NOT_MODIFIED, &[("etag", quoted(&object.tag))])))
 }
 
-fn matches_tag(tags: &str, tag: &str) -> bool {
+pub(super) fn matches_tag(tags: &str, tag: &str) -> bool {
     tags.split(',').map(|given| given.trim().trim_matches('"')).any(|given| given == "*" || given == tag)
 }
 

@@ -76,6 +76,11 @@ impl Store {
         Self { room: world.room("gcs") }
     }
 
+    /// The room of Azure's containers, which are others than the buckets of S3.
+    pub(super) fn of_azure(world: &World) -> Self {
+        Self { room: world.room("blob") }
+    }
+
     pub(super) fn has_bucket(&self, bucket: &str) -> Result<bool> {
         self.room.holds(&format!("bucket/{bucket}"))
     }
