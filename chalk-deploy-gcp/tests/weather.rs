@@ -360,6 +360,25 @@ async fn a_removal_that_names_no_image_is_refused_and_nothing_is_asked() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_image_that_may_not_go_says_what_holds_it() {
+    let message = "cannot delete the version: it has immutable tags";
+    let refused = json!({"error": {"code": 400, "message": message, "status": "FAILED_PRECONDITION"}});
+    let name = "projects/acme-prod/locations/us-central1/operations/1";
+    let failed = json!({"name": name, "done": true, "error": {"code": 9, "message": message}});
+    for (status, body) in [(400, refused), (200, failed)] {
+        let server = Answering::by(move |_| Reply::json(status, &body));
+        let cloud = builder(&server).with_credentials(BearerToken::new("t")).build().expect("valid settings");
+        let engine = Repository::new(format!("{HOST}/acme-prod/chalk/engine")).expect("a repository");
+        let error = cloud.images().expect("set").remove(&engine, &[Digest::of("x")]).await.expect_err("held");
+        assert_error(
+            &error,
+            ErrorCode::ValueInvalid,
+            &[message, "while an index consists of it", "tags are immutable"],
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_push_into_a_repository_that_is_not_there_makes_it_and_nothing_in_another_project() {
     let (runtime, world): (Arc<dyn Runtime>, _) = (VirtualRuntime::new(1), World::memory());
     let mut settings = RegistrySettings::artifact_registry("token-1");
