@@ -98,6 +98,12 @@ impl Refusal {
             "retentionPolicyNotMet" | "BlobImmutableDueToPolicy" | "objectUnderActiveHold" => {
                 error(ErrorCode::RequestInvalid).with_hint("the bucket's retention forbids it until it ends")
             }
+            "KeyBasedAuthenticationNotPermitted" => error(ErrorCode::PermissionDenied)
+                .with_hint("the storage account takes no keys; use tokens of Entra ID"),
+            "AuthorizationFailure" | "PublicNetworkAccessDisabled" | "IpAuthorizationSourceIPMismatch" => {
+                error(ErrorCode::PermissionDenied)
+                    .with_hint("let this network through the firewall of the storage account")
+            }
             _ if self.concerns_retention() => error(ErrorCode::RequestInvalid).with_hint(
                 "set the bucket up for retention, or deploy without; it cannot be shortened where it is firm",
             ),
@@ -174,6 +180,7 @@ mod tests {
             (400, "ExpiredToken", ErrorCode::PermissionDenied, Retry::Temporary, "renew the credentials"),
             (403, "SignatureDoesNotMatch", ErrorCode::PermissionDenied, Retry::Permanent, "correct the credentials"),
             (403, "RequestTimeTooSkewed", ErrorCode::PermissionDenied, Retry::Permanent, "clock"),
+            (403, "AuthorizationFailure", ErrorCode::PermissionDenied, Retry::Permanent, "firewall"),
             (404, "NoSuchBucket", ErrorCode::RequestInvalid, Retry::Permanent, "create the bucket"),
             (503, "SlowDown", ErrorCode::CloudUnavailable, Retry::Temporary, "resume"),
             (409, "ConditionalRequestConflict", ErrorCode::CloudUnavailable, Retry::Temporary, "resume"),
