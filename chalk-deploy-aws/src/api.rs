@@ -1,10 +1,9 @@
 //! One signed call to a service of AWS, through the one transport.
 //!
 //! The services are spoken to directly, without an SDK for each: of ECR seven operations are needed, of EKS one, of S3 the
-//! settings of buckets, of STS one. aws-sigv4 signs.
+//! settings of buckets, of STS two, of SQS six. aws-sigv4 signs.
 
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::{Duration, SystemTime};
 
 use aws_credential_types::Credentials;
@@ -16,21 +15,20 @@ use aws_sigv4::sign::v4;
 use aws_smithy_runtime_api::client::identity::Identity;
 use bytes::Bytes;
 use chalk_deploy_core::cloud::ByteStream;
-use chalk_deploy_core::model::Timestamp;
 use chalk_deploy_core::runtime::RuntimeExt as _;
-use chalk_deploy_core::transport::{BoxedFuture, Repeatable, RequestBody, Transport, TransportError};
+use chalk_deploy_core::transport::{Repeatable, RequestBody};
 use chalk_deploy_core::{Error, ErrorCode, Result};
 use futures::StreamExt as _;
 use http::header::{HeaderName, USER_AGENT};
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, Request};
 use serde_json::Value;
 
 use crate::credentials::{AccessKeys, AwsCredentials, Ways};
-use crate::refusal::{REFUSAL_MOST, Refusal};
+use crate::refusal::Refusal;
 use crate::settings::{Endpoints, Region, Service};
 
 /// The version of the API of STS.
-pub(crate) const STS_VERSION: &str = "2011-06-15";
+const STS_VERSION: &str = "2011-06-15";
 /// How long a call may take, its repetitions included.
 const PATIENCE: Duration = Duration::from_mins(1);
 /// The longest answer: a page of ECR, with a hundred manifests in it.
@@ -89,6 +87,25 @@ impl Ask {
         Self::post(Service::Ecr, "/", body.to_string())
             .header("content-type", "application/x-amz-json-1.1")
             .header("x-amz-target", &format!("AmazonEC2ContainerRegistry_V20150921.{operation}"))
+    }
+
+    /// An operation of SQS (AWS JSON 1.0). It is asked at our endpoint, whatever address a queue has.
+    pub(crate) fn sqs(operation: &str, body: &Value) -> Self {
+        Self::post(Service::Sqs, "/", body.to_string())
+            .header("content-type", "application/x-amz-json-1.0")
+            .header("x-amz-target", &format!("AmazonSQS.{operation}"))
+    }
+
+    /// An operation of STS (AWS Query), with its parameters.
+    pub(crate) fn sts(operation: &str, parameters: &[(&str, &str)]) -> Self {
+        let form = url::form_urlencoded::Serializer::new(String::new())
+            .append_pair("Action", operation)
+            .append_pair("Version", STS_VERSION)
+            .extend_pairs(parameters)
+            .finish();
+        Self::post(Service::Sts, "/", form)
+            .header("content-type", "application/x-www-form-urlencoded; charset=utf-8")
+            .reads()
     }
 
     pub(crate) fn header(mut self, name: &'static str, value: &str) -> Self {
@@ -150,6 +167,13 @@ impl Answer {
         serde_json::from_slice(&self.body).map_err(|_| self.nonsense("is no JSON"))
     }
 
+    /// An empty answer.
+    #[cfg(test)]
+    pub(crate) fn about(action: &'static str, subject: &str) -> Self {
+        let (headers, body) = (HeaderMap::new(), Bytes::new());
+        Self { headers, body, refusal: None, action, subject: subject.to_owned() }
+    }
+
     /// The error of an answer that cannot be understood.
     pub(crate) fn nonsense(&self, what: &str) -> Error {
         Error::new(ErrorCode::CloudAnswerInvalid, format!("the answer to {} {what}", self.action)).on(&self.subject)
@@ -158,8 +182,7 @@ impl Answer {
 
 impl Api {
     pub(crate) fn new(ways: Ways, credentials: AwsCredentials, region: Region, endpoints: Endpoints) -> Self {
-        let transport = Transport::new(Attentive(ways.transport.clone()));
-        Self(Arc::new(Inner { ways: Ways { transport, ..ways }, credentials, region, endpoints }))
+        Self(Arc::new(Inner { ways, credentials, region, endpoints }))
     }
 
     pub(crate) fn region(&self) -> &Region {
@@ -334,43 +357,4 @@ pub(crate) async fn read_bounded(mut body: ByteStream, most: usize, ways: &Ways)
     };
     ways.runtime.within(PATIENCE, read).await.unwrap_or_else(|| Err(broken("the answer stopped in the middle")))?;
     Ok(collected.into())
-}
-
-/// A transport that knows how the protocols of JSON say that they are throttled, with 400, and says it as 429, so that the
-/// one bounded retry applies.
-#[derive(Debug, Clone)]
-struct Attentive(Transport);
-
-impl tower_service::Service<Request<RequestBody>> for Attentive {
-    type Response = Response<ByteStream>;
-    type Error = TransportError;
-    type Future = BoxedFuture<Result<Self::Response, TransportError>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), TransportError>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, request: Request<RequestBody>) -> Self::Future {
-        let transport = self.0.clone();
-        Box::pin(async move {
-            let response = transport.send(request).await?;
-            if response.status() != StatusCode::BAD_REQUEST {
-                return Ok(response);
-            }
-            let (mut parts, mut body) = response.into_parts();
-            let (mut pieces, mut length) = (Vec::new(), 0);
-            while length < REFUSAL_MOST
-                && let Some(piece) = body.next().await
-            {
-                length += piece.as_ref().map_or(REFUSAL_MOST, Bytes::len);
-                pieces.push(piece);
-            }
-            let words: Vec<u8> = pieces.iter().flatten().flatten().copied().collect();
-            let refusal = Refusal::read(parts.status, &parts.headers, &words, Timestamp::default());
-            if refusal.is_throttled() {
-                parts.status = StatusCode::TOO_MANY_REQUESTS;
-            }
-            Ok(Response::from_parts(parts, futures::stream::iter(pieces).chain(body).boxed()))
-        })
-    }
 }

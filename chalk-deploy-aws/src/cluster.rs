@@ -1,7 +1,7 @@
 //! A cluster of EKS by its name: where it is, and tokens for it.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -16,7 +16,7 @@ use http::Method;
 use serde::Deserialize;
 
 use crate::api::{Api, Ask};
-use crate::credentials::AwsCredentials;
+use crate::credentials::{AccessKeys, AwsCredentials};
 use crate::settings::Service;
 
 /// What a token begins with (aws-iam-authenticator, "API Authorization from Outside a Cluster").
@@ -71,13 +71,20 @@ struct Network {
 impl EksCluster {
     pub(crate) fn new(api: Api, credentials: AwsCredentials, name: String) -> Self {
         let runtime = api.ways().runtime.clone();
-        let lender = TokenLender { api: api.clone(), credentials, cluster: name.clone() };
-        Self { api, name, tokens: Tokens(Renewing::new(lender, runtime)) }
+        let signed = Arc::default();
+        let lender = TokenLender {
+            api: api.clone(),
+            credentials: credentials.clone(),
+            cluster: name.clone(),
+            signed: Arc::clone(&signed),
+        };
+        Self { api, name, tokens: Tokens { held: Renewing::new(lender, runtime), credentials, signed } }
     }
 
     /// The cluster as EKS describes it.
     pub(crate) async fn describe(&self) -> Result<ClusterDescription> {
         let (cluster, server) = self.active().await?;
+        self.access(&server)?;
         let endpoint = match cluster.resources_vpc_config {
             Some(Network { endpoint_public_access: true, public_access_cidrs }) => {
                 Endpoint::Public { allowed: public_access_cidrs }
@@ -85,6 +92,20 @@ impl EksCluster {
             _ => Endpoint::Private,
         };
         Ok(ClusterDescription::new(&self.name, server, text::line(&cluster.version, 40), endpoint))
+    }
+
+    /// The way there, if it is one that may be shown a token.
+    fn access(&self, server: &str) -> Result<ClusterAccess> {
+        let access = ClusterAccess::anonymous(server).map_err(|error| error.on(self.name()))?;
+        if !server.starts_with("https://") {
+            // The token would be readable on the way.
+            return Err(self.nonsense("an address of the cluster that is not `https://`"));
+        }
+        Ok(access)
+    }
+
+    fn nonsense(&self, what: &str) -> Error {
+        Error::new(ErrorCode::CloudAnswerInvalid, format!("EKS names {what}")).on(self.name())
     }
 
     /// The cluster and the address of its API server, if it has one by now.
@@ -123,19 +144,14 @@ impl ClusterLocator for EksCluster {
 
     async fn locate(&self) -> Result<ClusterAccess> {
         let (cluster, server) = self.active().await?;
-        let nonsense =
-            |what: &str| Error::new(ErrorCode::CloudAnswerInvalid, format!("EKS names {what}")).on(self.name());
+        let nonsense = |what: &str| self.nonsense(what);
         let authority = cluster.certificate_authority.and_then(|authority| authority.data);
         let authority = authority.ok_or_else(|| nonsense("no certificate authority of the cluster"))?;
         let authority = STANDARD.decode(authority.trim()).ok().and_then(|pem| String::from_utf8(pem).ok());
         let authority = authority.filter(|pem| pem.contains("-----BEGIN CERTIFICATE-----"));
         let authority = authority.ok_or_else(|| nonsense("a certificate authority that is none"))?;
-        let access = ClusterAccess::anonymous(&server).map_err(|error| error.on(self.name()))?;
-        if !server.starts_with("https://") {
-            // The token would be readable on the way.
-            return Err(nonsense("an address of the cluster that is not `https://`"));
-        }
-        Ok(access
+        Ok(self
+            .access(&server)?
             .with_trust(Trust { authority: Some(authority), ..Trust::default() })
             .with_credentials(Credentials::Source(Arc::new(self.tokens.clone()))))
     }
@@ -147,18 +163,30 @@ impl fmt::Debug for EksCluster {
     }
 }
 
+/// The last token, and the keys that have signed it.
+type Signed = Arc<Mutex<Option<(BearerToken, AccessKeys)>>>;
+
 /// Tokens of one cluster.
 #[derive(Debug, Clone)]
-struct Tokens(Renewing<BearerToken>);
+struct Tokens {
+    held: Renewing<BearerToken>,
+    credentials: AwsCredentials,
+    signed: Signed,
+}
 
 #[async_trait]
 impl BearerTokenSource for Tokens {
     async fn token(&self) -> Result<BearerToken> {
-        self.0.get().await
+        self.held.get().await
     }
 
     async fn refused(&self, token: &BearerToken) {
-        self.0.refused(token).await;
+        // The session that has signed it may have ended early, and would only sign another one that is refused.
+        let signed = self.signed.lock().unwrap_or_else(PoisonError::into_inner).take_if(|(last, _)| last == token);
+        if let Some((_, keys)) = signed {
+            self.credentials.refused(&keys).await;
+        }
+        self.held.refused(token).await;
     }
 }
 
@@ -167,6 +195,7 @@ struct TokenLender {
     api: Api,
     credentials: AwsCredentials,
     cluster: String,
+    signed: Signed,
 }
 
 #[async_trait]
@@ -178,6 +207,7 @@ impl Lender<BearerToken> for TokenLender {
         let end = self.api.ways().runtime.now().plus(TOKEN_LIFE);
         // A token ends with the session that has signed it.
         let end = keys.expires().map_or(end, |expires| end.min(expires));
+        *self.signed.lock().unwrap_or_else(PoisonError::into_inner) = Some((token.clone(), keys));
         Ok(Lent { value: token, expires: Some(end) })
     }
 }

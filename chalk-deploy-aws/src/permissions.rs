@@ -1,10 +1,15 @@
 //! The permissions that each call needs, as data: the documentation, the tests and the policy below are made of it.
 //!
-//! Sources: "Actions, resources, and condition keys" of the service authorization reference, for Amazon ECR, Amazon EKS and
-//! Amazon S3; the scoped execution role of seed 003.
+//! Sources: "Actions, resources, and condition keys" of the service authorization reference, for Amazon ECR, Amazon EKS,
+//! Amazon S3 and Amazon SQS; `CreateBucket` of the S3 API reference; the scoped execution role of seed 003.
 
 use chalk_deploy_core::provision::MANAGED_BY;
 use serde_json::{Value, json};
+
+use crate::settings::partition;
+
+/// What queues are found by.
+const FOUND_BY: &str = "sqs:GetQueueUrl";
 
 /// What a permission is needed for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -13,7 +18,7 @@ pub enum Purpose {
     Deploy,
     /// Retention of single archives.
     Retain,
-    /// Making and setting up buckets and repositories.
+    /// Making and setting up buckets, queues and repositories.
     Provision,
     /// Listing and removing images.
     Sweep,
@@ -50,7 +55,7 @@ const fn of(action: &'static str, purpose: Purpose, reach: Reach) -> Permission 
 }
 
 /// All permissions that this crate's calls need. `sts:AssumeRole` is missing: our own role needs it, and not the one that is
-/// assumed.
+/// assumed. `sts:GetCallerIdentity` needs no permission.
 pub const PERMISSIONS: &[Permission] = &[
     of("eks:DescribeCluster", Purpose::Deploy, Reach::PublishedWithTag),
     of("ecr:GetAuthorizationToken", Purpose::Deploy, Reach::Published),
@@ -75,6 +80,7 @@ pub const PERMISSIONS: &[Permission] = &[
     of("ecr:CreateRepository", Purpose::Provision, Reach::Beyond),
     of("ecr:TagResource", Purpose::Provision, Reach::Beyond),
     of("s3:CreateBucket", Purpose::Provision, Reach::PublishedByName),
+    of("s3:PutBucketOwnershipControls", Purpose::Provision, Reach::PublishedByName),
     of("s3:GetBucketPublicAccessBlock", Purpose::Provision, Reach::PublishedByName),
     of("s3:PutBucketPublicAccessBlock", Purpose::Provision, Reach::PublishedByName),
     of("s3:GetEncryptionConfiguration", Purpose::Provision, Reach::PublishedByName),
@@ -91,14 +97,21 @@ pub const PERMISSIONS: &[Permission] = &[
     of("s3:PutLifecycleConfiguration", Purpose::Provision, Reach::PublishedByName),
     of("s3:GetBucketCORS", Purpose::Provision, Reach::PublishedByName),
     of("s3:PutBucketCORS", Purpose::Provision, Reach::PublishedByName),
+    of("sqs:CreateQueue", Purpose::Provision, Reach::Beyond),
+    of("sqs:TagQueue", Purpose::Provision, Reach::Beyond),
+    of("sqs:GetQueueUrl", Purpose::Provision, Reach::PublishedWithTag),
+    of("sqs:ListQueueTags", Purpose::Provision, Reach::PublishedWithTag),
+    of("sqs:GetQueueAttributes", Purpose::Provision, Reach::PublishedWithTag),
+    of("sqs:SetQueueAttributes", Purpose::Provision, Reach::PublishedWithTag),
     of("ecr:DescribeImages", Purpose::Sweep, Reach::PublishedWithTag),
     of("ecr:GetAccountSetting", Purpose::Remark, Reach::Beyond),
 ];
 
 /// A policy with exactly what these purposes need, as narrow as AWS can say it.
 ///
-/// The published role cannot make repositories: its condition asks for a tag of a resource that is not there yet. Here the
-/// condition is on the tag that the request brings along.
+/// The published role cannot make repositories and queues: its condition asks for a tag of a resource that is not there yet.
+/// Here the condition is on the tag that the request brings along. A queue is looked for before it has a tag, so that alone is
+/// allowed without one.
 pub fn policy(account: &str, region: &str, purposes: &[Purpose]) -> Value {
     let wanted = |service: &'static str, keep: fn(&Permission) -> bool| -> Vec<&'static str> {
         let all = PERMISSIONS.iter().filter(|permission| purposes.contains(&permission.purpose) && keep(permission));
@@ -106,21 +119,18 @@ pub fn policy(account: &str, region: &str, purposes: &[Purpose]) -> Value {
     };
     let (key, value) = MANAGED_BY;
     let tagged = |kind: &str| json!({"StringEquals": {format!("aws:{kind}/{key}"): value}});
-    let made = |permission: &Permission| permission.purpose == Purpose::Provision;
+    let made = |permission: &Permission| permission.purpose == Purpose::Provision && permission.reach == Reach::Beyond;
+    let arn = |service: &str, rest: &str| json!(format!("arn:{}:{service}:{rest}", partition(region)));
+    let own = |service: &str, rest: &str| arn(service, &format!("{region}:{account}:{rest}"));
     let statements = [
-        ("ChalkBuckets", wanted("s3:", |_| true), json!("arn:aws:s3:::chalk-*"), None),
+        ("ChalkBuckets", wanted("s3:", |_| true), arn("s3", "::chalk-*"), None),
         (
             "ChalkImages",
             wanted("ecr:", |permission| permission.reach == Reach::PublishedWithTag),
-            json!(format!("arn:aws:ecr:{region}:{account}:repository/*")),
+            own("ecr", "repository/*"),
             Some(tagged("ResourceTag")),
         ),
-        (
-            "ChalkNewRepositories",
-            wanted("ecr:", made),
-            json!(format!("arn:aws:ecr:{region}:{account}:repository/*")),
-            Some(tagged("RequestTag")),
-        ),
+        ("ChalkNewRepositories", wanted("ecr:", made), own("ecr", "repository/*"), Some(tagged("RequestTag"))),
         (
             "ChalkRegistry",
             wanted("ecr:", |permission| {
@@ -129,12 +139,15 @@ pub fn policy(account: &str, region: &str, purposes: &[Purpose]) -> Value {
             json!("*"),
             None,
         ),
+        ("ChalkCluster", wanted("eks:", |_| true), own("eks", "cluster/*"), Some(tagged("ResourceTag"))),
+        ("ChalkQueueNames", wanted("sqs:", |permission| permission.action == FOUND_BY), own("sqs", "chalk-*"), None),
         (
-            "ChalkCluster",
-            wanted("eks:", |_| true),
-            json!(format!("arn:aws:eks:{region}:{account}:cluster/*")),
+            "ChalkQueues",
+            wanted("sqs:", |permission| permission.reach == Reach::PublishedWithTag && permission.action != FOUND_BY),
+            own("sqs", "chalk-*"),
             Some(tagged("ResourceTag")),
         ),
+        ("ChalkNewQueues", wanted("sqs:", made), own("sqs", "chalk-*"), Some(tagged("RequestTag"))),
     ];
     let statements = statements.into_iter().filter(|(_, actions, ..)| !actions.is_empty());
     let statements: Vec<_> = statements
@@ -172,5 +185,37 @@ mod tests {
             assert!(!policy.contains(action), "{action}: {policy}");
         }
         assert!(!policy.contains(":*\""), "{policy}");
+    }
+
+    #[test]
+    fn names_of_resources_are_those_of_the_regions_partition() {
+        for (region, partition) in
+            [("us-east-1", "arn:aws:"), ("cn-north-1", "arn:aws-cn:"), ("us-gov-west-1", "arn:aws-us-gov:")]
+        {
+            let policy = policy("123456789012", region, &[Purpose::Deploy, Purpose::Provision]);
+            let statements = policy["Statement"].as_array().expect("statements");
+            let resources: Vec<_> = statements.iter().filter_map(|statement| statement["Resource"].as_str()).collect();
+            assert!(resources.len() >= 7, "{policy}");
+            let named = |resource: &&str| resource.starts_with(partition) && resource.matches(':').count() == 5;
+            assert!(resources.iter().all(|resource| *resource == "*" || named(resource)), "{resources:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_made_needs_our_tag_in_the_request_and_what_is_there_needs_it_on_itself() {
+        let policy = policy("123456789012", "us-east-1", &[Purpose::Provision]);
+        let condition = |action: &str| {
+            let statements = policy["Statement"].as_array().expect("statements");
+            let of =
+                |statement: &&Value| statement["Action"].as_array().is_some_and(|all| all.contains(&json!(action)));
+            statements.iter().find(of).expect(action)["Condition"].to_string()
+        };
+        for action in ["ecr:CreateRepository", "ecr:TagResource", "sqs:CreateQueue", "sqs:TagQueue"] {
+            assert!(condition(action).contains("aws:RequestTag/chalk.ai/managed-by"), "{action}");
+        }
+        for action in ["sqs:SetQueueAttributes", "sqs:GetQueueAttributes", "sqs:ListQueueTags"] {
+            assert!(condition(action).contains("aws:ResourceTag/chalk.ai/managed-by"), "{action}");
+        }
+        assert_eq!(condition("sqs:GetQueueUrl"), "null");
     }
 }

@@ -1,7 +1,7 @@
 //! What the services answer when they refuse, as our codes with the next step.
 //!
-//! The four services speak four protocols, and each says its code elsewhere: ECR in `__type`, EKS in a header, STS and S3
-//! in XML. No code means something else at another service.
+//! The five services speak four protocols, and each says its code elsewhere: ECR and SQS in `__type`, EKS in a header, STS
+//! and S3 in XML. No code means something else at another service.
 
 use chalk_deploy_core::error::Retry;
 use chalk_deploy_core::model::Timestamp;
@@ -10,6 +10,7 @@ use http::header::{DATE, RETRY_AFTER};
 use http::{HeaderMap, StatusCode};
 use serde_json::Value;
 
+use crate::permissions::{PERMISSIONS, Reach};
 use crate::xml;
 
 /// No refusal that makes sense is longer.
@@ -58,10 +59,8 @@ impl Refusal {
 
     /// Whether other keys of the same source could help.
     pub(crate) fn is_expired(&self) -> bool {
-        matches!(
-            self.code.as_str(),
-            "ExpiredToken" | "ExpiredTokenException" | "TokenRefreshRequired" | "RequestExpired"
-        ) || (self.status == StatusCode::UNAUTHORIZED && self.code.is_empty())
+        matches!(self.code.as_str(), "ExpiredToken" | "ExpiredTokenException" | "TokenRefreshRequired")
+            || (self.status == StatusCode::UNAUTHORIZED && self.code.is_empty())
     }
 
     /// Whether the service has too much to do. The protocols of JSON say so with 400.
@@ -76,6 +75,7 @@ impl Refusal {
                 | "TooManyRequestsException"
                 | "RequestLimitExceeded"
                 | "PriorRequestNotComplete"
+                | "KmsThrottled"
                 | "SlowDown"
         )
     }
@@ -83,7 +83,8 @@ impl Refusal {
     fn is_clock_skew(&self) -> bool {
         let says = |words: &str| self.message.to_ascii_lowercase().contains(words);
         match self.code.as_str() {
-            "RequestTimeTooSkewed" | "RequestInTheFuture" => true,
+            // The last one is said of the date of a request ("Common errors" of the API references).
+            "RequestTimeTooSkewed" | "RequestInTheFuture" | "RequestExpired" => true,
             "InvalidSignatureException" | "SignatureDoesNotMatch" => {
                 says("signature expired") || says("signature not yet current")
             }
@@ -112,6 +113,7 @@ impl Refusal {
                     | "RequestTimeoutException"
                     | "OperationAborted"
                     | "IDPCommunicationError"
+                    | "QueueDeletedRecently"
             )
             || (self.status.is_server_error() && self.status != StatusCode::NOT_IMPLEMENTED)
             || matches!(self.status, StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT)
@@ -156,6 +158,8 @@ impl Refusal {
         }
         if self.is_temporary() {
             return match self.retry_after {
+                _ if self.code == "QueueDeletedRecently" => error(ErrorCode::CloudUnavailable)
+                    .with_hint("a queue of this name was removed less than a minute ago; resume in 60 s"),
                 Some(seconds) => error(ErrorCode::CloudUnavailable).with_hint(format!("resume in {seconds} s")),
                 None => error(ErrorCode::CloudUnavailable),
             };
@@ -184,20 +188,28 @@ impl Refusal {
             "BucketAlreadyExists" => {
                 denied().with_hint("another account has a bucket of this name; names are one for all accounts: use another")
             }
-            "KmsException" | "KMS.NotFoundException" | "KMS.DisabledException" | "KMSInvalidStateException" => {
+            "KmsException" | "KMS.NotFoundException" | "KMS.DisabledException" | "KMSInvalidStateException"
+            | "KmsAccessDenied" | "KmsDisabled" | "KmsNotFound" | "KmsInvalidState" | "KmsInvalidKeyUsage"
+            | "KmsOptInRequired" => {
                 denied().with_hint("check the key of KMS, and that its policy lets this identity use it")
             }
             "RepositoryNotFoundException" | "RegistryNotFoundException" => error(ErrorCode::ObjectMissing)
                 .with_hint("create the repository, or correct its name; one of another account needs its account's registry"),
-            "ResourceNotFoundException" => {
+            "ResourceNotFoundException" | "QueueDoesNotExist" | "AWS.SimpleQueueService.NonExistentQueue" => {
                 error(ErrorCode::ObjectMissing).with_hint("correct the name, the region or the account")
             }
             "NoSuchBucket" => error(ErrorCode::ObjectMissing).with_hint("create the bucket, or correct its name"),
-            "LimitExceededException" | "TooManyBuckets" | "ResourceLimitExceededException" => {
+            "QueueNameExists" | "QueueAlreadyExists" => error(ErrorCode::ObjectConflict)
+                .with_hint("somebody makes and removes a queue of this name at the same time; resume when they have ended"),
+            "InvalidSecurity" => error(ErrorCode::ValueInvalid).with_hint("name an endpoint that begins with `https://`"),
+            "LimitExceededException" | "TooManyBuckets" | "ResourceLimitExceededException" | "OverLimit"
+            | "TooManyTagsException" => {
                 error(ErrorCode::ObjectRefused).with_hint("raise the quota of the account, or remove what is not needed")
             }
             "InvalidParameterException" | "ValidationException" | "ValidationError" | "InvalidBucketName"
-            | "MalformedPolicy" | "MalformedXML" | "InvalidArgument" => error(ErrorCode::ValueInvalid),
+            | "MalformedPolicy" | "MalformedPolicyDocument" | "MalformedXML" | "InvalidArgument" | "InvalidRequest"
+            | "InvalidRequestException" | "InvalidTag" | "InvalidTagParameterException" | "InvalidAttributeName"
+            | "InvalidAttributeValue" | "InvalidAddress" => error(ErrorCode::ValueInvalid),
             _ if matches!(self.status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) => denied().with_hint(may(action)),
             _ if self.status == StatusCode::NOT_FOUND => error(ErrorCode::ObjectMissing)
                 .with_hint("correct the name, the region or the account"),
@@ -216,25 +228,44 @@ impl Refusal {
 
 /// Which permission is missing, and whose it is to give.
 fn may(action: &str) -> String {
+    let requested = |actions: &str, what: &str| {
+        format!(
+            "allow {actions} where `aws:RequestTag/chalk.ai/managed-by` is `chalk`, which the published scoped role does not; \
+             or create the {what} with that tag"
+        )
+    };
     match action {
         "sts:AssumeRole" => {
-            "let the customer's trust policy name our role and the external id that was stored for them, and \
-                             allow our role `sts:AssumeRole`"
-                .to_owned()
+            return "let the customer's trust policy name our role and the external id that was stored for \
+                                    them, and allow our role `sts:AssumeRole`"
+                .to_owned();
         }
-        "ecr:CreateRepository" | "ecr:TagResource" => format!(
-            "allow `{action}` where `aws:RequestTag/chalk.ai/managed-by` is `chalk`, which the published scoped role does not; \
-             or create the repository with that tag"
+        "sts:AssumeRoleWithWebIdentity" => {
+            return "let the role's trust policy name the cluster's identity provider, with this service account as its \
+                    subject and `sts.amazonaws.com` as its audience"
+                .to_owned();
+        }
+        // What is made with a tag needs both.
+        "ecr:CreateRepository" => return requested("`ecr:CreateRepository` and `ecr:TagResource`", "repository"),
+        "sqs:CreateQueue" | "sqs:TagQueue" => return requested("`sqs:CreateQueue` and `sqs:TagQueue`", "queue"),
+        // Of a queue that is not there nobody has set a tag.
+        "sqs:GetQueueUrl" => {
+            return "allow `sqs:GetQueueUrl` on it whatever its tags; the published scoped role does where the queue is \
+                    there and has the tag `chalk.ai/managed-by: chalk`"
+                .to_owned();
+        }
+        _ => {}
+    }
+    match PERMISSIONS.iter().find(|permission| permission.action == action).map(|permission| permission.reach) {
+        Some(Reach::PublishedWithTag) => format!(
+            "allow `{action}` on it; the published scoped role does where it has the tag `chalk.ai/managed-by: chalk`"
         ),
-        _ if action.starts_with("s3:") => {
+        Some(Reach::PublishedByName) => {
             format!("allow `{action}` on `arn:aws:s3:::chalk-*`, and check that the bucket is of this account")
         }
-        _ if action.contains(':') => {
-            format!(
-                "allow `{action}` on it; the published scoped role does where it has the tag `chalk.ai/managed-by: chalk`"
-            )
-        }
-        _ => "check what the identity may do".to_owned(),
+        Some(Reach::Published) => format!("allow `{action}` on `*`, as the published scoped role does"),
+        Some(Reach::Beyond) => format!("allow `{action}` on `*`, which the published scoped role does not"),
+        None => "check what the identity may do".to_owned(),
     }
 }
 
@@ -282,7 +313,41 @@ mod tests {
             (400, json("LimitExceededException"), "ecr:X", ErrorCode::ObjectRefused, Retry::Permanent, "quota"),
             (400, xml("MalformedXML"), "s3:X", ErrorCode::ValueInvalid, Retry::Permanent, "correct"),
             (418, String::new(), "s3:X", ErrorCode::CloudAnswerInvalid, Retry::Permanent, "address"),
-            (403, String::new(), "s3:X", ErrorCode::PermissionDenied, Retry::Permanent, "allow"),
+            (403, String::new(), "s3:GetObject", ErrorCode::PermissionDenied, Retry::Permanent, "allow"),
+            (
+                400,
+                json("AccessDeniedException"),
+                "ecr:GetAuthorizationToken",
+                ErrorCode::PermissionDenied,
+                Retry::Permanent,
+                "`ecr:GetAuthorizationToken` on `*`",
+            ),
+            (
+                403,
+                json("AccessDeniedException"),
+                "ecr:PutImage",
+                ErrorCode::PermissionDenied,
+                Retry::Permanent,
+                "it has the tag",
+            ),
+            (
+                403,
+                xml("AccessDenied"),
+                "sts:AssumeRoleWithWebIdentity",
+                ErrorCode::PermissionDenied,
+                Retry::Permanent,
+                "service account",
+            ),
+            (400, json("InvalidTagParameterException"), "ecr:X", ErrorCode::ValueInvalid, Retry::Permanent, "correct"),
+            (400, xml("InvalidRequest"), "s3:X", ErrorCode::ValueInvalid, Retry::Permanent, "correct"),
+            (400, json("QueueDeletedRecently"), "sqs:X", ErrorCode::CloudUnavailable, Retry::Temporary, "60 s"),
+            (400, json("QueueNameExists"), "sqs:X", ErrorCode::ObjectConflict, Retry::Permanent, "same time"),
+            (400, json("QueueDoesNotExist"), "sqs:X", ErrorCode::ObjectMissing, Retry::Permanent, "region"),
+            (400, json("RequestThrottled"), "sqs:X", ErrorCode::CloudUnavailable, Retry::Temporary, "resume"),
+            (400, json("KmsThrottled"), "sqs:X", ErrorCode::CloudUnavailable, Retry::Temporary, "resume"),
+            (400, json("KmsAccessDenied"), "sqs:X", ErrorCode::PermissionDenied, Retry::Permanent, "KMS"),
+            (400, json("InvalidSecurity"), "sqs:X", ErrorCode::ValueInvalid, Retry::Permanent, "https"),
+            (403, json("OverLimit"), "sqs:X", ErrorCode::ObjectRefused, Retry::Permanent, "quota"),
         ] {
             let error = refused(status, &[], &body, action);
             assert_eq!((error.code(), error.retry()), (code, retry), "{body}");
@@ -305,6 +370,7 @@ mod tests {
                 r#"{"__type":"InvalidSignatureException","message":"Signature expired: 20260101T000000Z is now earlier"}"#,
             ),
             (403, "<Error><Code>SignatureDoesNotMatch</Code><Message>Signature not yet current: x</Message></Error>"),
+            (400, r#"{"__type":"RequestExpired","message":"the date stamp is more than 15 minutes old"}"#),
         ] {
             let error = refused(status, &date, body, "s3:X");
             assert_eq!(error.code(), ErrorCode::PermissionDenied);

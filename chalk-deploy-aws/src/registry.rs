@@ -163,8 +163,11 @@ impl Ecr {
             for image in list(&document, "images") {
                 let digest = digest_of(&image["imageId"]["imageDigest"]);
                 let digest = digest.ok_or_else(|| answer.nonsense("names an image without a digest"))?;
-                let manifest = image["imageManifest"].as_str().unwrap_or_default();
-                let manifest: Value = serde_json::from_str(manifest).unwrap_or_default();
+                let manifest =
+                    image["imageManifest"].as_str().and_then(|text| serde_json::from_str::<Value>(text).ok());
+                // One that cannot be read may need others, which would be swept.
+                let manifest = manifest.filter(Value::is_object);
+                let manifest = manifest.ok_or_else(|| answer.nonsense("holds a manifest that cannot be read"))?;
                 let children = list(&manifest, "manifests").filter_map(|child| digest_of(&child["digest"])).collect();
                 found.insert(digest, (children, digest_of(&manifest["subject"]["digest"])));
             }
@@ -343,14 +346,17 @@ fn refuse_failures(answer: &Answer, document: &Value, but: &[&str]) -> Result<()
     };
     let said = format!("failed with {}: {}", code(failure), failure["failureReason"].as_str().unwrap_or_default());
     let error = answer.nonsense(&text::line(&said, 300));
+    let again = |code| Error::new(code, error.message().to_owned()).on(error.subject());
     Err(match code(failure).as_str() {
-        "ImageReferencedByManifestList" | "UpstreamAccessDenied" => {
-            let error = Error::new(ErrorCode::ObjectConflict, error.message().to_owned()).on(error.subject());
-            error.with_hint("remove the index that names the image first")
+        "ImageReferencedByManifestList" => {
+            again(ErrorCode::ObjectConflict).with_hint("remove the index that names the image first")
         }
-        "KmsError" => Error::new(ErrorCode::PermissionDenied, error.message().to_owned())
-            .on(error.subject())
-            .with_hint("check the repository's key of KMS"),
+        "KmsError" => again(ErrorCode::PermissionDenied).with_hint("check the repository's key of KMS"),
+        "UpstreamAccessDenied" => again(ErrorCode::PermissionDenied)
+            .with_hint("correct the credentials that the pull through cache rule has for the registry behind it"),
+        "UpstreamTooManyRequests" | "UpstreamUnavailable" => again(ErrorCode::CloudUnavailable),
+        "ImageInaccessible" => again(ErrorCode::ObjectMissing)
+            .with_hint("restore the image, which was archived in between, or leave it out"),
         _ => error,
     })
 }
@@ -371,6 +377,26 @@ fn is_repository_name(name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_fails_within_an_answer_has_a_code_and_a_next_step_of_its_own() {
+        for (failure, code, hint) in [
+            ("ImageReferencedByManifestList", ErrorCode::ObjectConflict, "index"),
+            ("KmsError", ErrorCode::PermissionDenied, "KMS"),
+            ("UpstreamAccessDenied", ErrorCode::PermissionDenied, "pull through cache"),
+            ("UpstreamTooManyRequests", ErrorCode::CloudUnavailable, "resume"),
+            ("UpstreamUnavailable", ErrorCode::CloudUnavailable, "resume"),
+            ("ImageInaccessible", ErrorCode::ObjectMissing, "restore"),
+            ("InvalidImageDigest", ErrorCode::CloudAnswerInvalid, "address"),
+        ] {
+            let document = json!({"failures": [{"failureCode": failure, "failureReason": "why"}]});
+            let answer = Answer::about("ecr:BatchGetImage", "repository `a`");
+            let error = refuse_failures(&answer, &document, &["ImageNotFound"]).expect_err(failure);
+            assert_eq!((error.code(), error.subject()), (code, "repository `a`"), "{error}");
+            assert!(error.message().contains(failure) && error.hint().contains(hint), "{}", error.sentence());
+            refuse_failures(&answer, &document, &[failure]).expect("it does not count");
+        }
+    }
 
     #[test]
     fn names_of_repositories_are_those_that_ecr_takes() {

@@ -9,6 +9,7 @@ pub(crate) enum Service {
     Ecr,
     Eks,
     Sts,
+    Sqs,
 }
 
 impl Service {
@@ -19,6 +20,7 @@ impl Service {
             Self::Ecr => "ecr",
             Self::Eks => "eks",
             Self::Sts => "sts",
+            Self::Sqs => "sqs",
         }
     }
 
@@ -29,6 +31,7 @@ impl Service {
             Self::Ecr => "api.ecr",
             Self::Eks => "eks",
             Self::Sts => "sts",
+            Self::Sqs => "sqs",
         }
     }
 
@@ -39,10 +42,11 @@ impl Service {
             Self::Ecr => "AWS_ENDPOINT_URL_ECR",
             Self::Eks => "AWS_ENDPOINT_URL_EKS",
             Self::Sts => "AWS_ENDPOINT_URL_STS",
+            Self::Sqs => "AWS_ENDPOINT_URL_SQS",
         }
     }
 
-    pub(crate) const ALL: [Self; 4] = [Self::S3, Self::Ecr, Self::Eks, Self::Sts];
+    pub(crate) const ALL: [Self; 5] = [Self::S3, Self::Ecr, Self::Eks, Self::Sts, Self::Sqs];
 }
 
 /// A region, by its name.
@@ -71,11 +75,26 @@ impl Region {
 
     /// The domain of its partition.
     pub(crate) fn domain(&self) -> &'static str {
-        match self.0.split('-').next().unwrap_or_default() {
-            "cn" => "amazonaws.com.cn",
-            "eusc" => "amazonaws.eu",
+        match self.partition() {
+            "aws-cn" => "amazonaws.com.cn",
+            "aws-eusc" => "amazonaws.eu",
             _ => "amazonaws.com",
         }
+    }
+
+    /// Its partition, as ARNs name it.
+    pub(crate) fn partition(&self) -> &'static str {
+        partition(&self.0)
+    }
+}
+
+/// The partition of a region, as ARNs name it ("Partitions" of the whitepaper "AWS fault isolation boundaries").
+pub(crate) fn partition(region: &str) -> &'static str {
+    match region.split('-').next().unwrap_or_default() {
+        "cn" => "aws-cn",
+        "eusc" => "aws-eusc",
+        "us" if region.starts_with("us-gov-") => "aws-us-gov",
+        _ => "aws",
     }
 }
 
@@ -83,7 +102,7 @@ impl Region {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Endpoints {
     all: Option<String>,
-    each: [Option<String>; 4],
+    each: [Option<String>; Service::ALL.len()],
 }
 
 impl Endpoints {
@@ -120,13 +139,17 @@ fn checked(url: &str) -> Result<String> {
             .with_hint("write an endpoint as `https://host[:port]`, without a path, a query or a password")
     };
     let uri: http::Uri = url.parse().map_err(|_| refused("this is no endpoint of a service"))?;
-    let (Some("http" | "https"), Some(authority)) = (uri.scheme_str(), uri.authority()) else {
+    let (Some(scheme @ ("http" | "https")), Some(authority)) = (uri.scheme_str(), uri.authority()) else {
         return Err(refused("an endpoint begins with `https://` and names a host"));
     };
     if authority.as_str().contains('@') || !matches!(uri.path(), "" | "/") || uri.query().is_some() {
         return Err(refused("an endpoint is a scheme, a host and perhaps a port"));
     }
-    Ok(url.trim_end_matches('/').to_owned())
+    // Of the text itself nothing stays: what follows a `#` is no part of an address, and would swallow the path.
+    if url.contains('#') {
+        return Err(refused("an endpoint is a scheme, a host and perhaps a port"));
+    }
+    Ok(format!("{scheme}://{authority}"))
 }
 
 /// The registry of one account in one region, and the names below which our repositories lie.
@@ -210,6 +233,8 @@ mod tests {
         assert_eq!(endpoints.of(Service::Ecr, &east), "https://api.ecr.us-east-1.amazonaws.com");
         assert_eq!(endpoints.of(Service::Eks, &region("cn-north-1")), "https://eks.cn-north-1.amazonaws.com.cn");
         assert_eq!(endpoints.of(Service::Sts, &region("us-gov-west-1")), "https://sts.us-gov-west-1.amazonaws.com");
+        assert_eq!(endpoints.of(Service::Sqs, &region("eusc-de-east-1")), "https://sqs.eusc-de-east-1.amazonaws.eu");
+        assert_eq!(partition("us-gov-west-1"), "aws-us-gov");
         endpoints.set_all("http://127.0.0.1:5000/").expect("an endpoint");
         endpoints.set(Service::S3, "https://minio.example").expect("an endpoint");
         assert_eq!(endpoints.of(Service::Sts, &east), "http://127.0.0.1:5000");
@@ -218,7 +243,15 @@ mod tests {
 
     #[test]
     fn what_would_lead_requests_elsewhere_is_refused_without_being_shown() {
-        for url in ["", "host", "ftp://h", "https://user:hidden@h", "https://h/hidden", "https://h?hidden=1"] {
+        for url in [
+            "",
+            "host",
+            "ftp://h",
+            "https://user:hidden@h",
+            "https://h/hidden",
+            "https://h?hidden=1",
+            "https://h#hidden",
+        ] {
             let error = Endpoints::default().set_all(url).expect_err(url);
             assert_eq!(error.code(), ErrorCode::ValueInvalid);
             assert!(!error.sentence().contains("hidden"), "{}", error.sentence());

@@ -1,4 +1,4 @@
-//! The same adapters on moto, which emulates STS, IAM, S3, ECR's own API and EKS's.
+//! The same adapters on moto, which emulates STS, IAM, S3, SQS, ECR's own API and EKS's.
 //!
 //! Runs where `CHALK_TESTBED_MOTO` names moto's address (`tests/moto` starts one and runs this); prints one line
 //! elsewhere. moto verifies no signatures, and speaks no registry protocol: ECR's images are put by its own API.
@@ -7,28 +7,29 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use chalk_deploy_aws::{AccessKeys, Cloud, CloudBuilder, ExternalId, StoredRoles, TenantRole};
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use chalk_deploy_aws::{AccessKeys, Cloud, CloudBuilder, ExternalId, QueuePlan, QueueRole, StoredRoles, TenantRole};
 use chalk_deploy_core::ErrorCode;
 use chalk_deploy_core::cloud::{ClusterApi as _, ObjectStore as _, Payload, PutMode, Selector};
 use chalk_deploy_core::model::{Digest, EnvironmentId, Namespace, ObjectKey, Repository};
-use chalk_deploy_core::provision::{BucketPlan, Endpoint, ImageRetention, sweep};
+use chalk_deploy_core::provision::{BucketPlan, ImageRetention, sweep};
 use chalk_deploy_core::runtime::{Runtime as _, SystemRuntime};
-use chalk_deploy_core::transport::{BoxedFuture, NetworkTransport, RequestBody, Transport, TransportError};
+use chalk_deploy_core::transport::{NetworkTransport, RequestBody, Transport};
+use chalk_deploy_testkit::foreign::skip;
+use chalk_deploy_testkit::simulated::closure::{Answering, Reply};
 use chalk_deploy_testkit::simulated::http::full;
 use futures::TryStreamExt as _;
-use http::header::AUTHORIZATION;
+use http::header::{AUTHORIZATION, CONTENT_LENGTH};
 use http::{Method, Request, Response};
 use serde_json::{Value, json};
 
 const HOST: &str = "123456789012.dkr.ecr.us-east-1.amazonaws.com";
 
 /// Where moto is.
-#[expect(clippy::print_stderr, reason = "that a test was skipped is for the person who runs it")]
 fn moto() -> Option<String> {
     let url = std::env::var("CHALK_TESTBED_MOTO").ok().filter(|url| !url.is_empty());
     if url.is_none() {
-        eprintln!("skipped: no moto; run chalk-deploy-aws/tests/moto, or name its address in CHALK_TESTBED_MOTO");
+        skip("no moto; run chalk-deploy-aws/tests/moto, or name its address in CHALK_TESTBED_MOTO");
     }
     url
 }
@@ -153,6 +154,29 @@ async fn a_repository_is_made_once_with_its_tag_and_its_images_are_listed_and_sw
     assert_eq!(error.expect_err("missing").code(), ErrorCode::ObjectMissing);
 }
 
+/// moto's certificate authority is no certificate, with which no token would be made: another one stands in its place.
+fn with_a_certificate(url: &str) -> Transport {
+    const PEM: &str = "-----BEGIN CERTIFICATE-----\nMIIBszCCAVmgAwIBAgIUEXAMPLE\n-----END CERTIFICATE-----\n";
+    assert!(url.starts_with("http://127.0.0.1:"), "moto is on this machine");
+    let moto = NetworkTransport::builder().build().expect("sockets");
+    Transport::from_fn(move |request| {
+        let moto = moto.clone();
+        async move {
+            let is_cluster = request.method() == Method::GET && request.uri().path().starts_with("/clusters/");
+            let response = moto.send(request).await?;
+            if !is_cluster {
+                return Ok(response);
+            }
+            let (mut parts, body) = response.into_parts();
+            let pieces: Vec<bytes::Bytes> = body.try_collect().await.expect("a body");
+            let mut described: Value = serde_json::from_slice(&pieces.concat()).expect("JSON");
+            described["cluster"]["certificateAuthority"]["data"] = json!(STANDARD.encode(PEM));
+            parts.headers.remove(CONTENT_LENGTH);
+            Ok(Response::from_parts(parts, full(described.to_string())))
+        }
+    })
+}
+
 #[tokio::test]
 async fn a_role_is_assumed_with_the_external_id_and_signs_for_the_cluster_that_eks_names() {
     let Some(url) = moto() else { return };
@@ -162,64 +186,86 @@ async fn a_role_is_assumed_with_the_external_id_and_signs_for_the_cluster_that_e
     assert!(status == 200 || said.contains("already exists"), "{status} {said}");
     let id = ExternalId::stored("chalk-0123456789abcdef").expect("an id");
     let role = TenantRole::new("arn:aws:iam::123456789012:role/chalk-scoped", id).expect("a role");
-    let seen = Seen::default();
+    let server = Answering::by(|_| Reply::json(200, r#"{"kind":"List","apiVersion":"v1","metadata":{},"items":[]}"#));
     let cloud = builder(&url)
         .with_tenant(Arc::new(StoredRoles::new().with("acme", role)), "acme")
-        .with_cluster_transports(Transport::new(seen.clone()))
+        .with_transport(with_a_certificate(&url))
+        .with_cluster_transports(server.transport())
         .build()
         .expect("a cloud");
     let keys = cloud.credentials().keys().await.expect("assumed");
     assert!(keys.id().starts_with("ASIA") && keys.expires().is_some_and(|end| end > cloud.now()), "{keys:?}");
     let described = cloud.describe_cluster().await.expect("described");
-    assert!(matches!(described.endpoint, Endpoint::Public { .. } | Endpoint::Private), "{described:?}");
+    assert_eq!(described.name, "chalk-emulated");
 
     let namespace = Namespace::new("ns-prod").expect("a namespace");
     let environment = EnvironmentId::new("prod").expect("an environment");
     let selector = Selector { environment, deployment: None };
-    match cloud.cluster().expect("named").list(&namespace, &selector).await {
-        Ok(_) => {}
-        // moto's certificate authority is no certificate; then no token is made, and that is the point.
-        Err(error) => {
-            assert!(error.sentence().contains("certificate authority"), "{}", error.sentence());
-            return;
+    cloud.cluster().expect("named").list(&namespace, &selector).await.expect("listed");
+    // Whose token it is; that the signature is right is `foreign_model`'s to say.
+    let seen = server.seen();
+    let token = seen[0].token().strip_prefix("k8s-aws-v1.").expect("the form");
+    let address = String::from_utf8(URL_SAFE_NO_PAD.decode(token).expect("base64")).expect("text");
+    assert!(address.starts_with(&format!("{url}/?Action=GetCallerIdentity&")), "{address}");
+    assert!(address.contains(&format!("X-Amz-Credential={}%2F", keys.id())), "{address}");
+    assert!(address.contains("X-Amz-SignedHeaders=host%3Bx-k8s-aws-id"), "{address}");
+}
+
+/// Asks SQS for what our adapter never asks for.
+async fn sqs(url: &str, operation: &str, body: Value) -> Value {
+    let (status, said) = ask(url, "sqs", Method::POST, "/", &format!("AmazonSQS.{operation}"), &body).await;
+    assert_eq!(status, 200, "{operation}: {said}");
+    serde_json::from_str(&said).unwrap_or_default()
+}
+
+#[tokio::test]
+async fn seven_queues_are_made_with_our_tag_and_a_second_time_nothing_changes() {
+    let Some(url) = moto() else { return };
+    let cloud = builder(&url).build().expect("a cloud");
+    for plan in QueuePlan::seven(&fresh("run")).expect("a prefix") {
+        let first = cloud.queues().keep(&plan).await.expect("kept");
+        assert!(first.created, "{first:?}");
+        let second = cloud.queues().keep(&plan).await.expect("kept");
+        let letters = second.dead_letters.as_deref();
+        assert_eq!(letters.is_some(), plan.role != QueueRole::Heartbeat);
+        assert_eq!(second.changed, Vec::<&str>::new());
+        for kept in std::iter::once(&second).chain(letters) {
+            // moto keeps no RedriveAllowPolicy, and forgets the policy of a queue whose other attributes are set.
+            assert!(
+                !kept.created && kept.changed.iter().all(|word| ["dead letters", "policy"].contains(word)),
+                "{kept:?}"
+            );
+            let found = sqs(&url, "GetQueueUrl", json!({"QueueName": kept.name})).await;
+            let tags = sqs(&url, "ListQueueTags", json!({"QueueUrl": found["QueueUrl"]})).await;
+            assert_eq!(tags["Tags"], json!({"chalk.ai/managed-by": "chalk"}));
         }
     }
-    // STS says who the token is.
-    let token = seen.token().expect("a token was shown");
-    let address = URL_SAFE_NO_PAD.decode(token.strip_prefix("k8s-aws-v1.").expect("the form")).expect("base64");
-    let address = String::from_utf8(address).expect("text");
-    let request = Request::get(address).header("x-k8s-aws-id", "chalk-emulated").body(RequestBody::Empty);
-    let transport = NetworkTransport::builder().build().expect("sockets");
-    let response = transport.send(request.expect("a request")).await.expect("moto answers");
-    let pieces: Vec<bytes::Bytes> = response.into_body().try_collect().await.expect("a body");
-    let said = String::from_utf8(pieces.concat()).expect("text");
-    assert!(said.contains("assumed-role/chalk-scoped/chalk-deploy-acme"), "{said}");
 }
 
-/// An API server that keeps the token that it was shown.
-#[derive(Debug, Clone, Default)]
-struct Seen(Arc<std::sync::Mutex<Option<String>>>);
+#[tokio::test]
+async fn a_queue_that_was_changed_by_hand_is_set_right_and_a_message_that_nobody_deletes_is_a_dead_letter() {
+    let Some(url) = moto() else { return };
+    let cloud = builder(&url).build().expect("a cloud");
+    let plans = QueuePlan::seven(&fresh("letters")).expect("a prefix");
+    let plan = plans.into_iter().find(|plan| plan.role == QueueRole::BatchStatus).expect("one of the seven");
+    cloud.queues().keep(&plan).await.expect("made");
+    let queue = sqs(&url, "GetQueueUrl", json!({"QueueName": plan.name})).await["QueueUrl"].clone();
+    let letters = sqs(&url, "GetQueueUrl", json!({"QueueName": plan.dead_letter_name()})).await["QueueUrl"].clone();
+    let attributes = sqs(&url, "GetQueueAttributes", json!({"QueueUrl": queue, "AttributeNames": ["All"]})).await;
+    // With the policy, which moto would forget.
+    let policy = &attributes["Attributes"]["Policy"];
+    let loosened = json!({"VisibilityTimeout": "1", "RedrivePolicy": "", "Policy": policy});
+    let loosened = json!({"QueueUrl": queue, "Attributes": loosened});
+    sqs(&url, "SetQueueAttributes", loosened).await;
+    let kept = cloud.queues().keep(&plan).await.expect("set right");
+    assert_eq!(kept.changed, ["visibility", "dead letters"]);
 
-impl Seen {
-    fn token(&self) -> Option<String> {
-        self.0.lock().expect("not poisoned").clone()
+    sqs(&url, "SendMessage", json!({"QueueUrl": queue, "MessageBody": "batch 7"})).await;
+    let receive = |from: &Value| json!({"QueueUrl": from, "VisibilityTimeout": 0});
+    let most = plan.dead_letters.expect("planned").receives;
+    for _ in 0..most {
+        assert_eq!(sqs(&url, "ReceiveMessage", receive(&queue)).await["Messages"][0]["Body"], "batch 7");
     }
-}
-
-impl tower_service::Service<Request<RequestBody>> for Seen {
-    type Response = Response<chalk_deploy_core::cloud::ByteStream>;
-    type Error = TransportError;
-    type Future = BoxedFuture<Result<Self::Response, TransportError>>;
-
-    fn poll_ready(&mut self, _: &mut std::task::Context<'_>) -> std::task::Poll<Result<(), TransportError>> {
-        std::task::Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, request: Request<RequestBody>) -> Self::Future {
-        let shown = request.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok());
-        let token = shown.and_then(|value| value.strip_prefix("Bearer ")).map(str::to_owned);
-        *self.0.lock().expect("not poisoned") = token;
-        let list = r#"{"kind":"List","apiVersion":"v1","metadata":{},"items":[]}"#;
-        Box::pin(std::future::ready(Ok(Response::new(full(list)))))
-    }
+    assert_eq!(sqs(&url, "ReceiveMessage", receive(&queue)).await["Messages"], Value::Null);
+    assert_eq!(sqs(&url, "ReceiveMessage", receive(&letters)).await["Messages"][0]["Body"], "batch 7");
 }

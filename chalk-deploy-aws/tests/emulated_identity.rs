@@ -6,11 +6,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use chalk_deploy_aws::{AccessKeys, Cloud, CloudBuilder, ExternalId, StoredRoles, TenantRole};
+use chalk_deploy_aws::{AccessKeys, Cloud, CloudBuilder, ExternalId, QueuePlan, StoredRoles, TenantRole};
 use chalk_deploy_core::ErrorCode;
 use chalk_deploy_core::provision::{BucketPlan, Origin};
 use chalk_deploy_core::runtime::{Runtime as _, SystemRuntime};
 use chalk_deploy_core::transport::{NetworkTransport, RequestBody};
+use chalk_deploy_testkit::foreign::skip;
 use futures::TryStreamExt as _;
 use http::Request;
 use http::header::AUTHORIZATION;
@@ -67,11 +68,9 @@ async fn verifies(url: &str, from: &str) {
 }
 
 #[tokio::test]
-#[expect(clippy::print_stderr, reason = "that a test was skipped is for the person who runs it")]
 async fn signatures_are_those_of_botocore_and_wrong_ones_are_told_apart() {
     let Some(url) = std::env::var("CHALK_TESTBED_MOTO").ok().filter(|url| !url.is_empty()) else {
-        eprintln!("skipped: no moto; run chalk-deploy-aws/tests/moto, or name its address in CHALK_TESTBED_MOTO");
-        return;
+        return skip("no moto; run chalk-deploy-aws/tests/moto, or name its address in CHALK_TESTBED_MOTO");
     };
     let run = SystemRuntime::new().now().as_millis();
     let all = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"*","Resource":"*"}]}"#;
@@ -105,6 +104,10 @@ async fn check(url: &str, run: u64, (id, secret): (&str, &str), (poor_id, poor_s
     let kept = cloud.buckets().keep(&plan).await.expect("S3 takes the signature of every setting");
     assert!(kept.created && kept.cannot.is_empty(), "{kept:?}");
 
+    let [queue, ..] = QueuePlan::seven(&format!("verified{run}")).expect("a prefix");
+    let kept = cloud.queues().keep(&queue).await.expect("SQS takes the signature");
+    assert!(kept.created && cloud.queues().keep(&queue).await.expect("kept").changed.is_empty(), "{kept:?}");
+
     let wrong = builder(url, id, "another-secret").build().expect("a cloud");
     let error = wrong.repositories().expect("named").create(HOST, &path).await.expect_err("a wrong secret");
     assert_eq!(error.code(), ErrorCode::PermissionDenied, "{error}");
@@ -116,6 +119,8 @@ async fn check(url: &str, run: u64, (id, secret): (&str, &str), (poor_id, poor_s
     assert!(error.hint().contains("revoked"), "{}", error.sentence());
 
     let poor = builder(url, poor_id, poor_secret).build().expect("a cloud");
+    let kept = poor.queues().keep(&queue).await.expect("queues alone are permitted");
+    assert!(!kept.created && kept.changed.is_empty(), "{kept:?}");
     let error = poor.repositories().expect("named").create(HOST, &path).await.expect_err("not permitted");
     assert_eq!(error.code(), ErrorCode::PermissionDenied, "{error}");
     assert!(error.hint().contains("ecr:CreateRepository"), "{}", error.sentence());

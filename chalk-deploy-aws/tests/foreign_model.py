@@ -20,7 +20,8 @@ import botocore.validate
 LOADER = botocore.loaders.Loader()
 MODELS = {}
 # What the SDKs' rules of endpoints say of the host of each service in an ordinary region.
-HOSTS = {"ecr": "api.ecr.{r}.amazonaws.com", "eks": "eks.{r}.amazonaws.com", "sts": "sts.{r}.amazonaws.com"}
+HOSTS = {"ecr": "api.ecr.{r}.amazonaws.com", "eks": "eks.{r}.amazonaws.com", "sqs": "sqs.{r}.amazonaws.com",
+         "sts": "sts.{r}.amazonaws.com"}
 
 
 def model_of(service):
@@ -41,7 +42,8 @@ def enums(shape, value, where, complain):
         for item in value:
             enums(shape.member, item, f"{where}[]", complain)
     elif shape.type_name == "map":
-        for item in value.values():
+        for name, item in value.items():
+            enums(shape.key, name, f"{where}{{}}", complain)
             enums(shape.value, item, f"{where}{{}}", complain)
     elif shape.type_name == "string" and getattr(shape, "enum", None) and value not in shape.enum:
         complain(f"{where}: `{value}` is none of {shape.enum}")
@@ -146,7 +148,17 @@ def parsed_request(service, operation, case, complain):
             location = {m.serialization.get("name", n): n for n, m in operation.input_shape.members.items()}
             parameters[location[name]] = urllib.parse.unquote(request["path"][len(parts[0]):])
             path = request["path"]
-        if request["path"] != path or set(request.get("query", {})) != {part for part in query.split("&") if part}:
+        fixed = dict(part.partition("=")[::2] for part in query.split("&") if part)
+        asked = request.get("query", {})
+        open_ones = {m.serialization["name"]: (n, m) for n, m in operation.input_shape.members.items()
+                     if m.serialization.get("location") == "querystring"}
+        for name in set(asked) - set(fixed):
+            if name not in open_ones:
+                complain(f"the query has `{name}`, which {operation.name} does not")
+            else:
+                member = open_ones[name][1]
+                parameters[open_ones[name][0]] = int(asked[name]) if member.type_name == "integer" else asked[name]
+        if request["path"] != path or any(asked.get(name) != value for name, value in fixed.items()):
             complain(f"the path and the query are not {uri}")
         known = {m.serialization.get("name", "").lower(): n for n, m in operation.input_shape.members.items()
                  if m.serialization.get("location") == "header"}
@@ -207,15 +219,15 @@ def check(case, complain):
         parser = botocore.parsers.create_parser(service.metadata["protocol"])
         answer = parser.parse({"status_code": status, "headers": headers, "body": body.encode()}, operation.output_shape)
         answer.pop("ResponseMetadata", None)
-        if body.strip() and not answer and "/>" not in body:
+        if body.strip() not in ("", "{}") and not answer and "/>" not in body:
             complain("botocore reads nothing of the response")
         enums(operation.output_shape, answer, "response", complain)
         return
     # A refusal: one that the operation is declared to give, or one that all operations share.
     shared = {"ExpiredTokenException", "ExpiredToken", "UnrecognizedClientException", "InvalidSignatureException",
-              "ThrottlingException", "TooManyRequestsException", "AccessDeniedException", "AccessDenied",
+              "Throttling", "ThrottlingException", "TooManyRequestsException", "AccessDeniedException", "AccessDenied",
               "ValidationError"}
-    code = headers.get("x-amzn-errortype") or response.get("json", {}).get("__type", "")
+    code = (headers.get("x-amzn-errortype") or response.get("json", {}).get("__type", "")).split("#")[-1]
     if not code and "<Code>" in body:
         code = body.split("<Code>")[1].split("</Code>")[0]
     if not code or service_name == "s3":

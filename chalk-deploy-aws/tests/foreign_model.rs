@@ -1,119 +1,121 @@
 //! The recorded cases and the signatures against a foreign model of AWS: botocore's service files and its signer, which the
 //! SDK for Python and the command line are made of.
-//!
-//! Runs where `CHALK_FOREIGN_BOTOCORE` names a Python that has botocore, or `python3` does; prints one line elsewhere.
 
 mod common;
 
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
-use std::sync::{Arc, Mutex};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chalk_deploy_aws::AccessKeys;
-use chalk_deploy_core::cloud::{ByteStream, ClusterApi as _, Selector};
+use chalk_deploy_core::cloud::{ClusterApi as _, Selector};
 use chalk_deploy_core::model::{EnvironmentId, Namespace};
-use chalk_deploy_core::transport::{BoxedFuture, RequestBody, Transport, TransportError};
 use chalk_deploy_testkit::VirtualRuntime;
-use chalk_deploy_testkit::simulated::http::full;
-use http::header::AUTHORIZATION;
-use http::{Request, Response};
+use chalk_deploy_testkit::foreign::{Python, assert_finds, skip};
+use chalk_deploy_testkit::recorded::Case;
+use chalk_deploy_testkit::simulated::closure::{Answering, Reply, Seen};
 use serde_json::{Value, json};
 
-/// A Python that has botocore, and the folder of the tests.
-#[expect(clippy::print_stderr, reason = "that a check was skipped is for the person who runs it")]
-fn python() -> Option<(String, PathBuf)> {
-    let python = std::env::var("CHALK_FOREIGN_BOTOCORE").unwrap_or_else(|_| "python3".to_owned());
-    let has_botocore = Command::new(&python).args(["-c", "import botocore"]).output();
-    if !has_botocore.is_ok_and(|output| output.status.success()) {
-        eprintln!("skipped: no botocore; `pip install botocore`, and name that Python in CHALK_FOREIGN_BOTOCORE");
-        return None;
-    }
-    Some((python, Path::new(env!("CARGO_MANIFEST_DIR")).join("tests")))
+/// The version that the testbed's moto brings along.
+const BOTOCORE: [&str; 1] = ["botocore==1.44.5"];
+
+fn python() -> Option<Python> {
+    let found = Python::with("aws", "botocore", &BOTOCORE);
+    found.map_err(|why| skip(&format!("no model of AWS to check the recorded cases and signatures by ({why})"))).ok()
+}
+
+fn tests() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests")
 }
 
 #[test]
 fn every_recorded_case_is_one_that_botocore_could_have_sent_and_understands() {
-    let Some((python, tests)) = python() else { return };
-    let checked = Command::new(&python)
-        .arg(tests.join("foreign_model.py"))
-        .arg(tests.join("recorded"))
-        .output()
-        .expect("the check runs");
-    let said = String::from_utf8_lossy(&checked.stdout);
-    assert!(checked.status.success(), "{said}\n{}", String::from_utf8_lossy(&checked.stderr));
-    let count: usize = said
-        .lines()
-        .last()
-        .and_then(|line| line.strip_prefix("checked ")?.strip_suffix(" cases")?.parse().ok())
-        .expect("a count");
-    assert!(count >= 60, "{said}");
+    let Some(python) = python() else { return };
+    let (recorded, script) = (tests().join("recorded"), tests().join("foreign_model.py"));
+    let modelled: usize = ["ecr", "eks", "local", "s3", "sqs", "sts"]
+        .map(|api| Case::all(&recorded.join(api)).expect("cases").iter().filter(|case| case.model.is_some()).count())
+        .into_iter()
+        .sum();
+    let (is_right, said) = python.runs(&script, &[recorded.as_os_str()]).expect("it was found");
+    assert!(is_right, "{said}");
+    assert!(said.contains(&format!("checked {modelled} cases")) && modelled > 100, "{said}");
+}
+
+#[test]
+fn each_planted_fault_is_found() {
+    let Some(python) = python() else { return };
+    let (recorded, script) = (tests().join("recorded"), tests().join("foreign_model.py"));
+    let finds = |case, faults: &[_]| assert_finds(&python, &script, &recorded, case, faults);
+    finds(
+        "sqs/create_queue_builds",
+        &[
+            ("\"sqs.us-east-1", "\"queue.us-east-1", "the host is not that of sqs"),
+            (
+                "x-amz-json-1.0\",\n      \"x-amz-target",
+                "x-amz-json-1.1\",\n      \"x-amz-target",
+                "the content type is not",
+            ),
+            ("AmazonSQS.CreateQueue", "AmazonSQS.MakeQueue", "the target is not"),
+            ("\"tags\"", "\"Tags\"", "request.Tags: no member"),
+            ("\"VisibilityTimeout\": \"300\"", "\"VisibilityTimeout\": 300", "is no string"),
+            ("\"VisibilityTimeout\"", "\"Visibility\"", "`Visibility` is none of"),
+            ("\"QueueUrl\"", "\"Url\"", "no member of CreateQueueResult"),
+        ],
+    );
+    finds(
+        "s3/put_lifecycle_of_others",
+        &[
+            ("\"lifecycle\"", "\"life\"", "the query has `life`"),
+            ("<ID>logs</ID>", "<Id>logs</Id>", "Id: no member of LifecycleRule"),
+            ("<Prefix></Prefix>", "<Path></Path>", "no member of LifecycleRule"),
+            ("<Status>Enabled", "<Status>On", "is none of"),
+            ("default-minimum-object-size", "minimum", "is none of PutBucketLifecycleConfiguration"),
+        ],
+    );
+    finds("ecr/create_repository_full", &[("LimitExceededException", "FullException", "not known to refuse")]);
+    finds(
+        "sts/assume_role",
+        &[("\"ExternalId\"", "\"External\"", "no member"), ("2011-06-15\",", "2012-06-15\",", "version")],
+    );
 }
 
 #[tokio::test(start_paused = true)]
 async fn the_token_of_a_cluster_and_the_question_for_it_are_signed_as_botocore_would() {
-    let Some((python, tests)) = python() else { return };
-    let seen = Seen(common::player(&["eks/describe_cluster_public"]).transport(), Arc::default());
+    let Some(python) = python() else { return };
+    let described = Case::read(&common::folder().join("eks/describe_cluster_public.json")).expect("a case");
+    let answer = described.response.json.clone().expect("a document");
+    let server = Answering::by(move |seen| match seen.parts.uri.host() {
+        Some(host) if host.starts_with("eks.") => Reply::json(200, &answer),
+        _ => Reply::json(200, r#"{"kind":"List","apiVersion":"v1","metadata":{},"items":[]}"#),
+    });
     let keys = AccessKeys::new("ASIAEXAMPLE", "secret/of+ours").with_session_token("session+token/with==marks");
-    let cloud = common::builder(Transport::new(seen.clone()), VirtualRuntime::new(1))
+    let cloud = common::builder(server.transport(), VirtualRuntime::new(1))
         .with_credentials(keys)
-        .with_cluster_transports(Transport::new(seen.clone()))
+        .with_cluster_transports(server.transport())
         .build()
         .expect("a cloud");
     let environment = EnvironmentId::new("prod").expect("an environment");
     let namespace = Namespace::new("ns-prod").expect("a namespace");
     let selector = Selector { environment, deployment: None };
     cloud.cluster().expect("named").list(&namespace, &selector).await.expect("listed");
-    let requests = seen.1.lock().expect("not poisoned").clone();
-    let shown = requests[1]["headers"][AUTHORIZATION.as_str()].as_str().expect("a token");
-    let token = shown.strip_prefix("Bearer k8s-aws-v1.").expect("the form of EKS");
+    let seen = server.seen();
+    let token = seen[1].token().strip_prefix("k8s-aws-v1.").expect("the form of EKS");
     let address = String::from_utf8(URL_SAFE_NO_PAD.decode(token).expect("base64")).expect("text");
     let question = json!({
         "keys": ["ASIAEXAMPLE", "secret/of+ours", "session+token/with==marks"], "region": "us-east-1",
-        "cluster": "chalk", "request": requests[0], "presigned": address,
+        "cluster": "chalk", "request": as_json(&seen[0]), "presigned": address,
     });
-    let mut check = Command::new(python)
-        .arg(tests.join("foreign_signature.py"))
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("the check runs");
-    check.stdin.take().expect("piped").write_all(question.to_string().as_bytes()).expect("written");
-    let checked = check.wait_with_output().expect("it ends");
-    assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stderr));
-    assert_eq!(String::from_utf8_lossy(&checked.stdout).trim(), "the same 2025-01-01T00:00:00");
+    let file = tempfile::NamedTempFile::new().expect("a file");
+    std::fs::write(file.path(), question.to_string()).expect("written");
+    let checked = python.runs(&tests().join("foreign_signature.py"), &[file.path().as_os_str()]);
+    let (is_right, said) = checked.expect("it was found");
+    assert!(is_right, "{said}");
+    assert_eq!(said.trim(), "the same 2025-01-01T00:00:00");
 }
 
-/// Hands requests to EKS on, answers those to the cluster, and keeps both.
-#[derive(Debug, Clone)]
-struct Seen(Transport, Arc<Mutex<Vec<Value>>>);
-
-impl tower_service::Service<Request<RequestBody>> for Seen {
-    type Response = Response<ByteStream>;
-    type Error = TransportError;
-    type Future = BoxedFuture<Result<Self::Response, TransportError>>;
-
-    fn poll_ready(&mut self, _: &mut std::task::Context<'_>) -> std::task::Poll<Result<(), TransportError>> {
-        std::task::Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, request: Request<RequestBody>) -> Self::Future {
-        let headers: serde_json::Map<_, _> = request
-            .headers()
-            .iter()
-            .map(|(name, value)| (name.to_string(), json!(value.to_str().expect("text"))))
-            .collect();
-        let kept = json!({"method": request.method().as_str(), "url": request.uri().to_string(), "headers": headers});
-        self.1.lock().expect("not poisoned").push(kept);
-        let transport = self.0.clone();
-        Box::pin(async move {
-            if request.uri().host().is_some_and(|host| host.starts_with("eks.")) {
-                return transport.send(request).await;
-            }
-            Ok(Response::new(full(r#"{"kind":"List","apiVersion":"v1","metadata":{},"items":[]}"#)))
-        })
-    }
+fn as_json(seen: &Seen) -> Value {
+    let headers = seen.parts.headers.iter();
+    let headers: serde_json::Map<_, _> =
+        headers.map(|(name, value)| (name.to_string(), json!(value.to_str().expect("text")))).collect();
+    json!({"method": seen.method(), "url": seen.parts.uri.to_string(), "headers": headers})
 }

@@ -1,11 +1,12 @@
 """Signs what was signed once more, with botocore, and compares.
 
-Usage: foreign_signature.py < JSON, with `keys` (id, secret, token), `region`, `request` (method, url, headers; signed in
+Usage: foreign_signature.py FILE, of JSON with `keys` (id, secret, token), `region`, `request` (method, url, headers; signed in
 headers, for EKS) and `presigned` (an address, signed in its query for STS, with the header `x-k8s-aws-id`).
 """
 
 import datetime
 import json
+import pathlib
 import sys
 import urllib.parse
 
@@ -15,7 +16,7 @@ import botocore.credentials
 
 
 def main():
-    given = json.load(sys.stdin)
+    given = json.loads(pathlib.Path(sys.argv[1]).read_text())
     credentials = botocore.credentials.Credentials(*given["keys"])
     asked = given["request"]
     shown = {name.lower(): value for name, value in asked["headers"].items()}

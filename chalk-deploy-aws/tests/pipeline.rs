@@ -18,6 +18,7 @@ use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use chalk_deploy_aws::{AccessKeys, Cloud, ExternalId, PERMISSIONS, Reach, StoredRoles, TenantRole};
 use chalk_deploy_core::build::{BuildFolder, InProcessBuilder};
 use chalk_deploy_core::cloud::{ByteStream, Payload};
+use chalk_deploy_core::machine::Outcome;
 use chalk_deploy_core::model::{
     BaseImage, Boundary, Buckets, ClusterName, Component, DataPlane, DeploymentPolicy, DeploymentStatus, EnvironmentId,
     Environments, Identities, Namespace, Platform, ProjectName, Repository,
@@ -25,8 +26,8 @@ use chalk_deploy_core::model::{
 use chalk_deploy_core::runtime::Runtime;
 use chalk_deploy_core::store::MemoryStore;
 use chalk_deploy_core::traffic::{GatewayProbe, GatewayReference, GatewayTraffic, RouteSettings};
-use chalk_deploy_core::transport::{BoxedFuture, RequestBody, Transport, TransportError};
-use chalk_deploy_core::{ApplyRequest, Deployer, Result};
+use chalk_deploy_core::transport::{RequestBody, Transport, TransportError};
+use chalk_deploy_core::{ApplyRequest, Deployer, ErrorCode, Result};
 use chalk_deploy_testkit::simulated::base_image::SimulatedBaseImage;
 use chalk_deploy_testkit::simulated::bucket::{AccessKey, BucketSettings};
 use chalk_deploy_testkit::simulated::http::full;
@@ -41,6 +42,8 @@ use http::{Method, Request, Response, StatusCode};
 use policy::Asked;
 use serde_json::{Value, json};
 
+/// The repository of the base image, which is there before anything is deployed.
+const BASE: &str = "chalk/engine-base";
 const BUCKET: &str = "chalk-acme-source";
 const PASSWORD: &str = "password-of-ecr";
 const SERVER: &str = "A1B2C3.gr7.us-east-1.eks.amazonaws.com";
@@ -54,9 +57,19 @@ struct Aws {
     ways: Ways,
     runtime: Arc<VirtualRuntime>,
     asked: Arc<Mutex<Vec<Asked>>>,
+    /// Whether repositories are made as the published role would have it: not, but for that of the base image.
+    published: bool,
 }
 
 impl Aws {
+    fn transport(&self) -> Transport {
+        let aws = self.clone();
+        Transport::from_fn(move |request| {
+            let aws = aws.clone();
+            async move { aws.answer(request).await }
+        })
+    }
+
     fn note(&self, asked: Asked) {
         self.asked.lock().expect("not poisoned").push(asked);
     }
@@ -87,16 +100,18 @@ impl Aws {
             RequestBody::Bytes(bytes) => bytes.clone(),
             _ => bytes::Bytes::new(),
         };
-        let answer = match host.split('.').next().unwrap_or_default() {
+        let (status, answer) = match host.split('.').next().unwrap_or_default() {
             "api" => self.ecr(&request, &body),
-            "eks" => self.eks(&request),
-            "sts" => Self::sts(&body),
+            "eks" => (StatusCode::OK, self.eks(&request)),
+            "sts" => (StatusCode::OK, Self::sts(&body)),
             _ => panic!("nobody is at {host}"),
         };
-        Ok(Response::new(full(answer)))
+        let mut response = Response::new(full(answer));
+        *response.status_mut() = status;
+        Ok(response)
     }
 
-    fn ecr(&self, request: &Request<RequestBody>, body: &[u8]) -> String {
+    fn ecr(&self, request: &Request<RequestBody>, body: &[u8]) -> (StatusCode, String) {
         let target = request.headers()["x-amz-target"].to_str().expect("text");
         let body: Value = serde_json::from_slice(body).expect("JSON");
         let repository = body["repositoryName"].as_str().unwrap_or_default();
@@ -105,7 +120,18 @@ impl Aws {
                 self.note(Asked::on("ecr:GetAuthorizationToken", "*"));
                 let token = STANDARD.encode(format!("AWS:{PASSWORD}"));
                 let end = self.runtime.now().as_millis() / 1000 + 12 * 3600;
-                json!({"authorizationData": [{"authorizationToken": token, "expiresAt": end}]}).to_string()
+                let given = json!({"authorizationData": [{"authorizationToken": token, "expiresAt": end}]});
+                (StatusCode::OK, given.to_string())
+            }
+            "CreateRepository" if self.published && repository != BASE => {
+                let who = "arn:aws:sts::123456789012:assumed-role/chalk-scoped/chalk-deploy-acme";
+                let why = format!(
+                    "User: {who} is not authorized to perform: ecr:CreateRepository on resource: {} because no \
+                     identity-based policy allows the ecr:CreateRepository action",
+                    policy::repository(repository)
+                );
+                let denied = json!({"__type": "AccessDeniedException", "message": why});
+                (StatusCode::BAD_REQUEST, denied.to_string())
             }
             "CreateRepository" => {
                 let tag = &body["tags"][0];
@@ -114,7 +140,7 @@ impl Aws {
                     asked.requesting(tag["Key"].as_str().expect("a key"), tag["Value"].as_str().expect("a value")),
                 );
                 self.plane.registry().create_repository(repository).expect("made");
-                json!({"repository": {"repositoryName": repository}}).to_string()
+                (StatusCode::OK, json!({"repository": {"repositoryName": repository}}).to_string())
             }
             other => panic!("nobody should ask for {other}"),
         }
@@ -157,21 +183,6 @@ impl Aws {
     }
 }
 
-impl tower_service::Service<Request<RequestBody>> for Aws {
-    type Response = Response<ByteStream>;
-    type Error = TransportError;
-    type Future = BoxedFuture<Result<Self::Response, TransportError>>;
-
-    fn poll_ready(&mut self, _: &mut std::task::Context<'_>) -> std::task::Poll<Result<(), TransportError>> {
-        std::task::Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, request: Request<RequestBody>) -> Self::Future {
-        let aws = self.clone();
-        Box::pin(async move { aws.answer(request).await })
-    }
-}
-
 fn status(status: StatusCode) -> Response<ByteStream> {
     let mut response = Response::new(full("{}"));
     *response.status_mut() = status;
@@ -191,7 +202,7 @@ struct OneEnvironment {
 impl Environments for OneEnvironment {
     async fn resolve(&self, environment: &EnvironmentId) -> Result<Arc<DataPlane>> {
         let registry = self.cloud.registry()?;
-        let base = Repository::new(format!("{HOST}/chalk/engine-base"))?;
+        let base = Repository::new(format!("{HOST}/{BASE}"))?;
         let digest = SimulatedBaseImage::new().install(&registry, &base).await?;
         let gateway = GatewayReference { namespace: GATEWAY.0.to_owned(), name: GATEWAY.1.to_owned(), section: None };
         let probe =
@@ -232,6 +243,31 @@ fn archive(content: &str) -> Vec<u8> {
 
 /// Deploys twice; what was asked of AWS for it.
 async fn deployed() -> (Aws, Vec<Asked>) {
+    let (aws, deployer) = deployer(false).await;
+    for content in ["one = 1\n", "two = 2\n"] {
+        let outcome = apply(&deployer, content).await;
+        assert_eq!(outcome.status, DeploymentStatus::Success, "{:?}", outcome.error);
+        assert!(outcome.residue.is_empty(), "{:?}", outcome.residue);
+    }
+    let asked = aws.asked.lock().expect("not poisoned").clone();
+    (aws, asked)
+}
+
+async fn apply(deployer: &Deployer, content: &str) -> Outcome {
+    let packed = archive(content);
+    let fingerprint = sample::fingerprint(&packed).expect("an archive");
+    let request = ApplyRequest::new(
+        sample::environment().expect("an environment"),
+        ProjectName::new("fraud").expect("a name"),
+        fingerprint,
+        Payload::from_bytes(packed),
+        sample::graph().expect("the sample graph"),
+    );
+    deployer.apply(request).await.expect("admitted").wait().await.expect("it ends")
+}
+
+/// A deployer on this cloud, whose repositories may be made or not.
+async fn deployer(published: bool) -> (Aws, Deployer) {
     let runtime = VirtualRuntime::new(1);
     let clock: Arc<dyn Runtime> = runtime.clone();
     let session =
@@ -247,13 +283,13 @@ async fn deployed() -> (Aws, Vec<Asked>) {
     settings.api.anonymous = Anonymous::Refused;
     let plane = Plane::start(&World::memory(), &clock, settings).expect("the servers");
     let ways = plane.ways();
-    let aws = Aws { plane, ways: ways.clone(), runtime: runtime.clone(), asked: Arc::default() };
+    let aws = Aws { plane, ways: ways.clone(), runtime: runtime.clone(), asked: Arc::default(), published };
     let id = ExternalId::stored("chalk-0123456789abcdef").expect("an id");
     let role = TenantRole::new("arn:aws:iam::123456789012:role/chalk-scoped", id).expect("a role");
     let cloud = Cloud::builder()
         .with_region("us-east-1")
-        .with_transport(Transport::new(aws.clone()))
-        .with_cluster_transports(Transport::new(aws.clone()))
+        .with_transport(aws.transport())
+        .with_cluster_transports(aws.transport())
         .with_runtime(clock.clone())
         .with_credentials(AccessKeys::new("AKIAOURS", "secret"))
         .with_tenant(Arc::new(StoredRoles::new().with("acme", role)), "acme")
@@ -282,23 +318,26 @@ async fn deployed() -> (Aws, Vec<Asked>) {
     let environments = OneEnvironment { cloud, builder, gateway: ways.gateway.clone(), runtime: clock.clone() };
     let deployer =
         Deployer::builder(Arc::new(environments), MemoryStore::new()).with_runtime(clock).build().expect("a deployer");
-    for content in ["one = 1\n", "two = 2\n"] {
-        let packed = archive(content);
-        let fingerprint = sample::fingerprint(&packed).expect("an archive");
-        let request = ApplyRequest::new(
-            environment.clone(),
-            ProjectName::new("fraud").expect("a name"),
-            fingerprint,
-            Payload::from_bytes(packed),
-            sample::graph().expect("the sample graph"),
-        );
-        let handle = deployer.apply(request).await.expect("admitted");
-        let outcome = handle.wait().await.expect("it ends");
-        assert_eq!(outcome.status, DeploymentStatus::Success, "{:?}", outcome.error);
-        assert!(outcome.residue.is_empty(), "{:?}", outcome.residue);
+    (aws, deployer)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_deployment_under_the_published_role_says_which_permission_it_lacks_for_a_new_repository() {
+    let (aws, deployer) = deployer(true).await;
+    let outcome = apply(&deployer, "one = 1\n").await;
+    assert_eq!(outcome.status, DeploymentStatus::Failure, "{:?}", outcome.error);
+    let error = outcome.error.expect("why");
+    assert_eq!(error.code, ErrorCode::PermissionDenied, "{error:?}");
+    for words in [
+        "`ecr:CreateRepository` and `ecr:TagResource`",
+        "`aws:RequestTag/chalk.ai/managed-by` is `chalk`",
+        "or create the repository with that tag",
+    ] {
+        assert!(error.hint.contains(words), "{error:?}");
     }
-    let asked = aws.asked.lock().expect("not poisoned").clone();
-    (aws, asked)
+    assert!(error.message.contains("not authorized to perform: ecr:CreateRepository"), "{error:?}");
+    assert_eq!(aws.plane.registry().repositories().expect("listed"), [BASE], "nothing was pushed elsewhere");
+    assert!(outcome.residue.is_empty(), "{:?}", outcome.residue);
 }
 
 #[tokio::test(start_paused = true)]

@@ -6,16 +6,16 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use chalk_deploy_aws::{AccessKeys, Cloud, ExternalId, RepositorySettings, StoredRoles, TenantRole};
+use chalk_deploy_aws::{Cloud, ExternalId, RepositorySettings, StoredRoles, TenantRole};
 use chalk_deploy_core::ErrorCode;
 use chalk_deploy_core::error::Retry;
 use chalk_deploy_core::model::{Digest, Repository, Timestamp};
 use chalk_deploy_core::oci::{Asked, Credential};
-use chalk_deploy_core::provision::{BucketPlan, Encryption, Endpoint, ImageRetention, sweep};
+use chalk_deploy_core::provision::{Encryption, Endpoint, ImageRetention, sweep};
 use chalk_deploy_core::runtime::Runtime as _;
 use chalk_deploy_testkit::VirtualRuntime;
 use chalk_deploy_testkit::recorded::{Case, Player};
-use common::{ACCOUNT, HOST, REPOSITORY, assert_played, builder, cloud, folder, player};
+use common::{HOST, REPOSITORY, SETTINGS, assert_played, builder, cloud, folder, player};
 
 fn repository() -> Repository {
     Repository::new(REPOSITORY).expect("a repository")
@@ -60,6 +60,11 @@ async fn a_repository_that_is_there_is_left_as_it_is() {
 async fn why_a_repository_cannot_be_made_is_told_with_the_next_step() {
     for (case, code, hint) in [
         ("ecr/create_repository_denied", ErrorCode::PermissionDenied, "RequestTag/chalk.ai/managed-by"),
+        (
+            "ecr/create_repository_tag_denied",
+            ErrorCode::PermissionDenied,
+            "`ecr:CreateRepository` and `ecr:TagResource`",
+        ),
         ("ecr/create_repository_full", ErrorCode::ObjectRefused, "quota"),
     ] {
         let (player, cloud) = cloud(&[case]);
@@ -145,6 +150,16 @@ async fn whether_layers_are_mounted_is_remarked_on_beside_how_the_cluster_is_rea
     let (player, cloud) = cloud(&["eks/describe_cluster_open", "ecr/get_account_setting"]);
     let remarks = cloud.remarks().await.expect("described").join("\n");
     assert!(remarks.contains("BLOB_MOUNTING") && remarks.contains("open to every address"), "{remarks}");
+    assert_played(&player);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_may_not_be_remarked_on_is_remarked_on_with_the_permission_that_lacks() {
+    let (player, cloud) = cloud(&["eks/describe_cluster_public", "ecr/get_account_setting_denied"]);
+    let remarks = cloud.remarks().await.expect("described");
+    assert_eq!(remarks.len(), 1, "{remarks:?}");
+    let lacks = "is not known; allow `ecr:GetAccountSetting` on `*`, which the published scoped role does not";
+    assert!(remarks[0].contains(lacks), "{remarks:?}");
     assert_played(&player);
 }
 
@@ -251,6 +266,17 @@ async fn the_wait_that_eks_asks_for_is_told_when_patience_is_over() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_call_that_eks_throttles_waits_as_it_is_asked_to_and_succeeds() {
+    let player = player(&["eks/describe_cluster_throttled", "eks/describe_cluster_public"]);
+    let runtime = VirtualRuntime::new(1);
+    let cloud = builder(player.transport(), runtime.clone()).build().expect("a cloud");
+    cloud.describe_cluster().await.expect("the second time");
+    // It asks for seven seconds; one call is patient for five at most.
+    assert_eq!(runtime.monotonic(), Duration::from_secs(5));
+    assert_played(&player);
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_address_or_an_authority_that_cannot_be_trusted_gets_no_token() {
     for case in ["eks/describe_cluster_plain", "eks/describe_cluster_no_authority"] {
         let (player, cloud) = cloud(&[case]);
@@ -348,127 +374,29 @@ async fn a_tenant_without_a_stored_role_is_refused_before_anything_is_sent() {
     assert_played(&player);
 }
 
-// --- S3 -----------------------------------------------------------------------------------------------------------------
-
-const SETTINGS: [&str; 8] =
-    ["public_access", "encryption", "versioning", "retention", "policy", "tags", "lifecycle", "cors"];
-
-fn source_plan() -> BucketPlan {
-    let origins = BucketPlan::HOSTED_ORIGINS.map(|origin| origin.parse().expect("an origin"));
-    let [_, source, ..] = BucketPlan::five("acme", &origins).expect("a prefix");
-    source.with_retention(Duration::from_hours(24 * 30))
-}
-
-fn in_ireland(names: &[String]) -> (Player, Cloud) {
-    let names: Vec<_> = names.iter().map(String::as_str).collect();
-    let player = player(&names);
-    let cloud = Cloud::builder()
-        .with_region("eu-west-1")
-        .with_account(ACCOUNT)
-        .with_transport(player.transport())
-        .with_runtime(VirtualRuntime::new(1))
-        .with_credentials(AccessKeys::new("AKIAEXAMPLE", "secret-of-ours"))
-        .build()
-        .expect("a cloud");
-    (player, cloud)
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_bucket_is_made_in_its_region_and_set_up_in_full() {
-    let mut names = vec!["s3/head_bucket_missing".to_owned(), "s3/create_bucket".to_owned()];
-    for setting in SETTINGS {
-        names.extend([format!("s3/get_{setting}_unset"), format!("s3/put_{setting}")]);
-    }
-    let (player, cloud) = in_ireland(&names);
-    let kept = cloud.buckets().keep(&source_plan()).await.expect("kept");
-    assert!(kept.created && kept.cannot.is_empty(), "{kept:?}");
-    let words = ["public access", "encryption", "versioning", "retention", "policy", "tags", "lifecycle", "cors"];
-    assert_eq!(kept.changed, words);
-    assert_played(&player);
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_bucket_that_is_as_planned_is_only_read() {
-    let mut names = vec!["s3/head_bucket".to_owned()];
-    names.extend(SETTINGS.map(|setting| format!("s3/get_{setting}")));
-    let (player, cloud) = in_ireland(&names);
-    let kept = cloud.buckets().keep(&source_plan()).await.expect("kept");
-    assert!(!kept.created && kept.changed.is_empty() && kept.cannot.is_empty(), "{kept:?}");
-    assert_played(&player);
-}
-
-#[tokio::test(start_paused = true)]
-async fn who_makes_the_same_bucket_at_the_same_moment_is_no_error() {
-    let mut names = vec!["s3/head_bucket_missing".to_owned(), "s3/create_bucket_raced".to_owned()];
-    names.extend(SETTINGS.map(|setting| format!("s3/get_{setting}")));
-    let (player, cloud) = in_ireland(&names);
-    assert!(!cloud.buckets().keep(&source_plan()).await.expect("kept").created);
-    assert_played(&player);
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_bucket_that_cannot_be_locked_any_more_is_told_and_the_rest_is_set_up() {
-    let mut names = vec!["s3/head_bucket".to_owned()];
-    for setting in SETTINGS {
-        let unset = if setting == "retention" { "_unset" } else { "" };
-        names.push(format!("s3/get_{setting}{unset}"));
-    }
-    names.push("s3/put_retention_refused".to_owned());
-    let (player, cloud) = in_ireland(&names);
-    let kept = cloud.buckets().keep(&source_plan()).await.expect("kept");
-    assert_eq!(kept.cannot.len(), 1, "{kept:?}");
-    assert!(kept.cannot[0].contains("object lock"), "{kept:?}");
-    assert_played(&player);
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_bucket_of_another_account_or_region_is_told_as_that() {
-    for (cases, code, word) in [
-        (&["head_bucket_missing", "create_bucket_taken"][..], ErrorCode::PermissionDenied, "another account"),
-        (&["head_bucket_of_another"], ErrorCode::PermissionDenied, "another account"),
-        (&["head_bucket_elsewhere"], ErrorCode::ValueInvalid, "us-west-2"),
-    ] {
-        let names: Vec<_> = cases.iter().map(|case| format!("s3/{case}")).collect();
-        let (player, cloud) = in_ireland(&names);
-        let error = cloud.buckets().keep(&source_plan()).await.expect_err("not ours");
-        assert_eq!(error.code(), code, "{error}");
-        assert!(error.sentence().contains(word), "{}", error.sentence());
-        assert_played(&player);
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn in_the_oldest_region_none_is_named_when_a_bucket_is_made() {
-    let names = ["s3/head_bucket_missing_in_the_oldest_region", "s3/create_bucket_in_the_oldest_region"];
-    let (player, cloud) = cloud(&names);
-    let [data, ..] = BucketPlan::five("acme", &[]).expect("a prefix");
-    // The first setting is no case.
-    cloud.buckets().keep(&data).await.expect_err("there are no more cases");
-    let stray = player.complaints();
-    assert_eq!(player.served(), ["head_bucket_missing_in_the_oldest_region", "create_bucket_in_the_oldest_region"]);
-    assert!(stray.iter().all(|stray| stray.contains("publicAccessBlock")), "{stray:?}");
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_name_without_our_prefix_is_refused_before_anything_is_sent() {
-    let (player, cloud) = cloud(&[]);
-    let mut plan = source_plan();
-    plan.name = "acme-source".to_owned();
-    let error = cloud.buckets().keep(&plan).await.expect_err("not ours");
-    assert_eq!(error.code(), ErrorCode::ValueInvalid);
-    assert!(error.hint().contains("scoped role"), "{error}");
-    assert_played(&player);
-}
-
 // --- the cases themselves -----------------------------------------------------------------------------------------------
 
 #[test]
 fn every_case_is_played_by_a_test() {
-    let sources = [include_str!("recorded.rs"), include_str!("sources.rs"), include_str!("weather.rs")].concat();
-    for api in ["ecr", "eks", "local", "s3", "sts"] {
+    let sources = [
+        include_str!("buckets.rs"),
+        include_str!("queues.rs"),
+        include_str!("recorded.rs"),
+        include_str!("sources.rs"),
+        include_str!("weather.rs"),
+    ];
+    let sources = sources.concat();
+    for api in ["ecr", "eks", "local", "s3", "sqs", "sts"] {
         for case in Case::all(&folder().join(api)).expect("the cases can be read") {
-            let setting = SETTINGS.iter().any(|setting| case.name.contains(&format!("t_{setting}")));
-            assert!(setting || sources.contains(&case.name), "nobody plays {api}/{}", case.name);
+            let name = &case.name;
+            // The settings of a bucket are named by their words.
+            let word = name.strip_prefix("get_").or_else(|| name.strip_prefix("put_")).unwrap_or_default();
+            let word = word.strip_suffix("_unset").or_else(|| word.strip_suffix("_of_others")).unwrap_or(word);
+            let setting = api == "s3" && SETTINGS.contains(&word);
+            let named = ["\"".to_owned(), format!("{api}/")]
+                .iter()
+                .any(|before| sources.contains(&format!("{before}{name}\"")));
+            assert!(setting || named, "nobody plays {api}/{name}");
         }
     }
 }

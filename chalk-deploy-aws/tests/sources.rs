@@ -14,6 +14,7 @@ use chalk_deploy_core::model::Timestamp;
 use chalk_deploy_core::runtime::Runtime as _;
 use chalk_deploy_testkit::VirtualRuntime;
 use chalk_deploy_testkit::recorded::Player;
+use chalk_deploy_testkit::simulated::closure::{Answering, Reply};
 use common::{assert_played, player};
 
 /// A builder on variables of a test's own.
@@ -98,17 +99,119 @@ async fn a_profile_that_was_named_and_is_not_there_is_an_error_and_no_other_iden
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_program_that_a_profile_names_is_not_run() {
+async fn a_program_that_a_profile_names_is_not_run_wherever_it_stands() {
     let folder = tempfile::tempdir().expect("a folder");
     let ran = folder.path().join("ran");
-    let config = format!("[profile tool]\ncredential_process = touch {}\n", ran.display());
+    let role = "role_arn = arn:aws:iam::210987654321:role/chalk-scoped\nsource_profile = tool\n";
+    let config = format!("[profile tool]\ncredential_process = touch {}\n[profile acting]\n{role}", ran.display());
     let config = written(folder.path(), "config", &config);
-    let player = player(&[]);
-    let variables = [("AWS_CONFIG_FILE", config.as_str()), ("AWS_PROFILE", "tool")];
-    let error = keys(&player, &variables).await.expect_err("refused");
-    assert_eq!(error.code(), ErrorCode::PermissionDenied, "{error}");
-    assert!(!ran.exists());
-    assert_played(&player);
+    for profile in ["tool", "acting"] {
+        let player = player(&[]);
+        let variables = [("AWS_CONFIG_FILE", config.as_str()), ("AWS_PROFILE", profile)];
+        let error = keys(&player, &variables).await.expect_err("refused");
+        assert_eq!(error.code(), ErrorCode::PermissionDenied, "{error}");
+        assert!(error.message().contains("credentials-process"), "{error}");
+        assert!(!ran.exists());
+        assert_played(&player);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn profiles_that_lead_to_each_other_or_nowhere_are_an_error() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let role = |name: &str, source: &str| format!("[profile {name}]\nrole_arn = arn:aws:iam::1:role/a\n{source}\n");
+    let config = [
+        role("one", "source_profile = other"),
+        role("other", "source_profile = one"),
+        role("alone", ""),
+        role("both", "source_profile = one\ncredential_source = Environment"),
+        role("strange", "credential_source = Elsewhere"),
+        role("empty", "credential_source = Environment"),
+    ];
+    let config = written(folder.path(), "config", &config.concat());
+    for (profile, word) in [
+        ("one", "infinite loop"),
+        ("alone", "neither were defined"),
+        ("both", "Only one"),
+        ("strange", "not supported"),
+        ("empty", "has no keys"),
+    ] {
+        let player = player(&[]);
+        let error = keys(&player, &[("AWS_CONFIG_FILE", &config), ("AWS_PROFILE", profile)]).await.expect_err(profile);
+        assert_eq!(error.code(), ErrorCode::PermissionDenied, "{error}");
+        assert!(error.message().contains(word), "{profile}: {error}");
+        assert!(error.hint().contains("correct the profile"), "{profile}: {}", error.hint());
+        assert_played(&player);
+    }
+}
+
+/// STS, which lends keys to everybody, and the source of a container.
+fn lending() -> Answering {
+    Answering::by(|seen| {
+        if seen.parts.uri.host() == Some("169.254.170.2") {
+            return Reply::json(200, r#"{"AccessKeyId": "ASIABOX", "SecretAccessKey": "s", "Token": "t"}"#);
+        }
+        let action = seen.form()["Action"].clone();
+        let credentials = "<AccessKeyId>ASIAROLE</AccessKeyId><SecretAccessKey>s</SecretAccessKey>\
+                           <SessionToken>t</SessionToken><Expiration>2025-01-01T01:00:00Z</Expiration>";
+        let result = format!("<{action}Result><Credentials>{credentials}</Credentials></{action}Result>");
+        Reply::new(200, format!("<{action}Response>{result}</{action}Response>")).with("content-type", "text/xml")
+    })
+}
+
+fn on_server(server: &Answering, variables: &[(&str, &str)]) -> CloudBuilder {
+    on(&player(&[]), variables).with_transport(server.transport())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_role_of_a_profile_is_assumed_with_the_keys_of_the_source_that_it_names() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let profile = |name: &str, source: &str| {
+        format!("[profile {name}]\nrole_arn = arn:aws:iam::210987654321:role/a\ncredential_source = {source}\n")
+    };
+    let config = profile("variables", "Environment") + &profile("box", "EcsContainer");
+    let config = written(folder.path(), "config", &config);
+    for (name, key) in [("variables", "AKIAVARIABLE"), ("box", "ASIABOX")] {
+        let server = lending();
+        // Those of the builder, and not those of the process.
+        let variables = [
+            ("AWS_CONFIG_FILE", config.as_str()),
+            ("AWS_ACCESS_KEY_ID", "AKIAVARIABLE"),
+            ("AWS_SECRET_ACCESS_KEY", "s"),
+            ("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "/v2/credentials/x"),
+        ];
+        let cloud = on_server(&server, &variables).with_profile(name).build().expect("a cloud");
+        assert_eq!(cloud.credentials().keys().await.expect("assumed").id(), "ASIAROLE");
+        let seen = server.seen();
+        let asked = seen.last().expect("STS was asked");
+        assert_eq!(asked.form()["Action"], "AssumeRole");
+        assert!(asked.header("authorization").contains(&format!("Credential={key}/")), "{name}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_source_that_speaks_to_sts_does_so_at_the_endpoint_that_was_named() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let token = written(folder.path(), "token", "header.payload.signature");
+    let config = "[profile acting]\nrole_arn = arn:aws:iam::210987654321:role/a\nsource_profile = base\n\
+                  [profile base]\naws_access_key_id = AKIABASE\naws_secret_access_key = s\n";
+    let config = written(folder.path(), "config", config);
+    let web = [
+        ("AWS_WEB_IDENTITY_TOKEN_FILE", token.as_str()),
+        ("AWS_ROLE_ARN", "arn:aws:iam::123456789012:role/a"),
+        ("AWS_ENDPOINT_URL_STS", "https://sts.example:8443"),
+    ];
+    let profile = [("AWS_CONFIG_FILE", config.as_str()), ("AWS_PROFILE", "acting")];
+    for (variables, endpoint) in [(&web[..], None), (&profile, Some("https://sts.example:8443"))] {
+        let server = lending();
+        let mut builder = on_server(&server, variables);
+        if let Some(endpoint) = endpoint {
+            builder = builder.with_token_endpoint(endpoint);
+        }
+        builder.build().expect("a cloud").credentials().keys().await.expect("lent");
+        let authorities: Vec<_> = server.seen().iter().map(|seen| seen.parts.uri.authority().cloned()).collect();
+        assert_eq!(authorities, [Some("sts.example:8443".parse().expect("an authority"))]);
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -145,6 +248,7 @@ async fn a_web_identity_that_is_refused_is_told_in_the_words_of_sts() {
     for (case, retry, hint) in [
         ("sts/assume_role_with_web_identity_rejected", Retry::Permanent, "identity provider"),
         ("sts/assume_role_with_web_identity_expired", Retry::Temporary, "renew"),
+        ("sts/assume_role_with_web_identity_denied", Retry::Permanent, "this service account as its subject"),
     ] {
         let player = common::player(&[case]);
         let variables = [("AWS_WEB_IDENTITY_TOKEN_FILE", token.as_str()), role];
@@ -159,6 +263,34 @@ async fn a_web_identity_that_is_refused_is_told_in_the_words_of_sts() {
     assert!(error.message().contains("AWS_ROLE_ARN is not"), "{error}");
     let error = keys(&player, &[("AWS_WEB_IDENTITY_TOKEN_FILE", "/nowhere"), role]).await.expect_err("no token");
     assert_eq!(error.code(), ErrorCode::PermissionDenied, "{error}");
+    assert_played(&player);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_token_file_that_was_replaced_is_read_anew() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let token = written(folder.path(), "token", "header.payload.signature");
+    let role = ("AWS_ROLE_ARN", "arn:aws:iam::123456789012:role/chalk-api-server");
+    let player = common::player(&["sts/assume_role_with_web_identity", "sts/assume_role_with_web_identity_rotated"]);
+    let runtime = VirtualRuntime::new(1);
+    let variables = [("AWS_WEB_IDENTITY_TOKEN_FILE", token.as_str()), role];
+    let cloud = on(&player, &variables).with_runtime(runtime.clone()).build().expect("a cloud");
+    assert_eq!(cloud.credentials().keys().await.expect("given").id(), "ASIAWEB");
+    written(folder.path(), "token", "header.rotated.signature");
+    runtime.sleep(Duration::from_mins(56)).await;
+    assert_eq!(cloud.credentials().keys().await.expect("given").id(), "ASIAWEB2");
+    assert_played(&player);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_web_identity_that_sts_throttles_with_400_is_shown_again() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let token = written(folder.path(), "token", "header.payload.signature");
+    let role = ("AWS_ROLE_ARN", "arn:aws:iam::123456789012:role/chalk-api-server");
+    let throttled = "sts/assume_role_with_web_identity_throttled";
+    let player = common::player(&[throttled, throttled, "sts/assume_role_with_web_identity"]);
+    let keys = keys(&player, &[("AWS_WEB_IDENTITY_TOKEN_FILE", token.as_str()), role]).await.expect("given");
+    assert_eq!(keys.id(), "ASIAWEB");
     assert_played(&player);
 }
 

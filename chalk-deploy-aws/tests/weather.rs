@@ -1,4 +1,4 @@
-//! Bad weather: passwords that end in the middle of a push, a cluster that moves, a clock that is off.
+//! Bad weather: passwords and sessions that end in the middle of the work, a cluster that moves, a bucket that is elsewhere.
 
 mod common;
 
@@ -9,12 +9,17 @@ use std::time::Duration;
 use async_trait::async_trait;
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
-use chalk_deploy_aws::{AccessKeySource, AccessKeys, Cloud};
-use chalk_deploy_core::cloud::{ByteStream, ClusterApi as _, ImageManifest, Payload, Registry as _, Selector};
-use chalk_deploy_core::model::{EnvironmentId, Namespace, Repository};
+use chalk_deploy_aws::{AccessKeySource, AccessKeys, Cloud, ExternalId, StoredRoles, TenantRole};
+use chalk_deploy_core::ErrorCode;
+use chalk_deploy_core::cloud::{
+    ByteStream, ClusterApi as _, ImageManifest, ObjectStore as _, Payload, PutMode, Registry as _, Selector,
+};
+use chalk_deploy_core::error::Retry;
+use chalk_deploy_core::model::{EnvironmentId, Namespace, ObjectKey, Repository};
 use chalk_deploy_core::runtime::Runtime;
 use chalk_deploy_core::transport::meter::Meter;
-use chalk_deploy_core::transport::{BoxedFuture, Delivery, RequestBody, Transport, TransportError};
+use chalk_deploy_core::transport::{Delivery, Transport, TransportError};
+use chalk_deploy_testkit::simulated::closure::{Answering, Hosts, Reply};
 use chalk_deploy_testkit::simulated::http::{Server, Severed, full, in_process};
 use chalk_deploy_testkit::simulated::registry::{Account, RegistryServer, RegistrySettings};
 use chalk_deploy_testkit::{VirtualRuntime, World};
@@ -172,28 +177,25 @@ impl Moving {
     }
 }
 
-impl tower_service::Service<Request<RequestBody>> for Moving {
-    type Response = Response<ByteStream>;
-    type Error = TransportError;
-    type Future = BoxedFuture<Result<Self::Response, TransportError>>;
-
-    fn poll_ready(&mut self, _: &mut std::task::Context<'_>) -> std::task::Poll<Result<(), TransportError>> {
-        std::task::Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, request: Request<RequestBody>) -> Self::Future {
+impl Moving {
+    fn transport(&self) -> Transport {
         let this = self.clone();
-        Box::pin(async move {
-            let mut state = this.0.lock().expect("not poisoned");
-            if request.uri().host() != Some(&state.0) {
-                return Err(TransportError::new(Delivery::NotSent, "connection refused"));
+        Transport::from_fn(move |request| {
+            let this = this.clone();
+            async move {
+                let mut state = this.0.lock().expect("not poisoned");
+                if request.uri().host() != Some(&state.0) {
+                    return Err(TransportError::new(Delivery::NotSent, "connection refused"));
+                }
+                let shown = request.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok());
+                state.1.push(shown.unwrap_or_default().to_owned());
+                Ok(Response::new(full(LIST)))
             }
-            let shown = request.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok()).unwrap_or_default();
-            state.1.push(shown.to_owned());
-            Ok(Response::new(full(r#"{"kind":"List","apiVersion":"v1","metadata":{},"items":[]}"#)))
         })
     }
 }
+
+const LIST: &str = r#"{"kind":"List","apiVersion":"v1","metadata":{},"items":[]}"#;
 
 async fn list(cloud: &Cloud) -> chalk_deploy_core::Result<()> {
     let environment = EnvironmentId::new("prod").expect("an environment");
@@ -206,10 +208,8 @@ async fn list(cloud: &Cloud) -> chalk_deploy_core::Result<()> {
 async fn a_cluster_that_has_moved_is_found_again_by_the_request_that_missed_it() {
     let player = player(&["eks/describe_cluster_public", "eks/describe_cluster_moved"]);
     let (runtime, cluster) = (VirtualRuntime::new(1), Moving::default());
-    let cloud = builder(player.transport(), runtime)
-        .with_cluster_transports(Transport::new(cluster.clone()))
-        .build()
-        .expect("a cloud");
+    let cloud =
+        builder(player.transport(), runtime).with_cluster_transports(cluster.transport()).build().expect("a cloud");
     cluster.lives_at("A1B2C3.gr7.us-east-1.eks.amazonaws.com");
     list(&cloud).await.expect("reached");
     cluster.lives_at("D4E5F6.sk1.us-east-1.eks.amazonaws.com");
@@ -226,7 +226,7 @@ async fn a_token_of_the_cluster_is_one_address_of_sts_for_all_and_is_made_anew_i
     let player = player(&["eks/describe_cluster_public"]);
     let (runtime, cluster, meter) = (VirtualRuntime::new(1), Moving::default(), Meter::new());
     let cloud = builder(meter.around(player.transport()), runtime.clone())
-        .with_cluster_transports(Transport::new(cluster.clone()))
+        .with_cluster_transports(cluster.transport())
         .build()
         .expect("a cloud");
     assert_eq!(meter.reading().requests, 0, "building sends nothing");
@@ -281,7 +281,7 @@ async fn a_token_of_the_cluster_ends_with_the_session_that_has_signed_it() {
     let (runtime, cluster) = (VirtualRuntime::new(1), Moving::default());
     let cloud = builder(player.transport(), runtime.clone())
         .with_credentials(ShortKeys(runtime.clone(), AtomicU32::new(0)))
-        .with_cluster_transports(Transport::new(cluster.clone()))
+        .with_cluster_transports(cluster.transport())
         .build()
         .expect("a cloud");
     cluster.lives_at("A1B2C3.gr7.us-east-1.eks.amazonaws.com");
@@ -309,6 +309,136 @@ async fn an_account_that_is_not_ours_is_shown_no_password() {
     let foreign = Repository::new("210987654321.dkr.ecr.us-east-1.amazonaws.com/chalk/a").expect("a repository");
     let (registry, blob) = (cloud.registry().expect("named"), Payload::from_bytes("x"));
     let error = registry.push_blob(&foreign, &blob).await.expect_err("refused");
-    assert_eq!(error.code(), chalk_deploy_core::ErrorCode::PermissionDenied);
+    assert_eq!(error.code(), ErrorCode::PermissionDenied);
     assert!(error.sentence().contains("210987654321"), "{}", error.sentence());
+}
+
+/// STS, which lends keys numbered from one, and a server that refuses those below a number as those of an ended session.
+#[derive(Clone, Default)]
+struct Sessions {
+    lent: Arc<AtomicU32>,
+    ended: Arc<AtomicU32>,
+}
+
+impl Sessions {
+    /// Ends all that were lent by now, before their time.
+    fn end(&self) {
+        self.ended.store(self.lent.load(Ordering::SeqCst), Ordering::SeqCst);
+    }
+
+    fn lend(&self) -> Reply {
+        let number = self.lent.fetch_add(1, Ordering::SeqCst) + 1;
+        let credentials = format!(
+            "<AccessKeyId>ASIA{number}</AccessKeyId><SecretAccessKey>s</SecretAccessKey><SessionToken>t</SessionToken>\
+             <Expiration>2025-01-01T01:00:00Z</Expiration>"
+        );
+        Reply::new(200, format!("<Credentials>{credentials}</Credentials>"))
+    }
+
+    /// Whether the key in this text, which stands before a slash, has ended.
+    fn has_ended(&self, text: &str) -> bool {
+        let number =
+            text.split("ASIA").nth(1).and_then(|rest| rest.split('/').next()).and_then(|text| text.parse().ok());
+        number.is_none_or(|number: u32| number <= self.ended.load(Ordering::SeqCst))
+    }
+}
+
+fn tenant() -> Arc<StoredRoles> {
+    let id = ExternalId::stored("chalk-0123456789abcdef").expect("an id");
+    let role = TenantRole::new("arn:aws:iam::210987654321:role/chalk-scoped", id).expect("a role");
+    Arc::new(StoredRoles::new().with("acme", role))
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_session_that_ends_early_is_renewed_in_the_middle_of_the_work_with_a_bucket() {
+    let sessions = Sessions::default();
+    let answers = sessions.clone();
+    let server = Answering::by(move |seen| {
+        if seen.parts.uri.host().is_some_and(|host| host.starts_with("sts.")) {
+            return answers.lend();
+        }
+        match (seen.method(), answers.has_ended(seen.header("authorization"))) {
+            // S3 says nothing more to HEAD.
+            ("HEAD", true) => Reply::new(400, ""),
+            (_, true) => Reply::new(400, "<Error><Code>ExpiredToken</Code><Message>ended</Message></Error>"),
+            ("HEAD", false) => Reply::new(200, "")
+                .with("content-length", "5")
+                .with("last-modified", "Wed, 01 Jan 2025 00:00:00 GMT")
+                .with("etag", "\"e\""),
+            _ => Reply::new(200, "").with("etag", "\"e\""),
+        }
+    });
+    let cloud = builder(server.transport(), VirtualRuntime::new(1))
+        .with_tenant(tenant(), "acme")
+        .with_bucket("chalk-acme-source")
+        .build()
+        .expect("a cloud");
+    let bucket = cloud.bucket().expect("named");
+    let payload = Payload::from_bytes("bytes");
+    let key = |number: usize| ObjectKey::new(format!("incoming/{number}")).expect("a key");
+    bucket.put(&key(0), &payload, PutMode::WriteOnce).await.expect("written");
+    assert_eq!(sessions.lent.load(Ordering::SeqCst), 1);
+    sessions.end();
+    let keys: Vec<_> = (0..20).map(key).collect();
+    let puts = keys.iter().map(|key| bucket.put(key, &payload, PutMode::WriteOnce));
+    for put in futures::future::join_all(puts).await {
+        put.expect("sent once more");
+    }
+    assert_eq!(sessions.lent.load(Ordering::SeqCst), 2, "one renewal for all");
+    sessions.end();
+    bucket.head(&key(0)).await.expect("asked once more").expect("there");
+    assert_eq!(sessions.lent.load(Ordering::SeqCst), 3);
+    // A renewal that does not help is not tried for ever.
+    sessions.ended.store(u32::MAX, Ordering::SeqCst);
+    let before = server.seen().len();
+    let error = bucket.put(&key(1), &payload, PutMode::WriteOnce).await.expect_err("ended all the same");
+    assert_eq!((error.code(), error.retry()), (ErrorCode::PermissionDenied, Retry::Temporary), "{error}");
+    assert!(error.hint().contains("renew"), "{}", error.hint());
+    assert_eq!(server.seen().len() - before, 3, "the request, STS, and the request again");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_bucket_in_another_region_is_told_with_its_region_when_it_is_used() {
+    for reply in [
+        Reply::new(301, "<Error><Code>PermanentRedirect</Code></Error>").with("x-amz-bucket-region", "eu-west-1"),
+        Reply::new(400, "<Error><Code>AuthorizationHeaderMalformed</Code><Region>eu-west-1</Region></Error>"),
+    ] {
+        let server = Answering::by(move |_| reply.clone());
+        let cloud = builder(server.transport(), VirtualRuntime::new(1)).with_bucket("chalk-acme-source").build();
+        let bucket = cloud.expect("a cloud").bucket().expect("named");
+        let key = ObjectKey::new("incoming/1").expect("a key");
+        let error = bucket.put(&key, &Payload::from_bytes("x"), PutMode::WriteOnce).await.expect_err("elsewhere");
+        assert_eq!(error.code(), ErrorCode::RequestInvalid, "{error}");
+        assert!(error.hint().contains("eu-west-1"), "{}", error.sentence());
+        assert_eq!(server.seen().len(), 1, "it is not followed there");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_token_that_the_cluster_refuses_is_signed_anew_by_another_session() {
+    let sessions = Sessions::default();
+    let answers = sessions.clone();
+    let sts = Answering::by(move |_| answers.lend());
+    let eks = player(&["eks/describe_cluster_public"]);
+    let aws = Hosts::new()
+        .with("sts.us-east-1.amazonaws.com", sts.transport())
+        .with("eks.us-east-1.amazonaws.com", eks.transport())
+        .transport();
+    let judge = sessions.clone();
+    let cluster = Answering::by(move |seen| {
+        let token = seen.token().strip_prefix("k8s-aws-v1.").expect("the form of EKS");
+        let address = String::from_utf8(URL_SAFE_NO_PAD.decode(token).expect("base64")).expect("text");
+        let address = address.replace("%2F", "/");
+        if judge.has_ended(&address) { Reply::json(401, json!({"kind": "Status"})) } else { Reply::json(200, LIST) }
+    });
+    let cloud = builder(aws, VirtualRuntime::new(1))
+        .with_tenant(tenant(), "acme")
+        .with_cluster_transports(cluster.transport())
+        .build()
+        .expect("a cloud");
+    list(&cloud).await.expect("listed");
+    sessions.end();
+    list(&cloud).await.expect("listed with a token of the next session");
+    assert_eq!(sessions.lent.load(Ordering::SeqCst), 2);
+    assert_played(&eks);
 }

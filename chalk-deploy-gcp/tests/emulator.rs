@@ -3,7 +3,6 @@
 //! The server is the one that the testbed has built; where it is not, one line on stderr says that this was skipped. Of
 //! a bucket it keeps the name, the location and the versioning, so the other settings are the recorded cases'.
 
-use std::io::Write as _;
 use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
@@ -15,6 +14,7 @@ use chalk_deploy_core::model::{Digest, ObjectKey};
 use chalk_deploy_core::provision::BucketPlan;
 use chalk_deploy_core::runtime::{Runtime as _, SystemRuntime};
 use chalk_deploy_gcp::{Cloud, CloudBuilder};
+use chalk_deploy_testkit::foreign::skip;
 
 /// The server, which ends with the test.
 struct Emulator {
@@ -73,8 +73,7 @@ fn key(text: &str) -> ObjectKey {
 #[tokio::test]
 async fn five_buckets_are_made_and_hold_objects_that_are_written_once() {
     let Some(emulator) = Emulator::start() else {
-        let _ = writeln!(std::io::stderr(), "skipped: the testbed has built no fake-gcs-server (testbed/build)");
-        return;
+        return skip("the testbed has built no fake-gcs-server (testbed/build)");
     };
     let keeper = emulator.cloud().build().expect("valid settings").buckets().expect("set");
     let plans = BucketPlan::five("acme", &[]).expect("a prefix");

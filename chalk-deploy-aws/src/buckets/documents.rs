@@ -1,11 +1,14 @@
 //! The documents of a bucket's settings: what would have to be written so that a bucket is as the plan says. Pure.
+//!
+//! A document is written as a whole, so that what is not repeated is lost: whatever others have set in it is repeated.
 
 use std::time::Duration;
 
+use chalk_deploy_core::Result;
 use chalk_deploy_core::provision::{BucketPlan, Encryption};
-use chalk_deploy_core::{Error, ErrorCode, Result};
-use serde_json::{Value, json};
+use serde_json::json;
 
+use crate::resource_policy::refusing_plain;
 use crate::settings::Region;
 use crate::tags;
 use crate::xml::{blocks, escaped, text};
@@ -14,7 +17,6 @@ pub(super) const NAMESPACE: &str = "http://s3.amazonaws.com/doc/2006-03-01/";
 /// The ids of our own rules among those of others.
 const CORS_RULE: &str = "chalk-read";
 const LIFECYCLE_RULE: &str = "chalk-leftovers";
-const STATEMENT: &str = "ChalkTlsOnly";
 /// How long a browser may remember what CORS allows.
 const REMEMBERED: u32 = 3600;
 const DAY: u64 = 24 * 3600;
@@ -54,7 +56,9 @@ fn encryption(document: &str, wanted: &Encryption) -> Option<Change> {
     let is = (text(document, "SSEAlgorithm"), text(document, "KMSMasterKeyID"));
     let default = match wanted {
         Encryption::CustomerKey(key) => {
-            if is == (Some("aws:kms".to_owned()), Some(key.clone())) {
+            // Twice with the same key is no less than once.
+            let algorithm = matches!(is.0.as_deref(), Some("aws:kms" | "aws:kms:dsse"));
+            if algorithm && is.1.as_ref() == Some(key) {
                 return None;
             }
             let key = escaped(key);
@@ -64,10 +68,12 @@ fn encryption(document: &str, wanted: &Encryption) -> Option<Change> {
         _ if is.0.is_some() => return None,
         _ => "<SSEAlgorithm>AES256</SSEAlgorithm>".to_owned(),
     };
+    // What the account has forbidden clients, such as keys of their own, stays forbidden.
+    let blocked = blocks(document, "BlockedEncryptionTypes").concat();
     // A bucket's own key spares most requests to KMS.
     let rule = format!(
         "<Rule><ApplyServerSideEncryptionByDefault>{default}</ApplyServerSideEncryptionByDefault>\
-         <BucketKeyEnabled>true</BucketKeyEnabled></Rule>"
+         <BucketKeyEnabled>true</BucketKeyEnabled>{blocked}</Rule>"
     );
     Some(put("ServerSideEncryptionConfiguration", &rule))
 }
@@ -120,8 +126,11 @@ fn lifecycle(document: &str, plan: &BucketPlan) -> Option<Change> {
     if is {
         return None;
     }
+    // A document is of the older form, without filters, or of the newer one, and never of both.
+    let is_older = others.iter().any(|rule| blocks(rule, "Filter").is_empty() && !blocks(rule, "Prefix").is_empty());
+    let all = if is_older { "<Prefix></Prefix>" } else { "<Filter><Prefix></Prefix></Filter>" };
     let rule = format!(
-        "<Rule><ID>{LIFECYCLE_RULE}</ID><Filter><Prefix></Prefix></Filter><Status>Enabled</Status>{versions}\
+        "<Rule><ID>{LIFECYCLE_RULE}</ID>{all}<Status>Enabled</Status>{versions}\
          <AbortIncompleteMultipartUpload><DaysAfterInitiation>{days}</DaysAfterInitiation></AbortIncompleteMultipartUpload>\
          </Rule>"
     );
@@ -142,6 +151,7 @@ fn cors(document: &str, plan: &BucketPlan) -> Option<Change> {
     let same = |ours: &str| {
         blocks(ours, "AllowedOrigin") == allowed
             && blocks(ours, "AllowedMethod") == ["<AllowedMethod>GET</AllowedMethod>"]
+            && blocks(ours, "AllowedHeader") == ["<AllowedHeader>*</AllowedHeader>"]
     };
     if ours.is_some_and(same) {
         return None;
@@ -156,43 +166,9 @@ fn cors(document: &str, plan: &BucketPlan) -> Option<Change> {
 
 /// Requests without TLS are refused, in a statement beside those of others.
 fn policy(document: &str, plan: &BucketPlan, region: &Region) -> Result<Option<Change>> {
-    let partition = match region.domain() {
-        "amazonaws.com.cn" => "aws-cn",
-        "amazonaws.eu" => "aws-eusc",
-        _ if region.as_str().starts_with("us-gov-") => "aws-us-gov",
-        _ => "aws",
-    };
-    let bucket = format!("arn:{partition}:s3:::{}", plan.name);
-    let ours = json!({
-        "Sid": STATEMENT,
-        "Effect": "Deny",
-        "Principal": "*",
-        "Action": "s3:*",
-        "Resource": [bucket, format!("{bucket}/*")],
-        "Condition": {"Bool": {"aws:SecureTransport": "false"}},
-    });
-    let mut policy: Value = if document.trim().is_empty() {
-        json!({"Version": "2012-10-17", "Statement": []})
-    } else {
-        serde_json::from_str(document).map_err(|_| unreadable_policy())?
-    };
-    let stated = policy.get_mut("Statement").ok_or_else(unreadable_policy)?;
-    // One statement may stand without a list around it.
-    if stated.is_object() {
-        *stated = json!([stated.take()]);
-    }
-    let statements = stated.as_array_mut().ok_or_else(unreadable_policy)?;
-    if statements.contains(&ours) {
-        return Ok(None);
-    }
-    statements.retain(|statement| statement["Sid"] != STATEMENT);
-    statements.push(ours);
-    Ok(Some(Change::Put(policy.to_string())))
-}
-
-fn unreadable_policy() -> Error {
-    Error::new(ErrorCode::CloudAnswerInvalid, "the policy of the bucket cannot be read")
-        .with_hint("read the bucket's policy and correct it; it was left as it is")
+    let bucket = format!("arn:{}:s3:::{}", region.partition(), plan.name);
+    let resource = json!([bucket, format!("{bucket}/*")]);
+    Ok(refusing_plain(document, "s3:*", &resource)?.map(Change::Put))
 }
 
 /// The elements of others, and ours.
@@ -260,20 +236,22 @@ mod tests {
             assert!(written.contains(other), "{query}: {written}");
             assert_eq!(changed(query, &written, &plan), None, "{query}");
         }
-        let other =
-            r#"{"Sid":"Audit","Effect":"Allow","Principal":{"AWS":"1"},"Action":"s3:GetObject","Resource":"*"}"#;
-        for before in [format!(r#"{{"Statement":[{other}]}}"#), format!(r#"{{"Statement":{other}}}"#)] {
-            let written = document("policy", &before, &plan);
-            assert!(written.contains("Audit") && written.contains(STATEMENT), "{written}");
-        }
+        let other = r#"{"Statement":{"Sid":"Audit","Effect":"Allow","Action":"s3:GetObject","Resource":"*"}}"#;
+        let written = document("policy", other, &plan);
+        assert!(written.contains("Audit") && written.contains("arn:aws:s3:::chalk-acme-source/*"), "{written}");
     }
 
     #[test]
-    fn a_policy_that_cannot_be_read_is_not_written_over() {
-        let region = Region::new("eu-west-1").expect("a region");
-        for before in ["{", "[]", "{\"Statement\": 7}", "<Policy/>"] {
-            let error = change("policy", before, &plan(), &region).expect_err(before);
-            assert_eq!(error.code(), ErrorCode::CloudAnswerInvalid);
+    fn rules_of_a_lifecycle_are_all_of_the_older_form_or_all_of_the_newer() {
+        let plan = plan();
+        for (other, ours) in [
+            ("<Rule><ID>a</ID><Prefix>logs/</Prefix><Status>Enabled</Status></Rule>", "</ID><Prefix></Prefix>"),
+            ("<Rule><ID>a</ID><Filter><Prefix>l</Prefix></Filter><Status>Enabled</Status></Rule>", "</ID><Filter>"),
+            ("<Rule><ID>a</ID><Filter/><Status>Enabled</Status></Rule>", "</ID><Filter>"),
+        ] {
+            let written = document("lifecycle", &format!("<X>{other}</X>"), &plan);
+            assert!(written.contains(other) && written.contains(&format!("{LIFECYCLE_RULE}{ours}")), "{written}");
+            assert_eq!(changed("lifecycle", &written, &plan), None);
         }
     }
 
@@ -287,6 +265,12 @@ mod tests {
         assert!(document("object-lock", &shorter, &plan).contains("<Mode>COMPLIANCE</Mode><Days>30</Days>"));
         let kms = "<SSEAlgorithm>aws:kms</SSEAlgorithm>";
         assert_eq!(changed("encryption", kms, &plan), None);
+        let blocked = "<BlockedEncryptionTypes><EncryptionType>SSE-C</EncryptionType></BlockedEncryptionTypes>";
+        let key = plan.clone().with_encryption(Encryption::CustomerKey("key".to_owned()));
+        let before = format!("<Rule><X><SSEAlgorithm>AES256</SSEAlgorithm></X>{blocked}</Rule>");
+        assert!(document("encryption", &before, &key).contains(blocked), "what clients may not do they still may not");
+        let twice = "<SSEAlgorithm>aws:kms:dsse</SSEAlgorithm><KMSMasterKeyID>key</KMSMasterKeyID>";
+        assert_eq!(changed("encryption", twice, &key), None);
         let [data, ..] = BucketPlan::five("acme", &[]).expect("a prefix");
         assert_eq!(changed("versioning", "<Status>Enabled</Status>", &data), None);
         assert_eq!(changed("versioning", "", &data), None);
@@ -314,6 +298,7 @@ mod tests {
             ("lifecycle", "<DaysAfterInitiation>7", "<DaysAfterInitiation>9"),
             ("cors", "https://chalk.ai", "https://evil.example"),
             ("cors", ">GET<", ">PUT<"),
+            ("cors", "<AllowedHeader>*</AllowedHeader>", ""),
             ("policy", "\"false\"", "\"true\""),
             ("tagging", "<Value>chalk<", "<Value>x<"),
             ("versioning", "Enabled", "Suspended"),

@@ -17,6 +17,9 @@ use self::documents::{Change, NAMESPACE};
 use crate::api::{Answer, Api, Ask};
 use crate::settings::Service;
 
+/// What a lifecycle says beside its document. Written without it, it would be reset.
+const TRANSITIONS: &str = "x-amz-transition-default-minimum-object-size";
+
 /// Makes buckets of S3 in one region.
 #[derive(Debug, Clone)]
 pub(crate) struct S3Keeper {
@@ -34,6 +37,13 @@ struct Setting {
     writes: &'static str,
     /// The codes that say that nothing was set yet.
     unset: &'static [&'static str],
+}
+
+/// A setting as it was found.
+#[derive(Default)]
+struct Found {
+    document: String,
+    transitions: Option<String>,
 }
 
 const SETTINGS: [Setting; 8] = [
@@ -127,19 +137,13 @@ impl S3Keeper {
         let answer = self.api.ask(self.ask(Method::HEAD, plan, "", String::new(), "s3:ListBucket")).await?;
         let region = answer.headers.get("x-amz-bucket-region").and_then(|region| region.to_str().ok());
         let ours = self.api.region().as_str();
-        let elsewhere = region.filter(|region| *region != ours).map(str::to_owned);
-        match answer.refusal() {
-            Some(refusal) if refusal.status == StatusCode::NOT_FOUND => return Ok(false),
-            // What answers HEAD with 403 tells nothing about why.
-            Some(refusal) if refusal.status == StatusCode::FORBIDDEN => {
-                return Err(Error::new(ErrorCode::PermissionDenied, "the bucket is there, and is not ours to see")
-                    .on(subject(plan))
-                    .with_hint(
-                        "another account may have a bucket of this name: use another name; or allow `s3:*` on \
-                         `arn:aws:s3:::chalk-*`",
-                    ));
-            }
-            _ => {}
+        let elsewhere = region.filter(|region| *region != ours).map(|region| text::line(region, 40));
+        let status = answer.refusal().map(|refusal| refusal.status);
+        if status == Some(StatusCode::NOT_FOUND) {
+            return Ok(false);
+        }
+        if elsewhere.is_none() && matches!(status, Some(StatusCode::BAD_REQUEST | StatusCode::FORBIDDEN)) {
+            return self.is_there_with_words(plan).await;
         }
         if let Some(elsewhere) = elsewhere {
             return Err(Error::new(
@@ -150,6 +154,25 @@ impl S3Keeper {
             .with_hint("set the region that it is in, or use another name; a bucket cannot be moved"));
         }
         answer.accepted().map(|_| true)
+    }
+
+    /// The same question with the same permission, asked so that a refusal has words: an answer to HEAD has none, and an
+    /// ended session, a clock that is off and a bucket of others would all look alike.
+    async fn is_there_with_words(&self, plan: &BucketPlan) -> Result<bool> {
+        let question = "list-type=2&max-keys=0";
+        let answer = self.api.ask(self.ask(Method::GET, plan, question, String::new(), "s3:ListBucket")).await?;
+        match answer.refusal() {
+            Some(refusal) if refusal.code == "NoSuchBucket" => Ok(false),
+            Some(refusal) if matches!(refusal.code.as_str(), "AccessDenied" | "AllAccessDisabled" | "") => {
+                Err(Error::new(ErrorCode::PermissionDenied, "the bucket is there, and is not ours to see")
+                    .on(subject(plan))
+                    .with_hint(
+                        "another account may have a bucket of this name: use another name; or allow `s3:*` on \
+                         `arn:aws:s3:::chalk-*`",
+                    ))
+            }
+            _ => answer.accepted().map(|_| true),
+        }
     }
 
     /// Makes it. Returns whether somebody else of the same account was faster.
@@ -178,21 +201,36 @@ impl S3Keeper {
     }
 
     /// The document of a setting; empty where nothing was set. `None` where the server does not know the setting.
-    async fn read(&self, plan: &BucketPlan, setting: &Setting) -> Result<Option<String>> {
+    async fn read(&self, plan: &BucketPlan, setting: &Setting) -> Result<Option<Found>> {
         let answer = self.api.ask(self.ask(Method::GET, plan, setting.query, String::new(), setting.reads)).await?;
         match answer.refusal() {
-            Some(refusal) if setting.unset.contains(&refusal.code.as_str()) => Ok(Some(String::new())),
+            Some(refusal) if setting.unset.contains(&refusal.code.as_str()) => Ok(Some(Found::default())),
             Some(refusal) if refusal.is_unknown_here() => Ok(None),
-            _ => answer.accepted().map(|answer| Some(answer.text().into_owned())),
+            _ => {
+                let answer = answer.accepted()?;
+                let transitions = answer.headers.get(TRANSITIONS).and_then(|value| value.to_str().ok());
+                let transitions = transitions.map(str::to_owned);
+                Ok(Some(Found { document: answer.text().into_owned(), transitions }))
+            }
         }
     }
 
-    async fn write(&self, plan: &BucketPlan, setting: &Setting, change: Change) -> Result<Answer> {
+    async fn write(
+        &self,
+        plan: &BucketPlan,
+        setting: &Setting,
+        change: Change,
+        transitions: Option<&str>,
+    ) -> Result<Answer> {
         let (method, body) = match change {
             Change::Put(document) => (Method::PUT, document),
             Change::Delete => (Method::DELETE, String::new()),
         };
-        self.api.ask(self.ask(method, plan, setting.query, body, setting.writes)).await
+        let mut ask = self.ask(method, plan, setting.query, body, setting.writes);
+        if let Some(transitions) = transitions {
+            ask = ask.header(TRANSITIONS, transitions);
+        }
+        self.api.ask(ask).await
     }
 
     async fn set(&self, plan: &BucketPlan, setting: &Setting, kept: &mut KeptBucket) -> Result<()> {
@@ -201,14 +239,14 @@ impl S3Keeper {
         }
         let unknown =
             |kept: &mut KeptBucket| kept.cannot.push(format!("this server has no setting for {}", setting.word));
-        let Some(document) = self.read(plan, setting).await? else {
+        let Some(Found { document, transitions }) = self.read(plan, setting).await? else {
             unknown(kept);
             return Ok(());
         };
         let change = documents::change(setting.query, &document, plan, self.api.region())
             .map_err(|error| error.on(subject(plan)))?;
         let Some(change) = change else { return Ok(()) };
-        let answer = self.write(plan, setting, change).await?;
+        let answer = self.write(plan, setting, change, transitions.as_deref()).await?;
         match answer.refusal() {
             Some(refusal) if refusal.is_unknown_here() => unknown(kept),
             Some(refusal) if setting.query == "object-lock" && refusal.code == "InvalidBucketState" => {

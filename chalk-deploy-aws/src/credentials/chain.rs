@@ -11,8 +11,9 @@ use chalk_deploy_core::{Error, ErrorCode, Result};
 
 use super::{AccessKeys, Variables, container, environment};
 use crate::settings::Region;
+use crate::throttled;
 
-/// How the sources get their answers.
+/// How the sources and the services get their answers.
 #[derive(Debug, Clone)]
 pub(crate) struct Ways {
     pub(crate) transport: Transport,
@@ -20,18 +21,33 @@ pub(crate) struct Ways {
     pub(crate) retry: RetryPolicy,
 }
 
+impl Ways {
+    pub(crate) fn new(transport: &Transport, runtime: Arc<dyn Runtime>) -> Self {
+        Self { transport: throttled::heard(transport), runtime, retry: RetryPolicy::default() }
+    }
+}
+
+/// Where the sources that speak to AWS do so.
+#[derive(Debug, Clone)]
+#[cfg_attr(not(feature = "aws-config"), expect(dead_code, reason = "only the sources of that feature speak to AWS"))]
+pub(crate) struct Place {
+    pub(crate) region: Region,
+    /// Another endpoint of STS, if one was set.
+    pub(crate) sts: Option<String>,
+}
+
 /// Asks one source after the other. Reads no file and sends nothing before it is asked.
 pub(crate) struct Chain {
     variables: Variables,
     profile: Option<String>,
     #[cfg_attr(not(feature = "aws-config"), expect(dead_code, reason = "only the sources of that feature have one"))]
-    region: Region,
+    place: Place,
     ways: Ways,
 }
 
 impl Chain {
-    pub(crate) const fn new(variables: Variables, profile: Option<String>, region: Region, ways: Ways) -> Self {
-        Self { variables, profile, region, ways }
+    pub(crate) const fn new(variables: Variables, profile: Option<String>, place: Place, ways: Ways) -> Self {
+        Self { variables, profile, place, ways }
     }
 
     /// The source that has keys, and them.
@@ -45,11 +61,11 @@ impl Chain {
         }
         #[cfg(feature = "aws-config")]
         {
-            let region = &self.region;
-            if let Some(lent) = super::profile::lend(variables, self.profile.as_deref(), region, ways).await? {
+            let place = &self.place;
+            if let Some(lent) = super::profile::lend(variables, self.profile.as_deref(), place, ways).await? {
                 return Ok(Some(("a profile", lent)));
             }
-            if let Some(lent) = super::web_identity::lend(variables, region, ways).await? {
+            if let Some(lent) = super::web_identity::lend(variables, place, ways).await? {
                 return Ok(Some(("a web identity", lent)));
             }
         }
@@ -57,7 +73,7 @@ impl Chain {
             return Ok(Some(("the container", lent)));
         }
         #[cfg(feature = "aws-config")]
-        if let Some(lent) = super::instance::lend(variables, &self.region, ways).await? {
+        if let Some(lent) = super::instance::lend(variables, &self.place, ways).await? {
             return Ok(Some(("the instance", lent)));
         }
         Ok(None)

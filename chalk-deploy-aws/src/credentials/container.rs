@@ -20,7 +20,7 @@ use crate::refusal::Refusal;
 /// Where the agent of ECS is.
 const ECS: &str = "http://169.254.170.2";
 /// Hosts that may be asked over plain HTTP, beside loopback: the agents of ECS and of EKS.
-const AGENTS: [&str; 3] = ["169.254.170.2", "169.254.170.23", "fd00:ec2::23"];
+pub(crate) const AGENTS: [&str; 3] = ["169.254.170.2", "169.254.170.23", "fd00:ec2::23"];
 const ANSWER_MOST: usize = 64 << 10;
 const TOKEN_MOST: u64 = 64 << 10;
 
@@ -87,7 +87,10 @@ fn address(variables: &Variables) -> Result<Option<Uri>> {
     };
     let uri: Uri = address.parse().map_err(|_| invalid("the address of the container's credentials is none"))?;
     let host = uri.host().unwrap_or_default().trim_matches(['[', ']']);
-    let is_near = AGENTS.contains(&host) || host.parse().is_ok_and(|address: IpAddr| address.is_loopback());
+    // `localhost` never leaves the machine (RFC 6761, section 6.3), and is what the reference itself gives as an example.
+    let is_near = AGENTS.contains(&host)
+        || host.eq_ignore_ascii_case("localhost")
+        || host.parse().is_ok_and(|address: IpAddr| address.is_loopback());
     match uri.scheme_str() {
         Some("https") if !host.is_empty() => Ok(Some(uri)),
         Some("http") if is_near => Ok(Some(uri)),
@@ -96,7 +99,7 @@ fn address(variables: &Variables) -> Result<Option<Uri>> {
             "the container's credentials may not be asked for at `{}` over plain HTTP",
             text::line(host, 80)
         ))
-        .with_hint("use https, loopback, 169.254.170.2 or 169.254.170.23")),
+        .with_hint("use https, loopback, 169.254.170.2, 169.254.170.23 or fd00:ec2::23")),
     }
 }
 
@@ -141,6 +144,7 @@ mod tests {
             (FULL, "http://169.254.170.23/v1/credentials", "http://169.254.170.23/v1/credentials"),
             (FULL, "http://[fd00:ec2::23]/v1/credentials", "http://[fd00:ec2::23]/v1/credentials"),
             (FULL, "http://127.0.0.1:8080/x", "http://127.0.0.1:8080/x"),
+            (FULL, "http://localhost:8080/x", "http://localhost:8080/x"),
             (FULL, "https://vault.example/x", "https://vault.example/x"),
         ] {
             assert_eq!(address_of(name, value).expect(value).as_deref(), Some(expected));
@@ -148,6 +152,7 @@ mod tests {
         for (name, value) in [
             (FULL, "http://evil.example/"),
             (FULL, "http://169.254.170.2.evil.example/"),
+            (FULL, "http://localhost.evil.example/"),
             (FULL, "ftp://127.0.0.1/"),
             (FULL, "/relative"),
             (RELATIVE, "@evil.example/"),

@@ -6,18 +6,17 @@ use chalk_deploy_core::credentials::Lent;
 use chalk_deploy_core::{Error, ErrorCode, Result};
 
 use super::sdk::Bridge;
-use super::{AccessKeys, Variables, Ways};
-use crate::settings::Region;
+use super::{AccessKeys, Place, Variables, Ways};
 
 /// Where the metadata service is.
 pub(crate) const METADATA: &str = "http://169.254.169.254";
 
-pub(super) async fn lend(variables: &Variables, region: &Region, ways: &Ways) -> Result<Option<Lent<AccessKeys>>> {
+pub(super) async fn lend(variables: &Variables, place: &Place, ways: &Ways) -> Result<Option<Lent<AccessKeys>>> {
     if variables.is_true("AWS_EC2_METADATA_DISABLED") {
         return Ok(None);
     }
-    let bridge = Bridge::new(ways);
-    let config = bridge.config(region);
+    let bridge = Bridge::new(ways, place);
+    let config = bridge.config();
     let endpoint = variables.get("AWS_EC2_METADATA_SERVICE_ENDPOINT").unwrap_or(METADATA);
     let client = imds::Client::builder().configure(&config).max_attempts(1).endpoint(endpoint).map_err(|error| {
         Error::new(ErrorCode::ValueInvalid, "AWS_EC2_METADATA_SERVICE_ENDPOINT is no address")

@@ -26,7 +26,9 @@ use chalk_deploy_core::bucket::{S3CredentialSource, S3Credentials};
 use chalk_deploy_core::credentials::{Lender, Renewing};
 use chalk_deploy_core::runtime::Runtime;
 
-pub(crate) use self::chain::{Chain, Ways};
+pub(crate) use self::chain::{Chain, Place, Ways};
+#[cfg(test)]
+pub(crate) use self::container::AGENTS;
 pub use self::external_id::ExternalId;
 pub use self::keys::{AccessKeySource, AccessKeys};
 pub(crate) use self::role::AssumedRole;
@@ -77,6 +79,15 @@ impl AwsCredentials {
 impl S3CredentialSource for AwsCredentials {
     async fn credentials(&self) -> Result<S3Credentials> {
         Ok(self.keys().await?.for_s3())
+    }
+
+    async fn refused(&self, credentials: &S3Credentials) {
+        // Those that are held now may be others already.
+        if let Ok(keys) = self.keys().await
+            && keys.for_s3() == *credentials
+        {
+            Self::refused(self, &keys).await;
+        }
     }
 }
 

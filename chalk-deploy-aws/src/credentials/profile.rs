@@ -1,5 +1,8 @@
 //! The second link: a profile of the shared files, `~/.aws/config` and `~/.aws/credentials`, with all that a profile can
-//! say: keys, a role to assume with the keys of another profile, a web identity. aws-config reads them.
+//! say: keys, a role to assume with the keys of another profile or of another source, a web identity. aws-config reads them.
+//!
+//! The sources that a profile can name as its `credential_source` are ours, because aws-config would read the variables of
+//! the process, whichever the builder was given.
 
 use aws_config::profile::ProfileFileCredentialsProvider;
 use aws_credential_types::provider::ProvideCredentials as _;
@@ -7,14 +10,13 @@ use aws_runtime::env_config::file::{EnvConfigFileKind, EnvConfigFiles};
 use chalk_deploy_core::credentials::Lent;
 use chalk_deploy_core::{Error, ErrorCode, Result, text};
 
-use super::sdk::Bridge;
-use super::{AccessKeys, Variables, Ways};
-use crate::settings::Region;
+use super::sdk::{Bridge, Named};
+use super::{AccessKeys, Place, Variables, Ways};
 
 pub(super) async fn lend(
     variables: &Variables,
     named: Option<&str>,
-    region: &Region,
+    place: &Place,
     ways: &Ways,
 ) -> Result<Option<Lent<AccessKeys>>> {
     let files = [
@@ -32,12 +34,15 @@ pub(super) async fn lend(
     }
     let files =
         there.into_iter().fold(EnvConfigFiles::builder(), |files, (kind, path)| files.with_file(kind, path)).build();
-    let bridge = Bridge::new(ways);
+    let bridge = Bridge::new(ways, place);
     let profile = wanted.unwrap_or("default");
     let provider = ProfileFileCredentialsProvider::builder()
-        .configure(&bridge.config(region))
+        .configure(&bridge.config())
         .profile_files(files)
         .profile_name(profile)
+        .with_custom_provider("Environment", Named::environment(&bridge, variables))
+        .with_custom_provider("EcsContainer", Named::container(&bridge, variables))
+        .with_custom_provider("Ec2InstanceMetadata", Named::instance(&bridge, variables))
         .build();
     let lent =
         bridge.understood(provider.provide_credentials().await, &format!("profile `{}`", text::line(profile, 60)))?;

@@ -12,11 +12,11 @@ use serde::{Deserialize, Serialize};
 
 use super::{AccessKeys, ExternalId};
 use crate::api::{Api, Ask};
-use crate::settings::Service;
 use crate::{moment, xml};
 
 /// What a tenant's setup has stored: which role of theirs we assume, and with which external id.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "Stored")]
 #[non_exhaustive]
 pub struct TenantRole {
     /// `arn:aws:iam::<account>:role/<path and name>`.
@@ -50,6 +50,27 @@ impl TenantRole {
     pub fn with_session(mut self, session: Duration) -> Self {
         self.session = session.clamp(Duration::from_mins(15), Duration::from_hours(12));
         self
+    }
+}
+
+/// A role as it was stored, which somebody may have edited.
+#[derive(Deserialize)]
+struct Stored {
+    arn: String,
+    external_id: ExternalId,
+    #[serde(default = "usual_session")]
+    session: Duration,
+}
+
+const fn usual_session() -> Duration {
+    TenantRole::SESSION
+}
+
+impl TryFrom<Stored> for TenantRole {
+    type Error = Error;
+
+    fn try_from(Stored { arn, external_id, session }: Stored) -> Result<Self> {
+        Ok(Self::new(arn, external_id)?.with_session(session))
     }
 }
 
@@ -131,19 +152,14 @@ impl AssumedRole {
 impl Lender<AccessKeys> for AssumedRole {
     async fn lend(&self) -> Result<Lent<AccessKeys>> {
         let role = self.roles.role(&self.tenant).await?;
-        let form = url::form_urlencoded::Serializer::new(String::new())
-            .append_pair("Action", "AssumeRole")
-            .append_pair("Version", crate::api::STS_VERSION)
-            .append_pair("RoleArn", &role.arn)
-            .append_pair("RoleSessionName", &self.session_name())
-            .append_pair("ExternalId", role.external_id.as_str())
-            .append_pair("DurationSeconds", &role.session.as_secs().to_string())
-            .finish();
-        let subject = format!("role `{}`", role.arn);
-        let ask = Ask::post(Service::Sts, "/", form)
-            .header("content-type", "application/x-www-form-urlencoded; charset=utf-8")
-            .reads()
-            .doing("sts:AssumeRole", &subject);
+        let subject = format!("role `{}`", text::line(&role.arn, 300));
+        let parameters = [
+            ("RoleArn", role.arn.as_str()),
+            ("RoleSessionName", &self.session_name()),
+            ("ExternalId", role.external_id.as_str()),
+            ("DurationSeconds", &role.session.as_secs().to_string()),
+        ];
+        let ask = Ask::sts("AssumeRole", &parameters).doing("sts:AssumeRole", &subject);
         let answer = self.sts.ask(ask).await?.accepted()?;
         let document = answer.text();
         let nonsense =
@@ -185,6 +201,22 @@ mod tests {
         ] {
             assert_eq!(TenantRole::new(arn, id.clone()).expect_err(arn).code(), ErrorCode::ValueInvalid);
         }
+    }
+
+    #[test]
+    fn a_role_that_was_stored_is_read_back_and_one_that_was_edited_into_none_is_refused() {
+        let id = ExternalId::stored("chalk-1").expect("an id");
+        let role = TenantRole::new("arn:aws:iam::123456789012:role/chalk", id).expect("a role");
+        let stored = serde_json::to_string(&role).expect("text");
+        assert_eq!(serde_json::from_str::<TenantRole>(&stored).expect("a role"), role);
+        for (from, to) in [("role/chalk", "role/*"), ("arn:aws:iam::", "\\u001b[31m"), ("chalk-1", "*")] {
+            let edited = stored.replace(from, to);
+            assert_ne!(edited, stored);
+            serde_json::from_str::<TenantRole>(&edited).expect_err(to);
+        }
+        let longer = stored.replace("\"secs\":3600", "\"secs\":999999");
+        let longer: TenantRole = serde_json::from_str(&longer).expect("a role");
+        assert_eq!(longer.session, Duration::from_hours(12));
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use aws_config::provider_config::ProviderConfig;
 use aws_config::retry::RetryConfig;
+use aws_credential_types::provider::ProvideCredentials;
 use aws_credential_types::provider::error::CredentialsError;
 use aws_credential_types::{Credentials, provider};
 use aws_smithy_async::rt::sleep::{AsyncSleep, Sleep};
@@ -24,12 +25,11 @@ use chalk_deploy_core::runtime::{Runtime, RuntimeExt as _};
 use chalk_deploy_core::transport::{Delivery, Repeatable, RequestBody, TransportError};
 use chalk_deploy_core::{Error, ErrorCode, Result, text};
 use futures::FutureExt as _;
-use http::{Request, Response};
+use http::{Request, Response, Uri};
 
-use super::{AccessKeys, Ways};
+use super::{AccessKeys, Place, Variables, Ways, container, environment, instance};
 use crate::api::read_bounded;
 use crate::refusal::Refusal;
-use crate::settings::Region;
 
 /// No answer with credentials is longer.
 const ANSWER_MOST: usize = 256 << 10;
@@ -40,24 +40,28 @@ const PATIENCE: Duration = Duration::from_secs(30);
 #[derive(Debug, Clone)]
 pub(super) struct Bridge {
     ways: Ways,
+    place: Place,
     failed: Arc<Mutex<Option<Failed>>>,
 }
 
 #[derive(Debug)]
 enum Failed {
-    Refused(Refusal),
+    /// By a server, when it was asked for this action.
+    Refused(Refusal, String),
     Unreached(String),
+    /// By a source of our own.
+    Own(Error),
 }
 
 impl Bridge {
-    pub(super) fn new(ways: &Ways) -> Self {
-        Self { ways: ways.clone(), failed: Arc::default() }
+    pub(super) fn new(ways: &Ways, place: &Place) -> Self {
+        Self { ways: ways.clone(), place: place.clone(), failed: Arc::default() }
     }
 
     /// What every source is configured with. Nothing is retried in there: the transport does.
-    pub(super) fn config(&self, region: &Region) -> ProviderConfig {
+    pub(super) fn config(&self) -> ProviderConfig {
         ProviderConfig::without_region()
-            .with_region(Some(aws_config::Region::new(region.as_str().to_owned())))
+            .with_region(Some(aws_config::Region::new(self.place.region.as_str().to_owned())))
             .with_behavior_version(Some(aws_config::BehaviorVersion::latest()))
             .with_http_client(self.clone())
             .with_time_source(Clock(self.ways.runtime.clone()))
@@ -82,7 +86,8 @@ impl Bridge {
     fn failure(&self, error: &CredentialsError, subject: &str) -> Error {
         let said = text::line(&DisplayErrorContext(error).to_string(), 300);
         match (self.failed().take(), error) {
-            (Some(Failed::Refused(refusal)), _) => refusal.error("lend credentials", subject),
+            (Some(Failed::Refused(refusal, action)), _) => refusal.error(&action, subject),
+            (Some(Failed::Own(error)), _) => error,
             (Some(Failed::Unreached(why)), _) => {
                 Error::new(ErrorCode::CloudUnavailable, format!("the source was not reached: {why}")).on(subject)
             }
@@ -95,6 +100,19 @@ impl Bridge {
             (None, _) => Error::new(ErrorCode::PermissionDenied, said)
                 .on(subject)
                 .with_hint("read what the source says, and correct it or take it out of the configuration"),
+        }
+    }
+
+    /// aws-config knows no other endpoint than the one that the variables of the process name.
+    fn led_to_our_sts(&self, uri: Uri) -> Result<Uri, http::Error> {
+        let Place { region, sts } = &self.place;
+        let theirs = format!("sts.{}.{}", region.as_str(), region.domain());
+        match sts {
+            Some(ours) if uri.host() == Some(&theirs) => {
+                let path = uri.path_and_query().map_or("/", http::uri::PathAndQuery::as_str);
+                Ok(format!("{ours}{path}").parse()?)
+            }
+            _ => Ok(uri),
         }
     }
 
@@ -112,8 +130,10 @@ impl Bridge {
         let request = request.try_into_http1x().map_err(|error| ConnectorError::user(error.into()))?;
         let (parts, body) = request.into_parts();
         let body = body.bytes().map(bytes::Bytes::copy_from_slice).unwrap_or_default();
+        let action = action_of(&body);
         let body = if body.is_empty() { RequestBody::Empty } else { RequestBody::Bytes(body) };
-        let mut request = Request::builder().method(parts.method).uri(parts.uri).body(body);
+        let uri = self.led_to_our_sts(parts.uri).map_err(|error| ConnectorError::user(error.into()))?;
+        let mut request = Request::builder().method(parts.method).uri(uri).body(body);
         if let Ok(request) = &mut request {
             *request.headers_mut() = parts.headers;
             // Each of these only lends.
@@ -139,13 +159,20 @@ impl Bridge {
         *self.failed() = if parts.status.is_success() {
             None
         } else {
-            Some(Failed::Refused(Refusal::read(parts.status, &parts.headers, &body, runtime.now())))
+            Some(Failed::Refused(Refusal::read(parts.status, &parts.headers, &body, runtime.now()), action))
         };
         let mut response = Response::new(SdkBody::from(body));
         *response.status_mut() = parts.status;
         *response.headers_mut() = parts.headers;
         HttpResponse::try_from(response).map_err(|error| ConnectorError::other(error.into(), None))
     }
+}
+
+/// What a source asks for, as policies name it.
+fn action_of(form: &[u8]) -> String {
+    let mut fields = url::form_urlencoded::parse(form);
+    let action = fields.find_map(|(name, value)| (name == "Action").then(|| format!("sts:{}", text::line(&value, 60))));
+    action.unwrap_or_else(|| "lend credentials".to_owned())
 }
 
 /// The bridge with the time that a call may take.
@@ -166,6 +193,69 @@ impl HttpClient for Bridge {
             _ => PATIENCE,
         };
         SharedHttpConnector::new(Timed(self.clone(), limit))
+    }
+}
+
+/// A source of ours, which a profile can name to assume a role with its keys.
+#[derive(Debug)]
+pub(super) struct Named {
+    bridge: Bridge,
+    variables: Variables,
+    source: Source,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Source {
+    Environment,
+    Container,
+    Instance,
+}
+
+impl Named {
+    pub(super) fn environment(bridge: &Bridge, variables: &Variables) -> Self {
+        Self { bridge: bridge.clone(), variables: variables.clone(), source: Source::Environment }
+    }
+
+    pub(super) fn container(bridge: &Bridge, variables: &Variables) -> Self {
+        Self { source: Source::Container, ..Self::environment(bridge, variables) }
+    }
+
+    pub(super) fn instance(bridge: &Bridge, variables: &Variables) -> Self {
+        Self { source: Source::Instance, ..Self::environment(bridge, variables) }
+    }
+
+    async fn credentials(&self) -> provider::Result {
+        let Bridge { ways, place, .. } = &self.bridge;
+        let lent = match self.source {
+            Source::Environment => environment::lend(&self.variables),
+            Source::Container => container::lend(&self.variables, ways).await,
+            Source::Instance => instance::lend(&self.variables, place, ways).await,
+        };
+        let keys = match lent {
+            Ok(lent) => lent.map(|lent| lent.value).ok_or_else(|| {
+                Error::new(ErrorCode::PermissionDenied, "the source that the profile names has no keys")
+                    .on("credentials of AWS")
+                    .with_hint("correct the profile's `credential_source`, or configure that source")
+            }),
+            Err(error) => Err(error),
+        };
+        let keys = keys.map_err(|error| {
+            let said = error.message().to_owned();
+            *self.bridge.failed() = Some(Failed::Own(error));
+            CredentialsError::provider_error(said)
+        })?;
+        let end = keys.expires().map(|end| SystemTime::UNIX_EPOCH + Duration::from_millis(end.as_millis()));
+        let token = keys.session_token().map(str::to_owned);
+        Ok(Credentials::new(keys.id(), keys.secret(), token, end, "chalk-deploy"))
+    }
+}
+
+impl ProvideCredentials for Named {
+    fn provide_credentials<'a>(&'a self) -> provider::future::ProvideCredentials<'a>
+    where
+        Self: 'a,
+    {
+        provider::future::ProvideCredentials::new(self.credentials())
     }
 }
 

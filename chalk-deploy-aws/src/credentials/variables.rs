@@ -9,7 +9,7 @@ use std::path::PathBuf;
 #[derive(Clone, Default)]
 pub(crate) struct Variables(BTreeMap<&'static str, String>);
 
-const NAMES: [&str; 20] = [
+const NAMES: [&str; 21] = [
     "AWS_ACCESS_KEY_ID",
     "AWS_SECRET_ACCESS_KEY",
     "AWS_SESSION_TOKEN",
@@ -29,6 +29,7 @@ const NAMES: [&str; 20] = [
     "AWS_DEFAULT_REGION",
     "AWS_ENDPOINT_URL",
     "AWS_ACCOUNT_ID",
+    "AWS_USE_FIPS_ENDPOINT",
     "HOME",
 ];
 

@@ -7,13 +7,13 @@ use chalk_deploy_core::credentials::Lent;
 use chalk_deploy_core::{Error, ErrorCode, Result};
 
 use super::sdk::Bridge;
-use super::{AccessKeys, Variables, Ways};
-use crate::settings::Region;
+use super::{AccessKeys, Place, Variables, Ways};
 
 /// What the session is called unless `AWS_ROLE_SESSION_NAME` says.
 const SESSION: &str = "chalk-deploy";
 
-pub(super) async fn lend(variables: &Variables, region: &Region, ways: &Ways) -> Result<Option<Lent<AccessKeys>>> {
+/// The file is read each time: whoever issues the token puts a new one there before the old one ends.
+pub(super) async fn lend(variables: &Variables, place: &Place, ways: &Ways) -> Result<Option<Lent<AccessKeys>>> {
     let (file, role) = match (variables.get("AWS_WEB_IDENTITY_TOKEN_FILE"), variables.get("AWS_ROLE_ARN")) {
         // AWS_ROLE_ARN alone is for other tools.
         (None, _) => return Ok(None),
@@ -27,9 +27,9 @@ pub(super) async fn lend(variables: &Variables, region: &Region, ways: &Ways) ->
             .with_hint("annotate the service account with `eks.amazonaws.com/role-arn`"));
         }
     };
-    let bridge = Bridge::new(ways);
+    let bridge = Bridge::new(ways, place);
     let provider = WebIdentityTokenCredentialsProvider::builder()
-        .configure(&bridge.config(region))
+        .configure(&bridge.config())
         .static_configuration(StaticConfiguration {
             web_identity_token_file: file.into(),
             role_arn: role.to_owned(),

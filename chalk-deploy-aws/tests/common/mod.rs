@@ -3,20 +3,20 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use chalk_deploy_aws::{AccessKeys, Cloud, CloudBuilder};
-use chalk_deploy_core::cloud::ByteStream;
 use chalk_deploy_core::runtime::Runtime as _;
-use chalk_deploy_core::transport::{BoxedFuture, RequestBody, Transport, TransportError};
+use chalk_deploy_core::transport::Transport;
 use chalk_deploy_testkit::VirtualRuntime;
 use chalk_deploy_testkit::recorded::{Case, Player};
-use http::{Request, Response};
 
 pub(crate) const ACCOUNT: &str = "123456789012";
 pub(crate) const HOST: &str = "123456789012.dkr.ecr.us-east-1.amazonaws.com";
 pub(crate) const REPOSITORY: &str = "123456789012.dkr.ecr.us-east-1.amazonaws.com/chalk/engine-prod";
+/// The settings of a bucket, in the order in which they are set, as the cases name them.
+pub(crate) const SETTINGS: [&str; 8] =
+    ["public_access", "encryption", "versioning", "retention", "policy", "tags", "lifecycle", "cors"];
 
 /// The folder of all cases.
 pub(crate) fn folder() -> PathBuf {
@@ -53,26 +53,11 @@ pub(crate) fn assert_played(player: &Player) {
 
 /// The same way, on which every answer takes a second.
 pub(crate) fn slow(transport: Transport, runtime: Arc<VirtualRuntime>) -> Transport {
-    Transport::new(Slow(transport, runtime))
-}
-
-#[derive(Debug, Clone)]
-struct Slow(Transport, Arc<VirtualRuntime>);
-
-impl tower_service::Service<Request<RequestBody>> for Slow {
-    type Response = Response<ByteStream>;
-    type Error = TransportError;
-    type Future = BoxedFuture<Result<Self::Response, TransportError>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), TransportError>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, request: Request<RequestBody>) -> Self::Future {
-        let Self(transport, runtime) = self.clone();
-        Box::pin(async move {
+    Transport::from_fn(move |request| {
+        let (transport, runtime) = (transport.clone(), runtime.clone());
+        async move {
             runtime.sleep(Duration::from_secs(1)).await;
             transport.send(request).await
-        })
-    }
+        }
+    })
 }

@@ -5,6 +5,8 @@
 //! `arn:aws:ecr:*` has three parts where an ARN has six; it is taken as the pattern that it looks like. A bucket's tags are
 //! no condition for S3, as the seed says itself.
 
+#![allow(dead_code, reason = "each test target uses a part of it")]
+
 use http::{Method, Uri};
 
 /// One permission that a request needs.
@@ -90,6 +92,10 @@ fn matches(pattern: &str, text: &str) -> bool {
 
 pub(crate) fn repository(path: &str) -> String {
     format!("arn:aws:ecr:us-east-1:123456789012:repository/{path}")
+}
+
+pub(crate) fn queue(name: &str) -> String {
+    format!("arn:aws:sqs:us-east-1:123456789012:{name}")
 }
 
 /// What a request to the registry needs ("Registry authentication" and "Pushing an image" of the ECR user guide). The

@@ -1,7 +1,7 @@
 //! What a server answers when it refuses: a status, with a code and a message as XML (S3, Azure, and Google's XML API)
 //! or as JSON (Google's JSON API). No code means something else at another provider.
 
-use http::header::RETRY_AFTER;
+use http::header::{DATE, RETRY_AFTER};
 use http::{HeaderMap, StatusCode};
 use serde_json::Value;
 
@@ -18,6 +18,10 @@ pub(super) struct Refusal {
     pub(super) message: String,
     /// The seconds after which the server wants to be asked again.
     retry_after: Option<u32>,
+    /// The region that an S3 bucket is in.
+    region: Option<String>,
+    /// What the clocks said, ours as the request had it and the server's.
+    clocks: Option<(String, String)>,
 }
 
 /// No refusal that makes sense is longer.
@@ -32,13 +36,29 @@ impl Refusal {
         let found = found.unwrap_or_else(|| (element(&body, "Code"), element(&body, "Message")));
         let (code, message) = found;
         let code = code.or_else(|| header("x-ms-error-code").map(str::to_owned)).unwrap_or_default();
+        let region = header("x-amz-bucket-region").map(str::to_owned).or_else(|| element(&body, "Region"));
+        let theirs = element(&body, "ServerTime").or_else(|| header(DATE.as_str()).map(str::to_owned));
         Self {
             status,
             // The message may hold names that are of use, but neither of the strings is ours.
             code: text::line(&code, 60),
             message: text::line(&message.unwrap_or_default(), 200),
             retry_after: header(RETRY_AFTER.as_str()).and_then(|seconds| seconds.parse().ok()),
+            region: region.map(|region| text::line(&region, 40)),
+            clocks: element(&body, "RequestTime")
+                .zip(theirs)
+                .map(|(ours, theirs)| (text::line(&ours, 40), text::line(&theirs, 40))),
         }
+    }
+
+    /// Whether other credentials of the same source could help. An answer to HEAD has no words, and S3 refuses an ended
+    /// session with 400.
+    pub(super) fn may_be_ended_session(&self) -> bool {
+        matches!(self.code.as_str(), "ExpiredToken" | "TokenRefreshRequired") || self.is_wordless_bad_request()
+    }
+
+    fn is_wordless_bad_request(&self) -> bool {
+        self.status == StatusCode::BAD_REQUEST && self.code.is_empty() && self.message.is_empty()
     }
 
     /// The error in a successful answer: S3 sends the head of a long answer before it knows how it ends.
@@ -75,9 +95,14 @@ impl Refusal {
             "ExpiredToken" | "TokenRefreshRequired" => error(ErrorCode::PermissionDenied)
                 .with_hint("renew the credentials of the bucket, then resume")
                 .with_retry(Retry::Temporary),
-            "RequestTimeTooSkewed" => {
-                error(ErrorCode::PermissionDenied).with_hint("correct this machine's clock, then resume")
-            }
+            "RequestTimeTooSkewed" => error(ErrorCode::PermissionDenied).with_hint(match &self.clocks {
+                Some((ours, theirs)) => {
+                    format!(
+                        "correct this machine's clock, which said {ours} when the server's said {theirs}, then resume"
+                    )
+                }
+                None => "correct this machine's clock, then resume".to_owned(),
+            }),
             "InvalidAccessKeyId" | "SignatureDoesNotMatch" | "InvalidToken" => {
                 error(ErrorCode::PermissionDenied).with_hint("correct the credentials of the bucket")
             }
@@ -90,9 +115,14 @@ impl Refusal {
             "NoSuchBucket" | "ContainerNotFound" => {
                 error(ErrorCode::RequestInvalid).with_hint("create the bucket, or correct its name")
             }
-            "AuthorizationHeaderMalformed" | "PermanentRedirect" | "TemporaryRedirect" => {
-                error(ErrorCode::RequestInvalid).with_hint("correct the region and the endpoint of the bucket")
+            "AuthorizationHeaderMalformed" | "PermanentRedirect" | "TemporaryRedirect" => self.elsewhere(&error),
+            // An answer to HEAD has no words.
+            "" if matches!(self.status, StatusCode::MOVED_PERMANENTLY | StatusCode::TEMPORARY_REDIRECT) => {
+                self.elsewhere(&error)
             }
+            "" if self.is_wordless_bad_request() => error(ErrorCode::PermissionDenied)
+                .with_hint("renew the credentials of the bucket, or correct its region, then resume")
+                .with_retry(Retry::Temporary),
             // Azurite, of what it does not emulate: asking again changes nothing.
             "APINotImplemented" => error(ErrorCode::RequestInvalid).with_hint("use a server that can do that"),
             "retentionPolicyNotMet" | "BlobImmutableDueToPolicy" | "objectUnderActiveHold" => {
@@ -138,6 +168,13 @@ impl Refusal {
             _ if self.is_temporary() => unavailable(),
             _ => error(ErrorCode::CloudAnswerInvalid),
         }
+    }
+
+    fn elsewhere(&self, error: &impl Fn(ErrorCode) -> Error) -> Error {
+        error(ErrorCode::RequestInvalid).with_hint(match &self.region {
+            Some(region) => format!("correct the region of the bucket: it is in {region}"),
+            None => "correct the region and the endpoint of the bucket".to_owned(),
+        })
     }
 
     fn is_temporary(&self) -> bool {
@@ -195,11 +232,32 @@ mod tests {
     }
 
     #[test]
+    fn the_region_of_a_bucket_and_both_clocks_are_named_where_the_server_says_them() {
+        let malformed = "<Error><Code>AuthorizationHeaderMalformed</Code><Region>eu-west-1</Region></Error>";
+        let error = refused(400, malformed);
+        assert_eq!(
+            (error.code(), error.hint()),
+            (ErrorCode::RequestInvalid, "correct the region of the bucket: it is in eu-west-1")
+        );
+        let mut headers = HeaderMap::new();
+        headers.insert("x-amz-bucket-region", "us-west-2".parse().expect("a value"));
+        let error = Refusal::read(StatusCode::MOVED_PERMANENTLY, &headers, b"").error("object `a`");
+        assert_eq!(error.code(), ErrorCode::RequestInvalid, "HEAD has no words");
+        assert!(error.hint().contains("us-west-2"), "{}", error.hint());
+        let skewed = "<Error><Code>RequestTimeTooSkewed</Code><Message>off</Message><RequestTime>20260101T000000Z\
+                      </RequestTime><ServerTime>2026-11-21T18:00:00Z</ServerTime></Error>";
+        let error = refused(403, skewed);
+        assert!(error.hint().contains("said 20260101T000000Z when the server's said 2026-11-21T18:00:00Z"), "{error}");
+    }
+
+    #[test]
     fn a_refusal_without_words_speaks_by_its_status() {
         assert_eq!(refused(503, "").code(), ErrorCode::CloudUnavailable);
         assert_eq!(refused(429, "busy").code(), ErrorCode::CloudUnavailable);
         assert_eq!(refused(403, "").code(), ErrorCode::PermissionDenied);
         assert_eq!(refused(418, "<html>").code(), ErrorCode::CloudAnswerInvalid);
+        let ended = refused(400, "");
+        assert_eq!((ended.code(), ended.retry()), (ErrorCode::PermissionDenied, Retry::Temporary));
     }
 
     #[test]

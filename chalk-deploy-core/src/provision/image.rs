@@ -180,6 +180,12 @@ mod tests {
     }
 
     #[test]
+    fn what_a_young_signature_is_about_stays_with_it() {
+        let signature = ImageRecord { subject: Some(digest(1)), ..image(2, 99) };
+        assert_eq!(removable(0, &[image(1, 10), signature, image(3, 10)], &[]), [digest(3)]);
+    }
+
+    #[test]
     fn an_index_goes_before_what_it_consists_of() {
         let index = ImageRecord { children: vec![digest(2)], ..image(1, 30) };
         assert_eq!(removable(0, &[image(2, 10), index], &[]), [digest(1), digest(2)]);

@@ -9,12 +9,13 @@
 //! - [`base_image`]: an image to build on, made in code.
 //! - [`builder_image`]: what the container of a build on Argo Workflows does.
 //! - [`registry`]: the OCI distribution specification.
-//! - [`bucket`]: the part of S3 that object_store speaks.
+//! - [`bucket`]: the part of S3 that object_store speaks, and buckets of Google.
 //! - [`kubernetes`]: API server, controllers and kubelet.
 //! - [`gateway`]: routes requests by weight and header, as Envoy Gateway does.
 //! - [`closure`]: servers of a few lines, and ways to servers by their hosts.
 //! - [`fault`]: what networks and servers do to requests.
 //! - [`seam`]: how they reach each other.
+//! - [`stage`]: the whole pipeline over a cloud's own adapters.
 
 pub mod base_image;
 pub mod bucket;
@@ -30,3 +31,4 @@ pub mod plane;
 pub mod registry;
 pub mod seam;
 pub mod share;
+pub mod stage;

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use chalk_deploy_core::cloud::ByteStream;
 use chalk_deploy_core::model::{Digest, Timestamp};
 use http::{Request, Response};
+use serde_json::Value;
 
 /// The command of the simulated base image. The kubelet knows it and answers for it inside the process; no foreign
 /// binary is ever run.
@@ -33,6 +34,21 @@ pub struct PulledImage {
     pub command: Vec<String>,
     /// `Env` of its configuration, as `NAME=value`.
     pub environment: Vec<String>,
+}
+
+impl PulledImage {
+    /// What the configuration of an image (OCI image specification, `config.md`) says of how it is run.
+    ///
+    /// # Errors
+    /// When it is no JSON.
+    pub fn read(digest: Digest, config: &[u8]) -> Result<Self, String> {
+        let config: Value = serde_json::from_slice(config).map_err(|error| format!("invalid config: {error}"))?;
+        let texts = |name: &str| {
+            let values = config["config"][name].as_array().map(Vec::as_slice).unwrap_or_default();
+            values.iter().filter_map(|value| value.as_str().map(str::to_owned)).collect::<Vec<_>>()
+        };
+        Ok(Self { digest, command: [texts("Entrypoint"), texts("Cmd")].concat(), environment: texts("Env") })
+    }
 }
 
 /// The network between pods.

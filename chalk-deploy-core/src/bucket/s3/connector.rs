@@ -109,15 +109,30 @@ impl Connector {
             (None, RequestBody::Empty) => Digest::of(b""),
         };
         parts.headers.remove(CONTENT_LENGTH);
-        self.signer.sign(&parts.method, &parts.uri, &mut parts.headers, sha256).await.map_err(failed)?;
-        let response = send(&self.transport, &*self.runtime, parts, body).await.map_err(failed)?;
-        if passes(response.status()) {
-            return Ok(response);
-        }
-        let (parts, body) = response.into_parts();
-        // A refusal that breaks off is still a refusal.
-        let body = read(body).await.unwrap_or_default();
-        let refusal = Refusal::read(parts.status, &parts.headers, &body);
+        let mut is_first = true;
+        let (parts, body, refusal) = loop {
+            let mut sent = parts.clone();
+            let credentials = self.signer.sign(&parts.method, &parts.uri, &mut sent.headers, sha256).await;
+            let credentials = credentials.map_err(failed)?;
+            let response = send(&self.transport, &*self.runtime, sent, body.clone()).await.map_err(failed)?;
+            if passes(response.status()) {
+                return Ok(response);
+            }
+            let (answered, words) = response.into_parts();
+            // A refusal that breaks off is still a refusal.
+            let words = read(words).await.unwrap_or_default();
+            let refusal = Refusal::read(answered.status, &answered.headers, &words);
+            // What was refused was not done, so that it may be sent again whatever it is.
+            if is_first
+                && refusal.may_be_ended_session()
+                && let Some(credentials) = credentials
+                && self.signer.has_others_than(&credentials).await.map_err(failed)?
+            {
+                is_first = false;
+                continue;
+            }
+            break (answered, words, refusal);
+        };
         if parts.status == StatusCode::NOT_FOUND && refusal.code != "NoSuchBucket" {
             return Ok(Response::from_parts(parts, futures::stream::iter([Ok(body)]).boxed()));
         }

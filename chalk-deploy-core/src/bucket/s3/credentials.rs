@@ -14,6 +14,9 @@ pub trait S3CredentialSource: fmt::Debug + Send + Sync + 'static {
     ///
     /// **Errors.** `PERMISSION_DENIED` when there are none; `CLOUD_UNAVAILABLE` when they cannot be fetched now.
     async fn credentials(&self) -> Result<S3Credentials>;
+
+    /// Says that these were refused as ended: they are not to be given again if there are others.
+    async fn refused(&self, _credentials: &S3Credentials) {}
 }
 
 /// A key of S3 with its secret. Never printed.

@@ -38,11 +38,25 @@ impl Signer {
         self.runtime.now()
     }
 
-    /// Adds the headers that sign a request with this body. Without credentials it adds none.
-    pub(super) async fn sign(&self, method: &Method, uri: &Uri, headers: &mut HeaderMap, body: Digest) -> Result<()> {
-        let Some(source) = &self.credentials else { return Ok(()) };
+    /// Adds the headers that sign a request with this body, and says with which credentials. Without any it adds none.
+    pub(super) async fn sign(
+        &self,
+        method: &Method,
+        uri: &Uri,
+        headers: &mut HeaderMap,
+        body: Digest,
+    ) -> Result<Option<S3Credentials>> {
+        let Some(source) = &self.credentials else { return Ok(None) };
         let credentials = source.credentials().await?;
-        sign(method, uri, headers, body, &credentials, &self.region, self.now())
+        sign(method, uri, headers, body, &credentials, &self.region, self.now())?;
+        Ok(Some(credentials))
+    }
+
+    /// Whether there are other credentials than these, which were refused as ended.
+    pub(super) async fn has_others_than(&self, refused: &S3Credentials) -> Result<bool> {
+        let Some(source) = &self.credentials else { return Ok(false) };
+        source.refused(refused).await;
+        Ok(source.credentials().await? != *refused)
     }
 
     /// The address with a query that signs a GET of it.

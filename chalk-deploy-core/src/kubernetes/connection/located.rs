@@ -205,6 +205,8 @@ mod tests {
         says: Mutex<String>,
         asked: Mutex<u32>,
         lives_at: Mutex<String>,
+        /// How many requests were sent to an address.
+        sent: Mutex<u32>,
     }
 
     impl Provider {
@@ -235,6 +237,7 @@ mod tests {
         fn open(&self, _: &ClusterAccess) -> Result<Transport> {
             let provider = self.clone();
             Ok(Transport::from_fn(move |request| {
+                *lock(&provider.sent) += 1;
                 let reached = request.uri().host() == Some(lock(&provider.lives_at).as_str());
                 std::future::ready(if reached {
                     let body = futures::stream::once(async { Ok(bytes::Bytes::from_static(b"{}")) }).boxed();
@@ -286,6 +289,8 @@ mod tests {
             assert!(error.contains("https://a.example"), "{error}");
         }
         assert_eq!(*lock(&provider.asked), 2);
+        // What was not reached is not tried again at the same address: three times each, as ever.
+        assert_eq!(*lock(&provider.sent), 5 * 3);
     }
 
     #[tokio::test]

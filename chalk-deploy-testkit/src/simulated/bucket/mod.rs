@@ -11,6 +11,7 @@ mod authentication;
 mod azure;
 mod body;
 mod error;
+mod google;
 mod list;
 mod lock;
 mod moment;
@@ -42,6 +43,7 @@ use super::http::{Server, Severed, empty};
 use crate::World;
 
 pub use self::azure::{AzureBucketServer, AzureBucketSettings};
+pub use self::google::{GoogleBucketServer, GoogleBucketSettings};
 pub use self::settings::{AccessKey, BucketSettings};
 
 type Answer = Result<Response<ByteStream>, S3Error>;

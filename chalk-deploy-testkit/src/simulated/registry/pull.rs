@@ -34,9 +34,9 @@ impl ImageSource for RegistryServer {
         let refused = |refusal: Refusal| failed(&refusal.into_message());
         let (digest, stored) = self.find_manifest(repository, &name).map_err(refused)?;
         let image = self.image(repository, stored).map_err(|message| failed(&message))?;
-        let (command, environment) = self.unpack(repository, &image).await.map_err(|message| failed(&message))?;
+        let config = self.unpack(repository, &image).await.map_err(|message| failed(&message))?;
         let digest = digest.sha256().ok_or_else(|| failed("unsupported digest algorithm"))?;
-        Ok(PulledImage { digest, command, environment })
+        PulledImage::read(digest, &config).map_err(|message| failed(&message))
     }
 }
 
@@ -65,7 +65,7 @@ impl RegistryServer {
     }
 
     /// Reads the config and checks that every layer is there, as long as its descriptor says.
-    async fn unpack(&self, repository: &str, image: &Value) -> Result<(Vec<String>, Vec<String>), String> {
+    async fn unpack(&self, repository: &str, image: &Value) -> Result<Vec<u8>, String> {
         let layers = image["layers"].as_array().map(Vec::as_slice).unwrap_or_default();
         for descriptor in std::iter::once(&image["config"]).chain(layers) {
             let digest = descriptor["digest"].as_str().and_then(ContentDigest::parse).ok_or("invalid digest")?;
@@ -85,12 +85,7 @@ impl RegistryServer {
         if ContentDigest::of(&bytes, digest.algorithm()) != digest {
             return Err(format!("{digest}: the config is damaged: failed precondition"));
         }
-        let config: Value = serde_json::from_slice(&bytes).map_err(|error| format!("invalid config: {error}"))?;
-        let texts = |name: &str| {
-            let values = config["config"][name].as_array().map(Vec::as_slice).unwrap_or_default();
-            values.iter().filter_map(|value| value.as_str().map(str::to_owned)).collect::<Vec<_>>()
-        };
-        Ok(([texts("Entrypoint"), texts("Cmd")].concat(), texts("Env")))
+        Ok(bytes)
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod aws;
 mod azure;
+mod google;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
