@@ -2,7 +2,7 @@
 //! or as JSON (Google's JSON API). No code means something else at another provider.
 
 use http::header::{DATE, RETRY_AFTER};
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, HeaderValue, StatusCode};
 use serde_json::Value;
 
 use crate::error::Retry;
@@ -49,6 +49,13 @@ impl Refusal {
                 .zip(theirs)
                 .map(|(ours, theirs)| (text::line(&ours, 40), text::line(&theirs, 40))),
         }
+    }
+
+    /// Adds what the clocks said, where neither stands in the words: ours as the request had it, and the server's.
+    pub(super) fn with_clocks(mut self, ours: Option<&HeaderValue>, theirs: Option<&HeaderValue>) -> Self {
+        let line = |value: &HeaderValue| value.to_str().ok().map(|text| text::line(text, 40));
+        self.clocks = self.clocks.or_else(|| ours.and_then(line).zip(theirs.and_then(line)));
+        self
     }
 
     /// Whether other credentials of the same source could help. An answer to HEAD has no words, and S3 refuses an ended
@@ -107,8 +114,14 @@ impl Refusal {
                 error(ErrorCode::PermissionDenied).with_hint("correct the credentials of the bucket")
             }
             // Azure says this of a wrong key, of an expired token and of a clock that is off.
-            "AuthenticationFailed" | "InvalidAuthenticationInfo" => error(ErrorCode::PermissionDenied)
-                .with_hint("renew or correct the credentials of the bucket, and check this machine's clock"),
+            "AuthenticationFailed" | "InvalidAuthenticationInfo" => {
+                let clocks = self.clocks.as_ref().map_or_else(String::new, |(ours, theirs)| {
+                    format!(", which said {ours} when the server's said {theirs}")
+                });
+                error(ErrorCode::PermissionDenied).with_hint(format!(
+                    "renew or correct the credentials of the bucket, and check this machine's clock{clocks}"
+                ))
+            }
             "AccountIsDisabled" | "accountDisabled" | "UserProjectAccountProblem" => {
                 error(ErrorCode::PermissionDenied).with_hint("the account needs attention at its provider")
             }
