@@ -5,7 +5,7 @@
 //! versions, retention and lifecycle are the recorded cases'.
 
 use std::net::TcpListener;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,7 +22,7 @@ use chalk_deploy_core::provision::{BucketKeeper as _, BucketPlan, KeptBucket};
 use chalk_deploy_core::runtime::{Runtime as _, SystemRuntime};
 use chalk_deploy_core::transport::{NetworkTransport, RequestBody, Transport};
 use chalk_deploy_testkit::conformance::object_store;
-use chalk_deploy_testkit::foreign::skip;
+use chalk_deploy_testkit::foreign::{product, skip};
 use serde_json::json;
 
 const ACCOUNT: &str = "chalkacme";
@@ -106,18 +106,10 @@ impl Drop for Emulator {
     }
 }
 
-/// The newest that the testbed has built, where there is something to run it with.
+/// The server, where there is something to run it with.
 fn program() -> Option<PathBuf> {
     let has_node = Command::new("node").arg("--version").stdout(Stdio::null()).status().is_ok_and(|it| it.success());
-    let cache = std::env::var_os("CHALK_TESTBED_CACHE").map(PathBuf::from).or_else(|| {
-        let home = || std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache"));
-        let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from).or_else(home)?;
-        Some(cache.join("chalk-deploy-testbed"))
-    })?;
-    let products = std::fs::read_dir(cache.join("products").join("azurite")).ok()?;
-    let main = Path::new("share/azurite/node_modules/azurite/dist/src/blob/main.js");
-    let programs = products.flatten().map(|it| it.path().join(main)).filter(|it| it.is_file());
-    programs.max_by_key(|program| program.metadata().and_then(|it| it.modified()).ok()).filter(|_| has_node)
+    product("azurite", "share/azurite/node_modules/azurite/dist/src/blob/main.js").filter(|_| has_node)
 }
 
 fn plans() -> [BucketPlan; 5] {

@@ -4,7 +4,6 @@
 //! a bucket it keeps the name, the location and the versioning, so the other settings are the recorded cases'.
 
 use std::net::TcpListener;
-use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -14,7 +13,7 @@ use chalk_deploy_core::model::{Digest, ObjectKey};
 use chalk_deploy_core::provision::BucketPlan;
 use chalk_deploy_core::runtime::{Runtime as _, SystemRuntime};
 use chalk_deploy_gcp::{Cloud, CloudBuilder};
-use chalk_deploy_testkit::foreign::skip;
+use chalk_deploy_testkit::foreign::{product, skip};
 
 /// The server, which ends with the test.
 struct Emulator {
@@ -24,7 +23,7 @@ struct Emulator {
 
 impl Emulator {
     fn start() -> Option<Self> {
-        let program = program()?;
+        let program = product("fake-gcs-server", "bin/fake-gcs-server")?;
         let port = TcpListener::bind("127.0.0.1:0").and_then(|it| it.local_addr()).expect("a free port").port();
         let endpoint = format!("http://127.0.0.1:{port}");
         let child = Command::new(program)
@@ -52,18 +51,6 @@ impl Drop for Emulator {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
-}
-
-/// The newest that the testbed has built.
-fn program() -> Option<PathBuf> {
-    let cache = std::env::var_os("CHALK_TESTBED_CACHE").map(PathBuf::from).or_else(|| {
-        let home = || std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache"));
-        let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from).or_else(home)?;
-        Some(cache.join("chalk-deploy-testbed"))
-    })?;
-    let products = std::fs::read_dir(cache.join("products").join("fake-gcs-server")).ok()?;
-    let programs = products.flatten().map(|it| it.path().join("bin").join("fake-gcs-server")).filter(|it| it.is_file());
-    programs.max_by_key(|program| program.metadata().and_then(|it| it.modified()).ok())
 }
 
 fn key(text: &str) -> ObjectKey {
