@@ -17,7 +17,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chalk_deploy_azure::{Cloud, CloudBuilder, CredentialChoice, TokenIssuer};
 use chalk_deploy_core::ErrorCode;
-use chalk_deploy_core::bucket::AzureSharedKey;
+use chalk_deploy_core::bucket::{AzureCredentials, AzureSharedKey, AzureSigner};
 use chalk_deploy_core::cloud::{ManifestLocator, ObjectStore as _, Payload, PutMode, Registry as _};
 use chalk_deploy_core::credentials::{BearerToken, Lent};
 use chalk_deploy_core::model::{ObjectKey, Repository};
@@ -30,6 +30,7 @@ use chalk_deploy_testkit::foreign::{product, skip};
 use chalk_deploy_testkit::sample;
 use chalk_deploy_testkit::simulated::closure::Hosts;
 use chalk_deploy_testkit::simulated::stage::{Adapters, Pulling, SimulatedCluster, Stage};
+use futures::TryStreamExt as _;
 use serde_json::json;
 
 const ACCOUNT: &str = "chalkacme";
@@ -105,6 +106,25 @@ impl Emulator {
         kept.expect("made")
     }
 
+    /// The address of who may read a container.
+    fn acl(&self, container: &str) -> String {
+        format!("{}/{container}?restype=container&comp=acl", self.endpoint)
+    }
+
+    /// Sends a request of the account's owner. Gives the status and the text of the answer.
+    async fn signed(&self, request: http::Request<&'static str>) -> (u16, String) {
+        let key = AzureSharedKey::new(KEY).expect("base64");
+        let signer = AzureSigner::new(ACCOUNT, AzureCredentials::SharedKey(Arc::new(key)), SystemRuntime::new());
+        let (mut parts, body) = request.into_parts();
+        let length = body.len() as u64;
+        signer.authorize(&parts.method, &parts.uri, &mut parts.headers, length).await.expect("signed");
+        let body = if body.is_empty() { RequestBody::Empty } else { RequestBody::Bytes(body.into()) };
+        let response = self.transport.send(http::Request::from_parts(parts, body)).await.expect("an answer");
+        let status = response.status().as_u16();
+        let pieces: Vec<bytes::Bytes> = response.into_body().try_collect().await.expect("a whole body");
+        (status, String::from_utf8_lossy(&pieces.concat()).into_owned())
+    }
+
     async fn status(&self, url: &str) -> u16 {
         let request = http::Request::get(url).body(RequestBody::Empty).expect("a request");
         self.transport.send(request).await.expect("an answer").status().as_u16()
@@ -149,6 +169,38 @@ async fn five_containers_are_made_and_set_up_once_by_the_accounts_key() {
     let wrong = emulator.builder().with_account_key(AzureSharedKey::new("d3Jvbmc=").expect("base64"));
     let error = wrong.build().expect("valid").buckets().expect("set").keep(&first).await.expect_err("a wrong key");
     assert_eq!(error.code(), ErrorCode::PermissionDenied, "{}", error.sentence());
+}
+
+#[tokio::test]
+async fn a_public_container_is_shut_and_the_signatures_of_others_stay_valid() {
+    let Some(emulator) = Emulator::start(false) else { return };
+    let key = || AzureSharedKey::new(KEY).expect("base64");
+    let cloud = emulator.builder().with_account_key(key()).build().expect("valid settings");
+    let [plan, other, ..] = plans();
+    emulator.begin(&cloud, &plan).await;
+    let keeper = cloud.buckets().expect("set");
+    keeper.keep(&other).await.expect("made");
+    let policy = "<SignedIdentifiers><SignedIdentifier><Id>reports</Id><AccessPolicy><Start>2026-11-01T00:00:00.0000000Z\
+        </Start><Expiry>2036-11-01T00:00:00.0000000Z</Expiry><Permission>r</Permission></AccessPolicy></SignedIdentifier>\
+        </SignedIdentifiers>";
+    for (name, policies) in [(&plan.name, policy), (&other.name, "")] {
+        let public = |body: &'static str| {
+            http::Request::put(emulator.acl(name)).header("x-ms-blob-public-access", "container").body(body)
+        };
+        let (status, _) = emulator.signed(public(policies).expect("a request")).await;
+        assert_eq!(status, 200, "{name} is made public");
+        let kept = keeper.keep(if name == &plan.name { &plan } else { &other }).await.expect("kept");
+        assert_eq!(kept.changed, ["access"], "{name}");
+        let (status, answer) =
+            emulator.signed(http::Request::get(emulator.acl(name)).body("").expect("a request")).await;
+        assert_eq!(status, 200);
+        assert_eq!(
+            answer.contains("<Id>reports</Id>") && answer.contains("<Permission>r</Permission>"),
+            !policies.is_empty()
+        );
+        let list = format!("{}/{name}?restype=container&comp=list", emulator.endpoint);
+        assert_ne!(emulator.status(&list).await, 200, "nobody lists it without a key");
+    }
 }
 
 /// A token that says this, which nobody has signed.
