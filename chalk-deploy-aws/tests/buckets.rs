@@ -161,6 +161,17 @@ async fn a_setting_that_other_servers_lack_is_told_and_where_aws_says_so_it_is_a
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_bucket_that_answers_from_another_region_is_left_alone() {
+    let server = Answering::by(|_| Reply::new(200, "").with("x-amz-bucket-region", "us-west-2"));
+    let cloud = common::builder(server.transport(), VirtualRuntime::new(1)).build().expect("a cloud");
+    let [plan, ..] = BucketPlan::five("acme", &[]).expect("a prefix");
+    let error = cloud.buckets().keep(&plan).await.expect_err("elsewhere");
+    assert_eq!(error.code(), ErrorCode::ValueInvalid);
+    assert!(error.message().contains("in the region us-west-2, not in us-east-1"), "{error}");
+    assert_eq!(server.lines(), ["HEAD chalk-acme-data.s3.us-east-1.amazonaws.com/"]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn in_the_oldest_region_none_is_named_when_a_bucket_is_made() {
     let names = ["s3/head_bucket_missing_in_the_oldest_region", "s3/create_bucket_in_the_oldest_region"];
     let (player, cloud) = cloud(&names);
