@@ -1,6 +1,7 @@
 //! Gathers what a [`Cloud`] is made from, and checks it.
 
 use std::fmt;
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 use chalk_deploy_core::bucket::AzureKeySource;
@@ -18,7 +19,7 @@ use crate::settings::{
     RegistryAudience, RegistryName, ResourceGroup, Settings, Storage, client_id, cluster_name, container_name,
 };
 
-/// The metadata service of a machine of Azure, which is reached without TLS and never leaves the machine's host.
+/// The metadata service of a machine of Azure.
 const METADATA_SERVICE: &str = "169.254.169.254";
 
 /// Gathers what a [`Cloud`] is made from. What is wrong is said by [`build`](Self::build), naming the method or the
@@ -224,7 +225,12 @@ impl CloudBuilder {
         let runtime = self.runtime.unwrap_or_else(|| SystemRuntime::new());
         let transport = match self.transport {
             Some(transport) => transport,
-            None => NetworkTransport::builder().runtime(runtime.clone()).allow_plain_http(METADATA_SERVICE).build()?,
+            None => {
+                // `azure_identity` reads the same variable.
+                let hosts = identity_hosts(std::env::var("IDENTITY_ENDPOINT").ok().as_deref());
+                let network = NetworkTransport::builder().runtime(runtime.clone());
+                hosts.into_iter().fold(network, |network, host| network.allow_plain_http(host)).build()?
+            }
         };
         let issuer: Arc<dyn TokenIssuer> = match &settings.choice {
             CredentialChoice::Issuer(issuer) => issuer.clone(),
@@ -322,6 +328,14 @@ impl CloudBuilder {
     }
 }
 
+/// Where identities of machines are asked for tokens without TLS: at their metadata service, and at the link-local address
+/// that App Service gives to each of its machines. What is sent there does not leave the machine's host.
+fn identity_hosts(endpoint: Option<&str>) -> Vec<String> {
+    let host = endpoint.and_then(|url| url.parse::<http::Uri>().ok()?.host()?.parse::<Ipv4Addr>().ok());
+    let local = host.filter(Ipv4Addr::is_link_local).map(|address| address.to_string());
+    std::iter::once(METADATA_SERVICE.to_owned()).chain(local).collect()
+}
+
 /// The one endpoint that is not looked at unless it is needed.
 const BLOB_ENDPOINT: &str = "AZURE_STORAGE_BLOB_ENDPOINT";
 
@@ -360,5 +374,21 @@ impl fmt::Debug for CloudBuilder {
             .field("registry", &self.registry)
             .field("cluster", &self.cluster)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_identity_is_asked_for_in_the_clear_on_the_machine_alone() {
+        let hosts = identity_hosts(Some("http://169.254.129.2:8081/msi/token"));
+        assert_eq!(hosts, [METADATA_SERVICE, "169.254.129.2"]);
+        for elsewhere in
+            [None, Some("http://identity.example/"), Some("http://10.0.0.1/"), Some("http://127.0.0.1:1/"), Some("")]
+        {
+            assert_eq!(identity_hosts(elsewhere), [METADATA_SERVICE], "{elsewhere:?}");
+        }
     }
 }

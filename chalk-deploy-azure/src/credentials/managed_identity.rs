@@ -61,7 +61,7 @@ impl Link for ManagedIdentity {
         };
         Err(match wire.seen() {
             Some(Seen::Unreached(error)) => LinkError::NotHere(absent(error.message()).on(subject)),
-            Some(Seen::Refused(answer)) => judged(&answer, subject, &*self.runtime),
+            Some(Seen::Refused(answer)) => judged(&answer, &subject, &*self.runtime),
             None => LinkError::Refused(failed(&wire, &error, subject, &*self.runtime)),
         })
     }
@@ -69,16 +69,16 @@ impl Link for ManagedIdentity {
 
 /// What a refusal means ("How to use managed identities for Azure resources on an Azure VM to acquire an access token",
 /// error handling).
-fn judged(answer: &Answer, subject: String, runtime: &dyn Runtime) -> LinkError {
+fn judged(answer: &Answer, subject: &str, runtime: &dyn Runtime) -> LinkError {
     let refusal = Refusal::read(answer);
     let (said, status) = (refusal.words(), answer.status);
     let denied =
-        |message: String, hint: &str| Error::new(ErrorCode::PermissionDenied, message).on(&subject).with_hint(hint);
+        |message: String, hint: &str| Error::new(ErrorCode::PermissionDenied, message).on(subject).with_hint(hint);
     // Azure says why in JSON. Another cloud's metadata service has this address too, and so has a proxy on the way.
     let is_azures = !refusal.code().is_empty() || status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS;
     if !is_azures || answer.headers.contains_key(WWW_AUTHENTICATE) {
         let why = format!("what answers at the metadata service's address is not one of Azure's machines ({status})");
-        return LinkError::NotHere(absent(&why).on(&subject));
+        return LinkError::NotHere(absent(&why).on(subject));
     }
     match status {
         StatusCode::BAD_REQUEST if said.to_ascii_lowercase().contains("multiple user assigned") => {
@@ -100,10 +100,10 @@ fn judged(answer: &Answer, subject: String, runtime: &dyn Runtime) -> LinkError 
         // Both are said while it is being updated, which takes 70 seconds at most.
         StatusCode::NOT_FOUND | StatusCode::GONE => LinkError::Refused(
             Error::new(ErrorCode::CloudUnavailable, format!("the metadata service is being updated: {said}"))
-                .on(&subject)
+                .on(subject)
                 .with_hint("resume in 70 s"),
         ),
-        _ => LinkError::Refused(super::refused(answer, &subject, runtime)),
+        _ => LinkError::Refused(super::refused(answer, subject, runtime)),
     }
 }
 

@@ -3,13 +3,13 @@
 //! The chain, in order; a link that is set up is the last one that is asked, so that nobody becomes somebody else because
 //! the first try was refused:
 //!
-//! 1. **Workload identity**, where `AZURE_CLIENT_ID`, `AZURE_TENANT_ID` and `AZURE_FEDERATED_TOKEN_FILE` are set, as the
+//! 1. **Workload identity**, where `AZURE_FEDERATED_TOKEN_FILE` is set, with `AZURE_CLIENT_ID` and `AZURE_TENANT_ID`, as the
 //!    webhook of Microsoft Entra Workload ID sets them in a pod.
 //! 2. **Managed identity** of the machine, where its metadata service answers.
 //! 3. **Developer tools**: whoever is logged in with `az`, else with `azd`.
 //!
 //! `azure_identity` makes the requests of the first two, over the one transport and without repetitions of its own, and
-//! starts the programs of the third.
+//! the command lines of the third, which are run here.
 
 mod choice;
 mod developer_tools;

@@ -104,8 +104,46 @@ async fn an_account_that_takes_no_keys_asks_for_tokens() {
     assert_eq!(error.code(), ErrorCode::PermissionDenied);
     assert!(error.hint().contains("tokens of Entra ID"), "{}", error.sentence());
     let error = cloud.bucket().expect("set").head(&key()).await.expect_err("no keys");
-    assert_eq!(error.code(), ErrorCode::PermissionDenied, "{}", error.sentence());
+    assert_eq!(error.code(), ErrorCode::PermissionDenied);
+    assert!(error.hint().contains("tokens of Entra ID"), "{}", error.sentence());
     assert_eq!(blobs.seen().len(), 2, "a refusal is not repeated");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_account_behind_a_firewall_asks_for_the_network_and_not_for_a_permission() {
+    let blobs = Answering::by(|_| {
+        let code = "AuthorizationFailure";
+        Reply::new(403, format!("<Error><Code>{code}</Code><Message>not authorized</Message></Error>"))
+            .with("x-ms-error-code", code)
+    });
+    let cloud = builder(&Player::default())
+        .with_transport(Hosts::new().with(BLOBS, blobs.transport()).transport())
+        .with_runtime(VirtualRuntime::new(1))
+        .build()
+        .expect("valid settings");
+    let error = cloud.bucket().expect("set").head(&key()).await.expect_err("shut out");
+    assert_eq!(error.code(), ErrorCode::PermissionDenied);
+    assert!(error.hint().contains("firewall of the storage account"), "{}", error.sentence());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_clock_that_is_off_is_named_beside_azures() {
+    let blobs = Answering::by(|_| {
+        Reply::new(403, "")
+            .with("x-ms-error-code", "AuthenticationFailed")
+            .with("date", "Sat, 21 Nov 2026 19:00:00 GMT")
+    });
+    let cloud = builder(&Player::default())
+        .with_account_key(AzureSharedKey::new("aGlkZGVu").expect("base64"))
+        .with_transport(Hosts::new().with(BLOBS, blobs.transport()).transport())
+        .with_runtime(VirtualRuntime::new(1))
+        .build()
+        .expect("valid settings");
+    let error = cloud.bucket().expect("set").head(&key()).await.expect_err("too late");
+    assert_eq!(error.code(), ErrorCode::PermissionDenied);
+    let ours = blobs.seen()[0].header("x-ms-date").to_owned();
+    assert!(ours.ends_with(" GMT") && error.hint().contains(&ours), "{}", error.sentence());
+    assert!(error.hint().contains("server's said Sat, 21 Nov 2026 19:00:00 GMT"), "{}", error.sentence());
 }
 
 /// A Resource Manager and a Blob service that keep what is written to them.

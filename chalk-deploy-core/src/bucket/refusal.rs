@@ -2,7 +2,7 @@
 //! or as JSON (Google's JSON API). No code means something else at another provider.
 
 use http::header::{DATE, RETRY_AFTER};
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, HeaderValue, StatusCode};
 use serde_json::Value;
 
 use crate::error::Retry;
@@ -53,6 +53,13 @@ impl Refusal {
                 .map(|(ours, theirs)| (text::line(&ours, 40), text::line(&theirs, 40))),
             is_empty,
         }
+    }
+
+    /// Adds what the clocks said, where neither stands in the words: ours as the request had it, and the server's.
+    pub(super) fn with_clocks(mut self, ours: Option<&HeaderValue>, theirs: Option<&HeaderValue>) -> Self {
+        let line = |value: &HeaderValue| value.to_str().ok().map(|text| text::line(text, 40));
+        self.clocks = self.clocks.or_else(|| ours.and_then(line).zip(theirs.and_then(line)));
+        self
     }
 
     /// Whether other credentials of the same source could help. An answer to HEAD has no words, and S3 refuses an ended
@@ -111,8 +118,14 @@ impl Refusal {
                 error(ErrorCode::PermissionDenied).with_hint("correct the credentials of the bucket")
             }
             // Azure says this of a wrong key, of an expired token and of a clock that is off.
-            "AuthenticationFailed" | "InvalidAuthenticationInfo" => error(ErrorCode::PermissionDenied)
-                .with_hint("renew or correct the credentials of the bucket, and check this machine's clock"),
+            "AuthenticationFailed" | "InvalidAuthenticationInfo" => {
+                let clocks = self.clocks.as_ref().map_or_else(String::new, |(ours, theirs)| {
+                    format!(", which said {ours} when the server's said {theirs}")
+                });
+                error(ErrorCode::PermissionDenied).with_hint(format!(
+                    "renew or correct the credentials of the bucket, and check this machine's clock{clocks}"
+                ))
+            }
             "AccountIsDisabled" | "accountDisabled" | "UserProjectAccountProblem" => {
                 error(ErrorCode::PermissionDenied).with_hint("the account needs attention at its provider")
             }
@@ -131,6 +144,12 @@ impl Refusal {
             "APINotImplemented" => error(ErrorCode::RequestInvalid).with_hint("use a server that can do that"),
             "retentionPolicyNotMet" | "BlobImmutableDueToPolicy" | "objectUnderActiveHold" => {
                 error(ErrorCode::RequestInvalid).with_hint("the bucket's retention forbids it until it ends")
+            }
+            "KeyBasedAuthenticationNotPermitted" => error(ErrorCode::PermissionDenied)
+                .with_hint("the storage account takes no keys; use tokens of Entra ID"),
+            "AuthorizationFailure" | "PublicNetworkAccessDisabled" | "IpAuthorizationSourceIPMismatch" => {
+                error(ErrorCode::PermissionDenied)
+                    .with_hint("let this network through the firewall of the storage account")
             }
             _ if self.concerns_retention() => error(ErrorCode::RequestInvalid).with_hint(
                 "set the bucket up for retention, or deploy without; it cannot be shortened where it is firm",
@@ -215,6 +234,7 @@ mod tests {
             (400, "ExpiredToken", ErrorCode::PermissionDenied, Retry::Temporary, "renew the credentials"),
             (403, "SignatureDoesNotMatch", ErrorCode::PermissionDenied, Retry::Permanent, "correct the credentials"),
             (403, "RequestTimeTooSkewed", ErrorCode::PermissionDenied, Retry::Permanent, "clock"),
+            (403, "AuthorizationFailure", ErrorCode::PermissionDenied, Retry::Permanent, "firewall"),
             (404, "NoSuchBucket", ErrorCode::RequestInvalid, Retry::Permanent, "create the bucket"),
             (503, "SlowDown", ErrorCode::CloudUnavailable, Retry::Temporary, "resume"),
             (409, "ConditionalRequestConflict", ErrorCode::CloudUnavailable, Retry::Temporary, "resume"),
