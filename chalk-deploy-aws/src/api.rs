@@ -189,6 +189,11 @@ impl Api {
         &self.0.region
     }
 
+    /// Whether this service is AWS's own, as far as is known: no other endpoint was named for it.
+    pub(crate) fn is_of_aws(&self, service: Service) -> bool {
+        self.0.endpoints.given(service).is_none()
+    }
+
     pub(crate) fn ways(&self) -> &Ways {
         &self.0.ways
     }

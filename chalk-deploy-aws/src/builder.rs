@@ -108,7 +108,8 @@ impl CloudBuilder {
         self
     }
 
-    /// The account, by its twelve digits. Requests about buckets are refused then where another account owns them.
+    /// The account, by its twelve digits. Requests to buckets are refused then where another account owns them, and no queue
+    /// is made in another one.
     #[must_use]
     pub fn with_account(mut self, account: impl Into<String>) -> Self {
         self.account = Some(account.into());
@@ -216,6 +217,10 @@ impl CloudBuilder {
         let api = Api::new(ways, credentials.clone(), region.clone(), endpoints.clone());
         let bucket = self.bucket.as_deref().map(|name| {
             let settings = bucket_settings(name, &region, &endpoints).with_credentials(credentials.clone());
+            let settings = match &account {
+                Some(account) => settings.with_owner(account),
+                None => settings,
+            };
             Bucket::s3(transport.clone(), settings, runtime.clone())
         });
         let registry = self.registry.as_deref().map(|host| {
@@ -363,7 +368,10 @@ fn bucket_settings(name: &str, region: &Region, endpoints: &Endpoints) -> S3Sett
 
 fn registry_name(host: &str, region: &Region, endpoints: &Endpoints) -> Result<RegistryName> {
     match RegistryName::new(host, region, false) {
-        Err(_) if endpoints.given(Service::Ecr).is_some() => RegistryName::new(host, region, true),
+        // A host of ECR is none of an emulator, whatever its region.
+        Err(_) if endpoints.given(Service::Ecr).is_some() && !host.to_ascii_lowercase().contains(".dkr.ecr.") => {
+            RegistryName::new(host, region, true)
+        }
         name => name,
     }
 }
@@ -396,5 +404,13 @@ mod tests {
         assert!(error.subject().contains("AWS_USE_FIPS_ENDPOINT"), "{}", error.sentence());
         variables("AWS_ENDPOINT_URL_").build().expect("each was named");
         variables("AWS_ENDPOINT_URL_S").build().expect_err("those of ECR and EKS were not");
+    }
+
+    #[test]
+    fn a_registry_of_another_region_is_none_of_an_emulator() {
+        let emulated = || Cloud::builder().with_region("us-east-1").with_registry_endpoint("http://127.0.0.1:5000");
+        emulated().with_registry("localhost:5001").build().expect("an emulator's");
+        let elsewhere = emulated().with_registry("123456789012.dkr.ecr.eu-west-1.amazonaws.com");
+        assert_eq!(elsewhere.build().expect_err("another region").code(), ErrorCode::ValueInvalid);
     }
 }

@@ -185,6 +185,7 @@ impl Refusal {
             "InvalidIdentityToken" | "InvalidIdentityTokenException" | "IDPRejectedClaim" => denied().with_hint(
                 "check that the account has the cluster's identity provider with the audience `sts.amazonaws.com`",
             ),
+            "MethodNotAllowed" => denied().with_hint("use credentials of the account that owns it"),
             "BucketAlreadyExists" => {
                 denied().with_hint("another account has a bucket of this name; names are one for all accounts: use another")
             }
@@ -309,6 +310,7 @@ mod tests {
             (503, xml("SlowDown"), "s3:X", ErrorCode::CloudUnavailable, Retry::Temporary, "resume"),
             (500, json("ServerException"), "ecr:X", ErrorCode::CloudUnavailable, Retry::Temporary, "resume"),
             (400, json("RepositoryNotFoundException"), "ecr:X", ErrorCode::ObjectMissing, Retry::Permanent, "account"),
+            (405, xml("MethodNotAllowed"), "s3:X", ErrorCode::PermissionDenied, Retry::Permanent, "account that owns"),
             (409, xml("BucketAlreadyExists"), "s3:X", ErrorCode::PermissionDenied, Retry::Permanent, "another account"),
             (400, json("LimitExceededException"), "ecr:X", ErrorCode::ObjectRefused, Retry::Permanent, "quota"),
             (400, xml("MalformedXML"), "s3:X", ErrorCode::ValueInvalid, Retry::Permanent, "correct"),

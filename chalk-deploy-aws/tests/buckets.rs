@@ -10,6 +10,7 @@ use chalk_deploy_core::error::Retry;
 use chalk_deploy_core::provision::BucketPlan;
 use chalk_deploy_testkit::VirtualRuntime;
 use chalk_deploy_testkit::recorded::Player;
+use chalk_deploy_testkit::simulated::closure::{Answering, Reply};
 use common::{ACCOUNT, SETTINGS, assert_played, cloud, player};
 
 fn source_plan() -> BucketPlan {
@@ -124,6 +125,50 @@ async fn a_lifecycle_of_others_is_written_back_in_its_own_form_with_what_it_says
     let kept = cloud.buckets().keep(&source_plan()).await.expect("kept");
     assert_eq!(kept.changed, ["lifecycle"]);
     assert_played(&player);
+}
+
+/// S3 answers so to who is of another account than the bucket, and other servers where they have no such setting.
+#[tokio::test(start_paused = true)]
+async fn a_setting_that_other_servers_lack_is_told_and_where_aws_says_so_it_is_another_account() {
+    const UNSET: [(&str, &str); 5] = [
+        ("publicAccessBlock", "NoSuchPublicAccessBlockConfiguration"),
+        ("encryption", "ServerSideEncryptionConfigurationNotFoundError"),
+        ("tagging", "NoSuchTagSet"),
+        ("lifecycle", "NoSuchLifecycleConfiguration"),
+        ("cors", "NoSuchCORSConfiguration"),
+    ];
+    let server = Answering::by(|seen| {
+        let query = seen.query();
+        let unset = UNSET.iter().find(|(name, _)| query.contains_key(*name)).map(|(_, code)| *code);
+        match (seen.method(), unset) {
+            _ if query.contains_key("policy") => Reply::new(405, "<Error><Code>MethodNotAllowed</Code></Error>"),
+            ("GET", Some(code)) => Reply::new(404, format!("<Error><Code>{code}</Code></Error>")),
+            _ => Reply::new(200, ""),
+        }
+    });
+    let [plan, ..] = BucketPlan::five("acme", &[]).expect("a prefix");
+    let builder = || {
+        let keys = AccessKeys::new("AKIAEXAMPLE", "secret-of-ours");
+        let builder = Cloud::builder().with_region("eu-west-1").with_credentials(keys);
+        builder.with_transport(server.transport()).with_runtime(VirtualRuntime::new(1))
+    };
+    let error = builder().build().expect("a cloud").buckets().keep(&plan).await.expect_err("of another account");
+    assert_eq!(error.code(), ErrorCode::PermissionDenied, "{error}");
+    assert!(error.hint().contains("account that owns"), "{}", error.hint());
+    let other = builder().with_bucket_endpoint("https://minio.example").build().expect("a cloud");
+    let kept = other.buckets().keep(&plan).await.expect("set up as far as it can be");
+    assert_eq!(kept.cannot, ["this server has no setting for policy"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_bucket_that_answers_from_another_region_is_left_alone() {
+    let server = Answering::by(|_| Reply::new(200, "").with("x-amz-bucket-region", "us-west-2"));
+    let cloud = common::builder(server.transport(), VirtualRuntime::new(1)).build().expect("a cloud");
+    let [plan, ..] = BucketPlan::five("acme", &[]).expect("a prefix");
+    let error = cloud.buckets().keep(&plan).await.expect_err("elsewhere");
+    assert_eq!(error.code(), ErrorCode::ValueInvalid);
+    assert!(error.message().contains("in the region us-west-2, not in us-east-1"), "{error}");
+    assert_eq!(server.lines(), ["HEAD chalk-acme-data.s3.us-east-1.amazonaws.com/"]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -4,6 +4,7 @@
 mod common;
 
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -20,8 +21,12 @@ use serde_json::{Value, json};
 const BOTOCORE: [&str; 1] = ["botocore==1.44.5"];
 
 fn python() -> Option<Python> {
-    let found = Python::with("aws", "botocore", &BOTOCORE);
-    found.map_err(|why| skip(&format!("no model of AWS to check the recorded cases and signatures by ({why})"))).ok()
+    // The first one makes it, and the others wait.
+    static FOUND: OnceLock<Result<Python, String>> = OnceLock::new();
+    let found = FOUND.get_or_init(|| Python::with("aws", "botocore", &BOTOCORE)).as_ref();
+    let skipped =
+        |why: &String| skip(&format!("no model of AWS to check the recorded cases and signatures by ({why})"));
+    found.map_err(skipped).ok().cloned()
 }
 
 fn tests() -> PathBuf {

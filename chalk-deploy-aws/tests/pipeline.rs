@@ -12,33 +12,25 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use async_trait::async_trait;
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use chalk_deploy_aws::{AccessKeys, Cloud, ExternalId, PERMISSIONS, Reach, StoredRoles, TenantRole};
-use chalk_deploy_core::build::{BuildFolder, InProcessBuilder};
-use chalk_deploy_core::cloud::{ByteStream, Payload};
-use chalk_deploy_core::machine::Outcome;
-use chalk_deploy_core::model::{
-    BaseImage, Boundary, Buckets, ClusterName, Component, DataPlane, DeploymentPolicy, DeploymentStatus, EnvironmentId,
-    Environments, Identities, Namespace, Platform, ProjectName, Repository,
-};
+use chalk_deploy_core::ErrorCode;
+use chalk_deploy_core::cloud::ByteStream;
+use chalk_deploy_core::model::{DeploymentStatus, Repository};
 use chalk_deploy_core::runtime::Runtime;
-use chalk_deploy_core::store::MemoryStore;
-use chalk_deploy_core::traffic::{GatewayProbe, GatewayReference, GatewayTraffic, RouteSettings};
 use chalk_deploy_core::transport::{RequestBody, Transport, TransportError};
-use chalk_deploy_core::{ApplyRequest, Deployer, ErrorCode, Result};
-use chalk_deploy_testkit::simulated::base_image::SimulatedBaseImage;
 use chalk_deploy_testkit::simulated::bucket::{AccessKey, BucketSettings};
 use chalk_deploy_testkit::simulated::http::full;
 use chalk_deploy_testkit::simulated::kubernetes::ClusterSettings;
 use chalk_deploy_testkit::simulated::kubernetes::api::{Anonymous, Token};
-use chalk_deploy_testkit::simulated::plane::{GATEWAY, Plane, PlaneSettings, Ways, host};
+use chalk_deploy_testkit::simulated::plane::{Plane, PlaneSettings, Ways, host};
 use chalk_deploy_testkit::simulated::registry::RegistrySettings;
+use chalk_deploy_testkit::simulated::stage::{Adapters, Stage, make_namespace};
 use chalk_deploy_testkit::{VirtualRuntime, World, sample};
-use common::HOST;
-use http::header::{AUTHORIZATION, CONTENT_TYPE};
-use http::{Method, Request, Response, StatusCode};
+use common::{ACCOUNT, HOST};
+use http::header::AUTHORIZATION;
+use http::{Request, Response, StatusCode};
 use policy::Asked;
 use serde_json::{Value, json};
 
@@ -189,85 +181,16 @@ fn status(status: StatusCode) -> Response<ByteStream> {
     response
 }
 
-/// One environment on this cloud.
-#[derive(Debug)]
-struct OneEnvironment {
-    cloud: Cloud,
-    builder: InProcessBuilder,
-    gateway: Transport,
-    runtime: Arc<dyn Runtime>,
-}
-
-#[async_trait]
-impl Environments for OneEnvironment {
-    async fn resolve(&self, environment: &EnvironmentId) -> Result<Arc<DataPlane>> {
-        let registry = self.cloud.registry()?;
-        let base = Repository::new(format!("{HOST}/{BASE}"))?;
-        let digest = SimulatedBaseImage::new().install(&registry, &base).await?;
-        let gateway = GatewayReference { namespace: GATEWAY.0.to_owned(), name: GATEWAY.1.to_owned(), section: None };
-        let probe =
-            GatewayProbe::new(self.gateway.clone(), &format!("http://{}", host::GATEWAY), self.runtime.clone())?;
-        let traffic =
-            GatewayTraffic::new(self.cloud.connection()?, RouteSettings::engine_behind(gateway)).with_probe(probe);
-        Ok(Arc::new(DataPlane {
-            environment: environment.clone(),
-            cluster: ClusterName::new("chalk")?,
-            namespace: Namespace::new(format!("ns-{environment}"))?,
-            registry: Repository::new(format!("{HOST}/chalk"))?,
-            buckets: Buckets { source: BUCKET.to_owned() },
-            identities: Identities { workload: "default".to_owned(), ..Identities::default() },
-            boundary: Boundary::default().allowing_this_process(),
-            base_images: vec![BaseImage { component: Component::Engine, repository: base, digest }],
-            platforms: vec![Platform::linux_amd64()],
-            policy: DeploymentPolicy {
-                drain: Duration::ZERO,
-                stable_for: Duration::from_secs(2),
-                ..DeploymentPolicy::default()
-            },
-            cloud: self.cloud.bundle(Arc::new(self.builder.clone()), Arc::new(traffic))?,
-        }))
-    }
-}
-
-/// A source archive with one file of this content.
-fn archive(content: &str) -> Vec<u8> {
-    let mut packed = tar::Builder::new(flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast()));
-    for (path, content) in [("chalk.yaml", "project: fraud\n"), ("features.py", content)] {
-        let mut header = tar::Header::new_ustar();
-        header.set_size(content.len() as u64);
-        header.set_mode(0o644);
-        packed.append_data(&mut header, path, content.as_bytes()).expect("memory takes all");
-    }
-    packed.into_inner().expect("memory takes all").finish().expect("memory takes all")
-}
-
 /// Deploys twice; what was asked of AWS for it.
 async fn deployed() -> (Aws, Vec<Asked>) {
-    let (aws, deployer) = deployer(false).await;
-    for content in ["one = 1\n", "two = 2\n"] {
-        let outcome = apply(&deployer, content).await;
-        assert_eq!(outcome.status, DeploymentStatus::Success, "{:?}", outcome.error);
-        assert!(outcome.residue.is_empty(), "{:?}", outcome.residue);
-    }
+    let (aws, stage) = stage(false).await;
+    stage.assert_deploys_and_replaces().await;
     let asked = aws.asked.lock().expect("not poisoned").clone();
     (aws, asked)
 }
 
-async fn apply(deployer: &Deployer, content: &str) -> Outcome {
-    let packed = archive(content);
-    let fingerprint = sample::fingerprint(&packed).expect("an archive");
-    let request = ApplyRequest::new(
-        sample::environment().expect("an environment"),
-        ProjectName::new("fraud").expect("a name"),
-        fingerprint,
-        Payload::from_bytes(packed),
-        sample::graph().expect("the sample graph"),
-    );
-    deployer.apply(request).await.expect("admitted").wait().await.expect("it ends")
-}
-
-/// A deployer on this cloud, whose repositories may be made or not.
-async fn deployer(published: bool) -> (Aws, Deployer) {
+/// A deployer on this cloud. Under the `published` role no repository is made but that of the base image.
+async fn stage(published: bool) -> (Aws, Stage) {
     let runtime = VirtualRuntime::new(1);
     let clock: Arc<dyn Runtime> = runtime.clone();
     let session =
@@ -283,11 +206,12 @@ async fn deployer(published: bool) -> (Aws, Deployer) {
     settings.api.anonymous = Anonymous::Refused;
     let plane = Plane::start(&World::memory(), &clock, settings).expect("the servers");
     let ways = plane.ways();
-    let aws = Aws { plane, ways: ways.clone(), runtime: runtime.clone(), asked: Arc::default(), published };
+    let aws = Aws { plane, ways: ways.clone(), runtime, asked: Arc::default(), published };
     let id = ExternalId::stored("chalk-0123456789abcdef").expect("an id");
     let role = TenantRole::new("arn:aws:iam::123456789012:role/chalk-scoped", id).expect("a role");
     let cloud = Cloud::builder()
         .with_region("us-east-1")
+        .with_account(ACCOUNT)
         .with_transport(aws.transport())
         .with_cluster_transports(aws.transport())
         .with_runtime(clock.clone())
@@ -300,31 +224,23 @@ async fn deployer(published: bool) -> (Aws, Deployer) {
         .build()
         .expect("a cloud");
     let environment = sample::environment().expect("an environment");
-    let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": format!("ns-{environment}")}});
-    let made = Request::builder()
-        .method(Method::POST)
-        .uri(format!("https://{}/api/v1/namespaces", host::KUBERNETES))
-        .header(CONTENT_TYPE, "application/json")
-        .header(AUTHORIZATION, format!("Bearer {ADMINISTRATOR}"))
-        .body(RequestBody::Bytes(namespace.to_string().into()))
-        .expect("a request");
-    assert_eq!(ways.kubernetes.send(made).await.expect("answered").status(), StatusCode::CREATED);
-    let builder = InProcessBuilder::new(
-        Arc::new(cloud.bucket().expect("named")),
-        Arc::new(cloud.registry().expect("named")),
-        BuildFolder::temporary().expect("a folder"),
-        clock.clone(),
-    );
-    let environments = OneEnvironment { cloud, builder, gateway: ways.gateway.clone(), runtime: clock.clone() };
-    let deployer =
-        Deployer::builder(Arc::new(environments), MemoryStore::new()).with_runtime(clock).build().expect("a deployer");
-    (aws, deployer)
+    make_namespace(&ways.kubernetes, ADMINISTRATOR, &environment).await;
+    let adapters = Adapters {
+        bucket: Arc::new(cloud.bucket().expect("named")),
+        bucket_name: BUCKET.to_owned(),
+        registry: Arc::new(cloud.registry().expect("named")),
+        repositories: Repository::new(format!("{HOST}/chalk")).expect("a repository"),
+        connection: cloud.connection().expect("named"),
+        gateway: ways.gateway,
+    };
+    let stage = Stage::open(adapters, &clock, |builder, traffic| cloud.bundle(builder, traffic)).await;
+    (aws, stage.expect("a stage"))
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_deployment_under_the_published_role_says_which_permission_it_lacks_for_a_new_repository() {
-    let (aws, deployer) = deployer(true).await;
-    let outcome = apply(&deployer, "one = 1\n").await;
+    let (aws, stage) = stage(true).await;
+    let (_, outcome) = stage.deploy("one = 1\n").await;
     assert_eq!(outcome.status, DeploymentStatus::Failure, "{:?}", outcome.error);
     let error = outcome.error.expect("why");
     assert_eq!(error.code, ErrorCode::PermissionDenied, "{error:?}");

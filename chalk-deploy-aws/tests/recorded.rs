@@ -121,6 +121,20 @@ async fn a_sweep_keeps_what_a_deployment_needs_with_all_that_belongs_to_it() {
     assert_played(&player);
 }
 
+/// An index that was taken for an image without children would have its children swept.
+#[tokio::test(start_paused = true)]
+async fn a_manifest_that_cannot_be_read_ends_a_sweep_before_anything_goes() {
+    let cases = ["ecr/describe_images_page_1", "ecr/describe_images_page_2", "ecr/batch_get_image_unreadable"];
+    let (player, cloud) = cloud(&cases);
+    let images = cloud.images().expect("named");
+    let none = ImageRetention::new(0, Duration::ZERO);
+    let error =
+        sweep(&*images, &repository(), &BTreeSet::from([digest(1)]), none, cloud.now()).await.expect_err("unread");
+    assert_eq!(error.code(), ErrorCode::CloudAnswerInvalid, "{error}");
+    assert!(error.message().contains("manifest that cannot be read"), "{error}");
+    assert_played(&player);
+}
+
 #[tokio::test(start_paused = true)]
 async fn images_are_removed_with_the_index_first_and_one_that_is_gone_is_no_error() {
     let (player, cloud) = cloud(&["ecr/batch_delete_image", "ecr/batch_delete_image_again"]);

@@ -57,6 +57,10 @@ async fn variables_go_before_all_else() {
     let error = keys(&player, &variables[..1]).await.expect_err("half of it");
     assert_eq!(error.code(), ErrorCode::PermissionDenied);
     assert!(error.message().contains("AWS_SECRET_ACCESS_KEY is not"), "{error}");
+    let broken = [("AWS_ACCESS_KEY_ID", "AKIAVARIABLE"), ("AWS_SECRET_ACCESS_KEY", "hidden\nx-a: b")];
+    let error = keys(&player, &broken).await.expect_err("two lines");
+    assert_eq!(error.code(), ErrorCode::ValueInvalid, "{error}");
+    assert!(!error.sentence().contains("hidden"), "{}", error.sentence());
     assert_played(&player);
 }
 
@@ -398,6 +402,15 @@ fn what_is_wrong_is_told_by_build_and_names_the_variable_or_the_method() {
         assert!(matches!(error.code(), ErrorCode::ValueInvalid | ErrorCode::RequestInvalid), "{error}");
         assert!(error.sentence().contains(word), "{}", error.sentence());
     }
+}
+
+#[test]
+fn what_the_code_says_of_the_region_goes_before_the_variables() {
+    let builder = || on(&player(&[]), &[("AWS_REGION", "eu-west-1"), ("AWS_DEFAULT_REGION", "eu-west-2")]);
+    assert_eq!(builder().build().expect("a cloud").region(), "us-east-1");
+    let variables = |name: &str| (name == "AWS_DEFAULT_REGION").then(|| "eu-west-2".to_owned());
+    let cloud = Cloud::builder().from_variables(variables).build().expect("a cloud");
+    assert_eq!(cloud.region(), "eu-west-2");
 }
 
 #[test]

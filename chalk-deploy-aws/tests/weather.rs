@@ -414,6 +414,33 @@ async fn a_bucket_in_another_region_is_told_with_its_region_when_it_is_used() {
     }
 }
 
+/// A name that was given up may be somebody else's by now, and would get the source.
+#[tokio::test(start_paused = true)]
+async fn a_bucket_is_only_spoken_to_as_that_of_the_account_that_was_named() {
+    let server = Answering::by(|seen| {
+        let owner = seen.header("x-amz-expected-bucket-owner");
+        let is_signed = seen.header("authorization").contains("x-amz-expected-bucket-owner");
+        if owner == "210987654321" && is_signed {
+            let modified = "Wed, 01 Jan 2025 00:00:00 GMT";
+            return Reply::new(200, "")
+                .with("etag", "\"e\"")
+                .with("content-length", "1")
+                .with("last-modified", modified);
+        }
+        Reply::new(403, "<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>")
+    });
+    let key = ObjectKey::new("incoming/1").expect("a key");
+    let (payload, runtime) = (Payload::from_bytes("x"), VirtualRuntime::new(1));
+    for (account, is_ours) in [("210987654321", true), ("123456789012", false)] {
+        let builder = builder(server.transport(), runtime.clone()).with_bucket("chalk-acme-source");
+        let bucket = builder.with_account(account).build().expect("a cloud").bucket().expect("named");
+        let put = bucket.put(&key, &payload, PutMode::WriteOnce).await;
+        assert_eq!(put.is_ok(), is_ours, "{account}");
+        let head = bucket.head(&key).await;
+        assert_eq!(head.map_err(|error| error.code()).err(), (!is_ours).then_some(ErrorCode::PermissionDenied));
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_token_that_the_cluster_refuses_is_signed_anew_by_another_session() {
     let sessions = Sessions::default();

@@ -133,7 +133,8 @@ impl CloudBuilder {
         self
     }
 
-    /// Makes repositories whose tags never move.
+    /// Makes repositories whose tags never move. Google then removes neither a tag nor an image that has one: a deployment
+    /// that is taken back leaves its tag there, and [`Cloud::images`] removes only images without tags.
     pub const fn with_immutable_tags(mut self) -> Self {
         self.immutable_tags = true;
         self

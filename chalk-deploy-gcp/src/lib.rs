@@ -119,6 +119,8 @@
 //! | a bucket in another location | `VALUE_INVALID` | set its location, or choose another prefix | `recorded::a_bucket_in_another_location_…` |
 //! | a bucket of another project | `PERMISSION_DENIED` | choose another prefix | `recorded::a_bucket_of_somebody_else_…` |
 //! | a repository of another project | `PERMISSION_DENIED` | push into this one, or set another registry | `weather::a_push_into_a_repository_…` |
+//! | an image that an index or an immutable tag holds | `VALUE_INVALID` | remove the index first, or keep it | `weather::an_image_that_may_not_go_…` |
+//! | a manifest that does not say what it consists of | `CLOUD_ANSWER_INVALID` | nothing is removed; look at the image named | `registry::what_a_manifest_does_not_say_…` |
 //! | no cluster of this name | `OBJECT_MISSING` | correct the name, the zone or region | `recorded::a_cluster_that_cannot_be_used_…` |
 //! | a cluster without the address that was chosen | `REQUEST_INVALID` | choose another one | `recorded::a_cluster_that_cannot_be_used_…` |
 //! | a setting that no name can be | `VALUE_INVALID` | correct the variable or method named | `settings::what_is_wrong_is_told_…` |

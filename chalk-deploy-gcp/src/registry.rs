@@ -223,7 +223,12 @@ impl Images {
         let locator = ManifestLocator::Digest(record.digest);
         // Somebody else has removed it since it was listed.
         let Some(manifest) = self.registry.manifest(repository, &locator).await? else { return Ok(None) };
-        let (children, subject) = related(&manifest);
+        // What is not understood must not count as nothing: whatever an image consists of is kept with it.
+        let (children, subject) = related(&manifest).ok_or_else(|| {
+            Error::new(ErrorCode::CloudAnswerInvalid, "what an image consists of cannot be read")
+                .on(format!("image `{repository}@{}`", record.digest))
+                .with_hint("nothing was removed; remove the image by hand if nobody needs it")
+        })?;
         record.children = children;
         record.subject = subject.or(record.subject);
         Ok(Some(record))
@@ -321,8 +326,16 @@ impl ImageCatalog for Images {
             if answer.status == StatusCode::NOT_FOUND {
                 continue;
             }
-            match repositories.finish(answer.document()?, &located.parent, &subject).await {
+            let finished = match answer.document() {
+                Ok(operation) => repositories.finish(operation, &located.parent, &subject).await,
+                Err(refused) => Err(refused),
+            };
+            match finished {
                 Err(error) if error.code() == ErrorCode::ObjectMissing => {}
+                Err(error) if error.code() == ErrorCode::ValueInvalid => return Err(error.with_hint(
+                    "an image stays while an index consists of it, and while it has a tag in a repository whose tags \
+                     are immutable",
+                )),
                 other => other?,
             }
         }
@@ -378,12 +391,19 @@ fn record(image: &DockerImage, repository: &Repository) -> Option<Option<ImageRe
 }
 
 /// The images that a manifest names, and the one that it is about (OCI image specification, "image index" and
-/// "subject").
-fn related(manifest: &ImageManifest) -> (Vec<Digest>, Option<Digest>) {
-    let document: Value = serde_json::from_slice(&manifest.bytes).unwrap_or_default();
-    let digest = |descriptor: &Value| descriptor["digest"].as_str()?.parse().ok();
-    let listed = document["manifests"].as_array().map(Vec::as_slice).unwrap_or_default();
-    (listed.iter().filter_map(digest).collect(), digest(&document["subject"]))
+/// "subject"). `None` for one that is not understood.
+fn related(manifest: &ImageManifest) -> Option<(Vec<Digest>, Option<Digest>)> {
+    let document: serde_json::Map<String, Value> = serde_json::from_slice(&manifest.bytes).ok()?;
+    let digest = |descriptor: &Value| descriptor.get("digest")?.as_str()?.parse().ok();
+    let listed = match document.get("manifests") {
+        None | Some(Value::Null) => &[][..],
+        Some(listed) => listed.as_array()?,
+    };
+    let subject = match document.get("subject") {
+        None | Some(Value::Null) => None,
+        Some(subject) => Some(digest(subject)?),
+    };
+    Some((listed.iter().map(digest).collect::<Option<_>>()?, subject))
 }
 
 #[cfg(test)]
@@ -425,6 +445,29 @@ mod tests {
             assert_eq!(given(host, Asked::Refused).await, "token-1", "{host}");
         }
         assert_eq!(given("us-docker.pkg.dev", Asked::Refused).await, "token-2", "its new one is refused too");
+    }
+
+    #[test]
+    fn what_a_manifest_does_not_say_clearly_is_not_taken_for_nothing() {
+        let read = |text: &str| {
+            let bytes = text.to_owned().into();
+            related(&ImageManifest { media_type: "application/vnd.oci.image.index.v1+json".to_owned(), bytes })
+        };
+        let one = Digest::of("one");
+        let listed = format!(r#"{{"manifests": [{{"digest": "{one}"}}], "subject": {{"digest": "{one}"}}}}"#);
+        assert_eq!(read(&listed), Some((vec![one], Some(one))));
+        assert_eq!(read(r#"{"layers": [], "subject": null}"#), Some((Vec::new(), None)));
+        for text in [
+            "",
+            "[]",
+            "{",
+            r#"{"manifests": {}}"#,
+            r#"{"manifests": [{"digest": "sha512:00"}]}"#,
+            r#"{"manifests": [{}]}"#,
+            r#"{"subject": {"digest": 7}}"#,
+        ] {
+            assert_eq!(read(text), None, "{text}");
+        }
     }
 
     #[test]

@@ -15,6 +15,7 @@ use http::{Method, StatusCode};
 
 use self::documents::{Change, NAMESPACE};
 use crate::api::{Answer, Api, Ask};
+use crate::refusal::Refusal;
 use crate::settings::Service;
 
 /// What a lifecycle says beside its document. Written without it, it would be reset.
@@ -205,7 +206,7 @@ impl S3Keeper {
         let answer = self.api.ask(self.ask(Method::GET, plan, setting.query, String::new(), setting.reads)).await?;
         match answer.refusal() {
             Some(refusal) if setting.unset.contains(&refusal.code.as_str()) => Ok(Some(Found::default())),
-            Some(refusal) if refusal.is_unknown_here() => Ok(None),
+            Some(refusal) if self.knows_not(refusal) => Ok(None),
             _ => {
                 let answer = answer.accepted()?;
                 let transitions = answer.headers.get(TRANSITIONS).and_then(|value| value.to_str().ok());
@@ -213,6 +214,12 @@ impl S3Keeper {
                 Ok(Some(Found { document: answer.text().into_owned(), transitions }))
             }
         }
+    }
+
+    /// Whether this server has no such setting: one that only speaks like AWS. AWS itself says the same to who is of another
+    /// account than the bucket.
+    fn knows_not(&self, refusal: &Refusal) -> bool {
+        refusal.is_unknown_here() && !self.api.is_of_aws(Service::S3)
     }
 
     async fn write(
@@ -248,7 +255,7 @@ impl S3Keeper {
         let Some(change) = change else { return Ok(()) };
         let answer = self.write(plan, setting, change, transitions.as_deref()).await?;
         match answer.refusal() {
-            Some(refusal) if refusal.is_unknown_here() => unknown(kept),
+            Some(refusal) if self.knows_not(refusal) => unknown(kept),
             Some(refusal) if setting.query == "object-lock" && refusal.code == "InvalidBucketState" => {
                 kept.cannot
                     .push("this bucket was made without object lock, and cannot be given a retention".to_owned());

@@ -87,10 +87,7 @@ fn address(variables: &Variables) -> Result<Option<Uri>> {
     };
     let uri: Uri = address.parse().map_err(|_| invalid("the address of the container's credentials is none"))?;
     let host = uri.host().unwrap_or_default().trim_matches(['[', ']']);
-    // `localhost` never leaves the machine (RFC 6761, section 6.3), and is what the reference itself gives as an example.
-    let is_near = AGENTS.contains(&host)
-        || host.eq_ignore_ascii_case("localhost")
-        || host.parse().is_ok_and(|address: IpAddr| address.is_loopback());
+    let is_near = AGENTS.contains(&host) || is_this_machine(host);
     match uri.scheme_str() {
         Some("https") if !host.is_empty() => Ok(Some(uri)),
         Some("http") if is_near => Ok(Some(uri)),
@@ -101,6 +98,11 @@ fn address(variables: &Variables) -> Result<Option<Uri>> {
         ))
         .with_hint("use https, loopback, 169.254.170.2, 169.254.170.23 or fd00:ec2::23")),
     }
+}
+
+/// `localhost` never leaves the machine (RFC 6761, section 6.3), and is what the reference itself gives as an example.
+pub(super) fn is_this_machine(host: &str) -> bool {
+    host.eq_ignore_ascii_case("localhost") || host.parse().is_ok_and(|address: IpAddr| address.is_loopback())
 }
 
 /// What to show there: a token in a variable, or one in a file that others keep fresh, which goes first.

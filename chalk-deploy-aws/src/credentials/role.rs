@@ -181,7 +181,12 @@ impl fmt::Debug for AssumedRole {
 
 #[cfg(test)]
 mod tests {
+    use chalk_deploy_core::runtime::SystemRuntime;
+    use chalk_deploy_core::transport::Transport;
+
     use super::*;
+    use crate::credentials::{AwsCredentials, Ways};
+    use crate::settings::{Endpoints, Region};
 
     #[test]
     fn a_role_is_one_of_an_account_and_nothing_that_reaches_further() {
@@ -217,6 +222,20 @@ mod tests {
         let longer = stored.replace("\"secs\":3600", "\"secs\":999999");
         let longer: TenantRole = serde_json::from_str(&longer).expect("a role");
         assert_eq!(longer.session, Duration::from_hours(12));
+    }
+
+    #[test]
+    fn a_session_is_called_after_its_tenant_in_letters_that_sts_takes() {
+        let session = |tenant: &str| {
+            let ways = Ways::new(&Transport::from_fn(|_| std::future::pending()), SystemRuntime::new());
+            let own = AwsCredentials::given(AccessKeys::new("AKIA", "s"));
+            let region = Region::new("us-east-1").expect("a region");
+            let sts = Api::new(ways, own, region, Endpoints::default());
+            AssumedRole { sts, roles: Arc::new(StoredRoles::new()), tenant: tenant.to_owned() }.session_name()
+        };
+        assert_eq!(session("acme"), "chalk-deploy-acme");
+        assert_eq!(session("a b/\u{fc}&c"), "chalk-deploy-a-b---c");
+        assert_eq!(session(&"a".repeat(100)).len(), 64);
     }
 
     #[test]

@@ -22,7 +22,7 @@ use aws_smithy_types::error::display::DisplayErrorContext;
 use chalk_deploy_core::credentials::Lent;
 use chalk_deploy_core::model::Timestamp;
 use chalk_deploy_core::runtime::{Runtime, RuntimeExt as _};
-use chalk_deploy_core::transport::{Delivery, Repeatable, RequestBody, TransportError};
+use chalk_deploy_core::transport::{Repeatable, RequestBody, TransportError};
 use chalk_deploy_core::{Error, ErrorCode, Result, text};
 use futures::FutureExt as _;
 use http::{Request, Response, Uri};
@@ -74,6 +74,7 @@ impl Bridge {
         let subject = format!("credentials of AWS from {source}");
         match answer {
             Ok(credentials) => lent(&credentials).map(Some),
+            // That there is no server of metadata is the usual case, and no failure.
             Err(error @ CredentialsError::CredentialsNotLoaded(_)) => {
                 let why = text::line(&DisplayErrorContext(&error).to_string(), 300);
                 tracing::debug!(source, why, "there are no credentials");
@@ -90,9 +91,6 @@ impl Bridge {
             (Some(Failed::Own(error)), _) => error,
             (Some(Failed::Unreached(why)), _) => {
                 Error::new(ErrorCode::CloudUnavailable, format!("the source was not reached: {why}")).on(subject)
-            }
-            (None, CredentialsError::ProviderTimedOut(_)) => {
-                Error::new(ErrorCode::CloudUnavailable, "the source did not answer in time").on(subject)
             }
             (None, CredentialsError::InvalidConfiguration(_)) => Error::new(ErrorCode::PermissionDenied, said)
                 .on(subject)
@@ -121,11 +119,10 @@ impl Bridge {
     }
 
     async fn exchange(&self, request: HttpRequest, limit: Duration) -> Result<HttpResponse, ConnectorError> {
+        // Until there is an answer: aws-config may lose its patience first, and calls that a failure of the source.
+        *self.failed() = Some(Failed::Unreached("it did not answer in time".to_owned()));
         let unreached = |error: &TransportError| {
-            // That there is no server of metadata is the usual case, and no failure.
-            if error.delivery == Delivery::MaybeSent {
-                *self.failed() = Some(Failed::Unreached(text::line(&error.message, 200)));
-            }
+            *self.failed() = Some(Failed::Unreached(text::line(&error.message, 200)));
         };
         let request = request.try_into_http1x().map_err(|error| ConnectorError::user(error.into()))?;
         let (parts, body) = request.into_parts();

@@ -22,6 +22,8 @@ pub(super) struct Refusal {
     region: Option<String>,
     /// What the clocks said, ours as the request had it and the server's.
     clocks: Option<(String, String)>,
+    /// Whether there was no body, as in an answer to HEAD.
+    is_empty: bool,
 }
 
 /// No refusal that makes sense is longer.
@@ -30,6 +32,7 @@ const REFUSAL_MOST: usize = 64 << 10;
 impl Refusal {
     /// Reads an answer. An answer to HEAD has no body; Azure says its code in a header then.
     pub(super) fn read(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Self {
+        let is_empty = body.is_empty();
         let body = String::from_utf8_lossy(body.get(..REFUSAL_MOST).unwrap_or(body));
         let header = |name| headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim);
         let found = in_json(&body);
@@ -48,6 +51,7 @@ impl Refusal {
             clocks: element(&body, "RequestTime")
                 .zip(theirs)
                 .map(|(ours, theirs)| (text::line(&ours, 40), text::line(&theirs, 40))),
+            is_empty,
         }
     }
 
@@ -65,7 +69,7 @@ impl Refusal {
     }
 
     fn is_wordless_bad_request(&self) -> bool {
-        self.status == StatusCode::BAD_REQUEST && self.code.is_empty() && self.message.is_empty()
+        self.status == StatusCode::BAD_REQUEST && self.is_empty && self.code.is_empty()
     }
 
     /// The error in a successful answer: S3 sends the head of a long answer before it knows how it ends.

@@ -25,20 +25,28 @@ use crate::transport::{RequestBody, Transport};
 use crate::{Error, ErrorCode};
 
 const CHECKSUM: HeaderName = HeaderName::from_static("x-amz-checksum-sha256");
+/// S3 refuses what says another account than the bucket's.
+const OWNER: HeaderName = HeaderName::from_static("x-amz-expected-bucket-owner");
 
 /// Makes the one client of a bucket.
 #[derive(Clone)]
 pub(super) struct Connector {
     transport: Transport,
     signer: Arc<Signer>,
+    owner: Option<HeaderValue>,
     runtime: Arc<dyn Runtime>,
     /// The uploads in parts that may only be completed onto a free key.
     onto_free_keys: Arc<Mutex<BTreeSet<String>>>,
 }
 
 impl Connector {
-    pub(super) fn new(transport: Transport, signer: Arc<Signer>, runtime: Arc<dyn Runtime>) -> Self {
-        Self { transport, signer, runtime, onto_free_keys: Arc::default() }
+    pub(super) fn new(
+        transport: Transport,
+        signer: Arc<Signer>,
+        owner: Option<HeaderValue>,
+        runtime: Arc<dyn Runtime>,
+    ) -> Self {
+        Self { transport, signer, owner, runtime, onto_free_keys: Arc::default() }
     }
 }
 
@@ -109,6 +117,9 @@ impl Connector {
             (None, RequestBody::Empty) => Digest::of(b""),
         };
         parts.headers.remove(CONTENT_LENGTH);
+        if let Some(owner) = &self.owner {
+            parts.headers.insert(OWNER, owner.clone());
+        }
         let mut is_first = true;
         let (parts, body, refusal) = loop {
             let mut sent = parts.clone();

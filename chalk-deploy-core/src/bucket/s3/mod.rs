@@ -12,6 +12,7 @@ mod signature;
 
 use std::sync::Arc;
 
+use http::HeaderValue;
 use object_store::RetryConfig;
 use object_store::aws::{AmazonS3Builder, Checksum, S3ConditionalPut, S3CopyIfNotExists};
 
@@ -40,6 +41,8 @@ pub struct S3Settings {
     pub region: String,
     /// The server, such as `https://minio.example`; that of AWS for the region unless set.
     pub endpoint: Option<String>,
+    /// The account that must own the bucket, if it is known: a name that was given up may be another's by now.
+    pub owner: Option<String>,
     /// Who signs; without them requests are not signed.
     pub credentials: Option<Arc<dyn S3CredentialSource>>,
     /// Whether the bucket stands in the path and not in the host. True with an endpoint of one's own.
@@ -61,6 +64,7 @@ impl S3Settings {
             bucket: bucket.into(),
             region: region.into(),
             endpoint: None,
+            owner: None,
             credentials: None,
             path_style: false,
             conditional_writes: true,
@@ -75,6 +79,13 @@ impl S3Settings {
         self.endpoint = Some(endpoint.into());
         self.path_style = true;
         self.conditional_copies = false;
+        self
+    }
+
+    /// Sets [`owner`](Self::owner).
+    #[must_use]
+    pub fn with_owner(mut self, account: impl Into<String>) -> Self {
+        self.owner = Some(account.into());
         self
     }
 
@@ -141,11 +152,25 @@ impl S3Settings {
 pub(super) fn open(transport: Transport, settings: S3Settings, runtime: Arc<dyn Runtime>) -> Result<Bucket> {
     let (base, host) = settings.base()?;
     let S3Settings {
-        bucket, region, credentials, path_style, conditional_writes, conditional_copies, checksums, ..
+        bucket,
+        region,
+        owner,
+        credentials,
+        path_style,
+        conditional_writes,
+        conditional_copies,
+        checksums,
+        ..
     } = settings;
+    let owner = owner.map(|account| {
+        HeaderValue::from_str(&account).map_err(|_| {
+            Error::new(ErrorCode::ValueInvalid, "the account that owns the bucket is none")
+                .on(format!("bucket `{bucket}`"))
+        })
+    });
     let signer = Arc::new(Signer::new(region.clone(), credentials, runtime.clone()));
     let endpoint = if path_style { base.rsplit_once('/').map_or(base.as_str(), |(end, _)| end) } else { &base };
-    let connector = Connector::new(transport, signer.clone(), runtime);
+    let connector = Connector::new(transport, signer.clone(), owner.transpose()?, runtime);
     let mut builder = AmazonS3Builder::new()
         .with_endpoint(endpoint)
         .with_bucket_name(&bucket)
