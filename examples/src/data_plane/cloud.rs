@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use chalk_deploy_aws::QueueKeeper;
 use chalk_deploy_core::bucket::Bucket;
 use chalk_deploy_core::kubernetes::Connection;
 use chalk_deploy_core::oci::OciRegistry;
@@ -257,6 +258,14 @@ impl OpenedCloud {
             Self::Aws(cloud) => Ok(cloud.buckets()),
             Self::Gcp(cloud) => cloud.buckets(),
             Self::Azure(cloud) => Ok(Arc::new(cloud.buckets()?)),
+        }
+    }
+
+    /// What makes the queues of the Metadata Plane, which only AWS has.
+    pub fn queues(&self) -> Option<&QueueKeeper> {
+        match self {
+            Self::Aws(cloud) => Some(cloud.queues()),
+            Self::Gcp(_) | Self::Azure(_) => None,
         }
     }
 
