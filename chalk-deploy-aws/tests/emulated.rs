@@ -3,6 +3,8 @@
 //! Runs where `CHALK_TESTBED_MOTO` names moto's address (`tests/moto` starts one and runs this); prints one line
 //! elsewhere. moto verifies no signatures, and speaks no registry protocol: ECR's images are put by its own API.
 
+mod common;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,19 +12,27 @@ use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use chalk_deploy_aws::{AccessKeys, Cloud, CloudBuilder, ExternalId, QueuePlan, QueueRole, StoredRoles, TenantRole};
 use chalk_deploy_core::ErrorCode;
-use chalk_deploy_core::cloud::{ClusterApi as _, ObjectStore as _, Payload, PutMode, Selector};
+use chalk_deploy_core::cloud::{
+    ClusterApi as _, ManifestLocator, ObjectStore as _, Payload, PutMode, Registry as _, Selector,
+};
 use chalk_deploy_core::model::{Digest, EnvironmentId, Namespace, ObjectKey, Repository};
 use chalk_deploy_core::provision::{BucketPlan, ImageRetention, sweep};
-use chalk_deploy_core::runtime::{Runtime as _, SystemRuntime};
+use chalk_deploy_core::runtime::{Runtime, SystemRuntime};
 use chalk_deploy_core::transport::{NetworkTransport, RequestBody, Transport};
+use chalk_deploy_testkit::distribution::{self, Authentication, Distribution};
 use chalk_deploy_testkit::foreign::skip;
+use chalk_deploy_testkit::sample;
 use chalk_deploy_testkit::simulated::closure::{Answering, Reply};
 use chalk_deploy_testkit::simulated::http::full;
+use chalk_deploy_testkit::simulated::stage::{Adapters, Pulling, SimulatedCluster, Stage};
+use common::ecr::{Ecr, FIRST};
 use futures::TryStreamExt as _;
 use http::header::{AUTHORIZATION, CONTENT_LENGTH};
 use http::{Method, Request, Response};
 use serde_json::{Value, json};
 
+/// The token of the simulated cluster.
+const TOKEN: &str = "token-of-the-simulated-cluster";
 const HOST: &str = "123456789012.dkr.ecr.us-east-1.amazonaws.com";
 
 /// Where moto is.
@@ -268,4 +278,64 @@ async fn a_queue_that_was_changed_by_hand_is_set_right_and_a_message_that_nobody
     }
     assert_eq!(sqs(&url, "ReceiveMessage", receive(&queue)).await["Messages"], Value::Null);
     assert_eq!(sqs(&url, "ReceiveMessage", receive(&letters)).await["Messages"][0]["Body"], "batch 7");
+}
+
+#[tokio::test]
+async fn the_whole_pipeline_ends_in_success_on_emulators_and_replaces_a_version() {
+    let Some(url) = moto() else { return };
+    let Some(program) = distribution::program("chalk-deploy-aws/tests/emulated") else { return };
+    // moto's passwords have ended in 2015, so that ours stand before the registry.
+    let ecr = Ecr::handing_out(&[FIRST.0]);
+    let passwords = Authentication::Passwords(FIRST.1.to_owned());
+    let registry = Distribution::start(&program, &passwords, ecr.clone()).await;
+    let runtime: Arc<dyn Runtime> = SystemRuntime::new();
+    let name = fresh("chalk-pipeline-");
+    assert_eq!(ask(&url, "s3", Method::PUT, &format!("/{name}"), "", &Value::Null).await.0, 200);
+    let cluster = json!({"name": "chalk-emulated", "roleArn": "arn:aws:iam::123456789012:role/eks",
+                         "resourcesVpcConfig": {"subnetIds": ["subnet-1"]}});
+    let (status, said) = ask(&url, "eks", Method::POST, "/clusters", "", &cluster).await;
+    assert!(status == 200 || said.contains("already exists"), "{status} {said}");
+
+    let id = ExternalId::stored("chalk-0123456789abcdef").expect("an id");
+    let role = TenantRole::new("arn:aws:iam::123456789012:role/chalk-scoped", id).expect("a role");
+    let roles = Arc::new(StoredRoles::new().with("acme", role));
+    let builder = || {
+        let builder = builder(&url).with_registry(registry.host()).with_registry_endpoint(registry.endpoint());
+        builder.with_transport(with_a_certificate(&url)).with_tenant(roles.clone(), "acme")
+    };
+    let of_the_nodes = builder().build().expect("a cloud").registry().expect("named");
+    let simulated = SimulatedCluster::start(Arc::new(Pulling(Arc::new(of_the_nodes))), TOKEN, &runtime);
+    simulated.make_namespace(&sample::environment().expect("an environment")).await;
+    let cloud = builder().with_bucket(&name).with_cluster_transports(authenticating(simulated.kubernetes()));
+    let cloud = cloud.build().expect("a cloud");
+    let repositories = Repository::new(format!("{}/chalk", registry.host())).expect("a repository");
+    let (bucket, images) = (cloud.bucket().expect("named"), Arc::new(cloud.registry().expect("named")));
+    let adapters = Adapters {
+        bucket: Arc::new(bucket.clone()),
+        bucket_name: name,
+        registry: images.clone(),
+        repositories: repositories.clone(),
+        connection: cloud.connection().expect("named"),
+        gateway: simulated.gateway(),
+    };
+    let stage = Stage::open(adapters, &runtime, |builder, traffic| cloud.bundle(builder, traffic)).await;
+    let stage = stage.expect("all is set");
+    for id in stage.assert_deploys_and_replaces().await {
+        let engine = Repository::new(format!("{repositories}/engine-{}", stage.environment)).expect("a repository");
+        let tag = ManifestLocator::Tag(id.to_string().parse().expect("a tag"));
+        assert!(images.manifest(&engine, &tag).await.expect("readable").is_some(), "{id}");
+    }
+    assert_eq!(bucket.list("archives/", None, 9).await.expect("listed").len(), 2);
+    assert_eq!(ecr.handed_out(), 2, "one for the nodes, one for us");
+}
+
+/// What the cluster's authenticator does: a token of EKS for the one that the simulated cluster knows.
+fn authenticating(kubernetes: Transport) -> Transport {
+    Transport::from_fn(move |mut request| {
+        let kubernetes = kubernetes.clone();
+        let shown = request.headers().get(AUTHORIZATION).and_then(|shown| shown.to_str().ok()).unwrap_or_default();
+        assert!(shown.starts_with("Bearer k8s-aws-v1."), "no token of EKS is shown");
+        request.headers_mut().insert(AUTHORIZATION, format!("Bearer {TOKEN}").parse().expect("a header"));
+        async move { kubernetes.send(request).await }
+    })
 }

@@ -124,11 +124,6 @@ pub(crate) struct Answer {
 }
 
 impl Answer {
-    /// What it says, for a person.
-    pub(crate) fn words(&self) -> String {
-        Refusal::read(self).words()
-    }
-
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()
     }

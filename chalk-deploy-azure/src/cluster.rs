@@ -147,7 +147,9 @@ impl ClusterLocator for AksCluster {
     }
 
     async fn locate(&self) -> Result<ClusterAccess> {
-        let (described, access) = futures::try_join!(self.look(), self.kubeconfig())?;
+        // Asked for at once. What the cluster says of itself is the better error: that it is stopped, or not there.
+        let (described, access) = futures::join!(self.look(), self.kubeconfig());
+        let (described, access) = (described?, access?);
         // Where the token goes is said twice, and has to be the same.
         let server = access.server();
         let uri: http::Uri = server.parse().unwrap_or_default();

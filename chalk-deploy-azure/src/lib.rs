@@ -28,10 +28,17 @@
 //! | subscription, resource group | `with_subscription`, `with_resource_group` | `AZURE_SUBSCRIPTION_ID`, `AZURE_RESOURCE_GROUP` |
 //! | cluster | `with_cluster`, `with_cluster_transports` | |
 //! | source bucket | `with_storage_account`, `with_bucket` | `AZURE_STORAGE_ACCOUNT` |
-//! | registry | `with_registry`, `with_registry_audience` | |
+//! | registry | `with_registry`, `with_registry_audience` | `AZURE_CONTAINER_REGISTRY_ENDPOINT` |
 //! | credentials | `with_credentials`, `with_account_key` | `AZURE_TOKEN_CREDENTIALS` |
 //! | another cloud of Azure | `with_national_cloud`, `with_authority_endpoint` | `AZURE_AUTHORITY_HOST` |
-//! | emulators | `with_blob_endpoint`, `with_registry_endpoint`, `with_management_endpoint` | |
+//! | Resource Manager elsewhere | `with_management_endpoint` | `AZURE_RESOURCE_MANAGER_ENDPOINT` |
+//! | the account elsewhere | `with_blob_endpoint` | `AZURE_STORAGE_BLOB_ENDPOINT` |
+//! | the registry elsewhere | `with_registry_endpoint` | `AZURE_CONTAINER_REGISTRY_ENDPOINT`, with `://` in it |
+//!
+//! What a method says holds before what a variable says, in whichever order they are called. A token is never sent in the
+//! clear: an endpoint that is shown tokens is reached by `https`, or is this machine (`127.0.0.1`, `localhost`), and Entra ID
+//! is reached by `https` alone. Tokens for Resource Manager elsewhere are asked for in its own name
+//! (`ENDPOINT/.default`), so that it is never shown one that Azure's would take.
 //!
 //! # Credentials
 //!
@@ -39,9 +46,14 @@
 //! nobody becomes somebody else:
 //!
 //! 1. Workload identity: the token of the pod's service account in the file that `AZURE_FEDERATED_TOKEN_FILE` names, as
-//!    `AZURE_CLIENT_ID` of `AZURE_TENANT_ID`.
-//! 2. Managed identity of the machine, or the one of several that `AZURE_CLIENT_ID` names.
-//! 3. Developer tools: whoever is logged in with `az`, else with `azd`.
+//!    `AZURE_CLIENT_ID` of `AZURE_TENANT_ID`. It is read anew for each token. With the file and without the others, `build`
+//!    refuses: the next link would make the pod its node.
+//! 2. Managed identity of the machine (IMDS), or of App Service; the one of several that `AZURE_CLIENT_ID` names. Where the
+//!    machine has several and none is named, that is the error. The metadata services of other clouds, and the identities of
+//!    Azure Arc, Cloud Shell, Azure ML and Service Fabric, are passed over.
+//! 3. Developer tools: whoever is logged in with `az`, else with `azd`. The programs are looked for in the folders of `PATH`
+//!    (not in the current folder): whoever may write to one of those decides whose token is shown. A service that should not
+//!    run programs takes [`CredentialChoice::Deployed`]. Azure PowerShell and Visual Studio are not asked.
 //!
 //! Each can be switched on alone ([`CredentialChoice`]). Secrets and certificates of applications are not taken.
 //!
@@ -102,28 +114,36 @@
 //! | no federated credential for this service account | `PERMISSION_DENIED` | add one to the identity |
 //! | the clock is off | `PERMISSION_DENIED` | correct it; both clocks are named |
 //! | a missing permission | `PERMISSION_DENIED` | grant the permission named |
-//! | the firewall of an account, or a policy | `PERMISSION_DENIED` | let this network through, ask who administers it |
+//! | the firewall of an account or a registry, or a policy | `PERMISSION_DENIED` | let this network through, ask who administers it |
+//! | an account that takes no keys | `PERMISSION_DENIED` | use tokens |
+//! | several identities on a machine, and none is named | `PERMISSION_DENIED` | name one in `AZURE_CLIENT_ID` |
 //! | a registry of another account | `PERMISSION_DENIED` | assign `AcrPull` and `AcrPush` there |
 //! | throttling | `CLOUD_UNAVAILABLE` | resume in the seconds that Azure says |
+//! | the metadata service is being updated | `CLOUD_UNAVAILABLE` | resume in the 70 seconds that this takes at most |
+//! | somebody else has changed the same setting meanwhile | `CLOUD_UNAVAILABLE` | resume |
 //! | a stopped cluster | `CLOUD_UNAVAILABLE` | start it |
 //! | an account of another name: accounts have one address in all regions | `CLOUD_UNAVAILABLE` | correct its name |
 //! | no cluster of this name | `OBJECT_MISSING` | correct the name, the resource group or the subscription |
 //! | a cluster without Entra ID | `REQUEST_INVALID` | integrate it |
-//! | a setting that no name can be | `VALUE_INVALID` | correct the variable or method named |
+//! | half of workload identity, or an endpoint of another account | `REQUEST_INVALID` | complete or correct what is named |
+//! | a setting that no name can be, or an endpoint in the clear | `VALUE_INVALID` | correct the variable or method named |
 //!
 //! # Tested against
 //!
 //! Azurite for containers and blobs, by key and by token; the distribution project's registry, which verifies tokens of
 //! realms like ACR's, one of them ending in the middle of a push (`tests/distribution.rs`); the simulated registry with
-//! ACR's manners; a simulated container and Kubernetes API for the whole pipeline; and recorded cases for Entra ID, IMDS,
+//! ACR's manners; a simulated storage account and Kubernetes API for the whole pipeline, also by the program `apply --cloud
+//! azure`; and recorded cases for Entra ID, IMDS,
 //! Resource Manager (AKS, storage, registries), ACR and Blob Storage, each made from a page of Microsoft's reference and
 //! checked against Microsoft's generated clients. No test has run against a real account.
 
 mod api;
 mod buckets;
+mod builder;
 mod cloud;
 mod cluster;
 pub mod credentials;
+mod endpoint;
 mod national_cloud;
 pub mod permissions;
 mod refusal;
@@ -132,7 +152,8 @@ mod settings;
 pub mod tags;
 
 pub use buckets::Containers;
-pub use cloud::{Cloud, CloudBuilder};
+pub use builder::CloudBuilder;
+pub use cloud::Cloud;
 pub use credentials::{CredentialChoice, ScopedTokens, TokenIssuer, Tokens};
 pub use national_cloud::NationalCloud;
 pub use registry::AcrImages;

@@ -71,6 +71,7 @@ permissions! {
     Data Retain IMMUTABLE_BLOB = "Microsoft.Storage/storageAccounts/blobServices/containers/blobs/immutableStorage/runAsSuperUser/action", "Set Blob Immutability Policy, Set Blob Legal Hold";
     Control Provision CONTAINER_READ = "Microsoft.Storage/storageAccounts/blobServices/containers/read", "Get Container Properties, Blob Containers - Get";
     Control Provision CONTAINER_WRITE = "Microsoft.Storage/storageAccounts/blobServices/containers/write", "Create Container, Set Container Metadata, Blob Containers - Create, Blob Containers - Update";
+    Control Provision CONTAINER_ACL_READ = "Microsoft.Storage/storageAccounts/blobServices/containers/getAcl/action", "Get Container ACL, where no Resource Manager is configured";
     Control Provision CONTAINER_ACL = "Microsoft.Storage/storageAccounts/blobServices/containers/setAcl/action", "Set Container ACL, where no Resource Manager is configured";
     Control Provision SERVICE_READ = "Microsoft.Storage/storageAccounts/blobServices/read", "Get Blob Service Properties, Blob Services - Get Service Properties";
     Control Provision SERVICE_WRITE = "Microsoft.Storage/storageAccounts/blobServices/write", "Set Blob Service Properties, Blob Services - Set Service Properties";

@@ -8,6 +8,7 @@ use chalk_deploy_core::{Error, ErrorCode, Result, text};
 
 use crate::credentials::CredentialChoice;
 use crate::credentials::tenant::{Tenant, is_guid};
+use crate::endpoint::{checked_endpoint, token_endpoint};
 use crate::national_cloud::NationalCloud;
 
 /// Everything that requests are made from.
@@ -90,29 +91,49 @@ impl ResourceGroup {
 }
 
 impl Storage {
-    pub(crate) fn new(
+    /// An account where its cloud has it.
+    pub(crate) fn new(account: &str, key: Option<Arc<dyn AzureKeySource>>, cloud: NationalCloud) -> Result<Self> {
+        let usable = (3..=24).contains(&account.len())
+            && account.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit());
+        if !usable {
+            return Err(no_account(account));
+        }
+        let endpoint = format!("https://{account}{}", cloud.blob_suffix());
+        Ok(Self { account: account.to_owned(), endpoint, key })
+    }
+
+    /// An account that is elsewhere: an emulator's, whose name may be longer or hold hyphens, or one behind a name of
+    /// its own.
+    pub(crate) fn at(
         account: &str,
-        endpoint: Option<&str>,
+        endpoint: &str,
         key: Option<Arc<dyn AzureKeySource>>,
         cloud: NationalCloud,
     ) -> Result<Self> {
-        let of_azure = (3..=24).contains(&account.len())
-            && account.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit());
-        // Those of emulators are longer, or have hyphens.
-        let of_emulator = endpoint.is_some()
-            && (1..=63).contains(&account.len())
+        let usable = (1..=63).contains(&account.len())
             && account.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'));
-        if !of_azure && !of_emulator {
-            return Err(Error::new(ErrorCode::ValueInvalid, "no storage account has such a name")
-                .on(format!("storage account `{}`", text::line(account, 60)))
-                .with_hint("3 to 24 small letters and digits, with `with_storage_account` or AZURE_STORAGE_ACCOUNT"));
+        if !usable {
+            return Err(no_account(account));
         }
-        let endpoint = match endpoint {
-            Some(endpoint) => checked_endpoint(endpoint, true)?,
-            None => format!("https://{account}{}", cloud.blob_suffix()),
-        };
+        // A key is not sent: it signs.
+        let endpoint = if key.is_some() { checked_endpoint(endpoint, true)? } else { token_endpoint(endpoint, true)? };
+        let uri: http::Uri = endpoint.parse().unwrap_or_default();
+        let host = uri.host().unwrap_or_default().to_ascii_lowercase();
+        if let Some(other) = host.strip_suffix(cloud.blob_suffix()).filter(|other| *other != account) {
+            let message =
+                format!("it is another account than that of the endpoint, which is `{}`", text::line(other, 60));
+            return Err(Error::new(ErrorCode::RequestInvalid, message)
+                .on(format!("storage account `{account}`"))
+                .with_hint("correct one of the two, or leave the endpoint out (AZURE_STORAGE_BLOB_ENDPOINT)"));
+        }
         Ok(Self { account: account.to_owned(), endpoint, key })
     }
+}
+
+fn no_account(account: &str) -> Error {
+    Error::new(ErrorCode::ValueInvalid, "no storage account has such a name")
+        .on(format!("storage account `{}`", text::line(account, 60)))
+        .with_hint("3 to 24 small letters and digits, with `with_storage_account` or AZURE_STORAGE_ACCOUNT")
 }
 
 /// A registry, by its login server.
@@ -144,7 +165,7 @@ impl RegistryName {
 
     /// An emulator.
     pub(crate) fn emulated(endpoint: &str) -> Result<Self> {
-        let endpoint = checked_endpoint(endpoint, false)?;
+        let endpoint = token_endpoint(endpoint, false)?;
         let host = endpoint.split_once("://").map_or("", |(_, host)| host).to_ascii_lowercase();
         Ok(Self { host, endpoint })
     }
@@ -155,31 +176,6 @@ impl RegistryName {
         // The hash of a domain name label is no part of the name, which holds no hyphen.
         label.split('-').next().unwrap_or_default()
     }
-}
-
-/// `http(s)://host[:port]`, with the account after it where an emulator has it there. Which hosts may be asked over plain
-/// HTTP is the transport's to say.
-pub(crate) fn checked_endpoint(url: &str, with_account: bool) -> Result<String> {
-    // What it holds is not shown: it may be a password that stands in the wrong place.
-    let refused = || {
-        Error::new(ErrorCode::ValueInvalid, "this is no endpoint of a service")
-            .on("endpoint")
-            .with_hint("write an endpoint as `https://host[:port]`, without a query or a password")
-    };
-    let uri: http::Uri = url.parse().map_err(|_| refused())?;
-    let (Some("http" | "https"), Some(authority)) = (uri.scheme_str(), uri.authority()) else { return Err(refused()) };
-    let path = uri.path().trim_end_matches('/');
-    let is_account = |path: &str| {
-        let name = path.strip_prefix('/').unwrap_or_default();
-        !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
-    };
-    if authority.as_str().contains('@')
-        || uri.query().is_some()
-        || !(path.is_empty() || with_account && is_account(path))
-    {
-        return Err(refused());
-    }
-    Ok(url.trim_end_matches('/').to_owned())
 }
 
 /// The name of a container ("Naming and referencing containers, blobs, and metadata").
@@ -235,7 +231,7 @@ mod tests {
                 container_name(wrong).expect_err(wrong),
                 cluster_name(wrong).expect_err(wrong),
                 client_id(wrong).expect_err(wrong),
-                Storage::new(wrong, None, None, NationalCloud::Public).expect_err(wrong),
+                Storage::new(wrong, None, NationalCloud::Public).expect_err(wrong),
                 RegistryName::new(wrong, NationalCloud::Public).expect_err(wrong),
                 ResourceGroup::new(wrong, "g").expect_err(wrong),
             ];
@@ -244,11 +240,6 @@ mod tests {
         for wrong in ["", "a/b", "..", ".", "a b", "a?b", "a.", &"a".repeat(91)] {
             assert_eq!(ResourceGroup::new(ID, wrong).expect_err(wrong).code(), ErrorCode::ValueInvalid);
         }
-        for url in ["", "host", "ftp://h", "https://user:hidden@h", "https://h/a/hidden", "https://h?hidden=1"] {
-            let error = checked_endpoint(url, true).expect_err(url);
-            assert!(!error.sentence().contains("hidden"), "{}", error.sentence());
-        }
-        checked_endpoint("https://h/account", false).expect_err("no account here");
     }
 
     #[test]
@@ -272,13 +263,24 @@ mod tests {
 
     #[test]
     fn an_account_is_where_its_cloud_has_it_and_an_emulator_where_it_is_said_to_be() {
-        let endpoint = |account, endpoint, cloud| Storage::new(account, endpoint, None, cloud).expect("valid").endpoint;
-        assert_eq!(endpoint("chalkacme", None, NationalCloud::Public), "https://chalkacme.blob.core.windows.net");
-        assert_eq!(endpoint("chalkacme", None, NationalCloud::China), "https://chalkacme.blob.core.chinacloudapi.cn");
-        let emulator = Some("http://127.0.0.1:10000/devstoreaccount1/");
-        assert_eq!(
-            endpoint("devstoreaccount1", emulator, NationalCloud::Public),
-            "http://127.0.0.1:10000/devstoreaccount1"
-        );
+        let endpoint = |account, cloud| Storage::new(account, None, cloud).expect("valid").endpoint;
+        assert_eq!(endpoint("chalkacme", NationalCloud::Public), "https://chalkacme.blob.core.windows.net");
+        assert_eq!(endpoint("chalkacme", NationalCloud::China), "https://chalkacme.blob.core.chinacloudapi.cn");
+        let at = |account, url| Storage::at(account, url, None, NationalCloud::Public);
+        let emulator = at("devstoreaccount1", "http://127.0.0.1:10000/devstoreaccount1/").expect("valid");
+        assert_eq!(emulator.endpoint, "http://127.0.0.1:10000/devstoreaccount1");
+        let own = at("chalkacme", "https://chalkacme.blob.core.windows.net/").expect("what Azure itself says");
+        assert_eq!(own.endpoint, "https://chalkacme.blob.core.windows.net");
+    }
+
+    #[test]
+    fn an_endpoint_of_another_account_is_refused_and_so_is_one_that_tokens_would_go_to_in_the_clear() {
+        let at = |url, key| Storage::at("chalkacme", url, key, NationalCloud::Public);
+        let error = at("https://Other.blob.core.windows.net", None).expect_err("another account");
+        assert_eq!(error.code(), ErrorCode::RequestInvalid);
+        assert!(error.message().contains("`other`"), "{}", error.sentence());
+        at("http://azurite.example:10000/chalkacme", None).expect_err("tokens in the clear");
+        let key = chalk_deploy_core::bucket::AzureSharedKey::new("aGlkZGVu").expect("base64");
+        at("http://azurite.example:10000/chalkacme", Some(Arc::new(key))).expect("a key only signs");
     }
 }

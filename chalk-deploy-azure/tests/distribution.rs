@@ -5,27 +5,24 @@
 //! skipped.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use chalk_deploy_azure::{Cloud, CredentialChoice};
 use chalk_deploy_core::ErrorCode;
 use chalk_deploy_core::credentials::BearerToken;
 use chalk_deploy_core::model::Repository;
 use chalk_deploy_core::oci::OciRegistry;
-use chalk_deploy_testkit::distribution::{Distribution, Flow, Image, TokenKey, TokenServer, program};
-use http::StatusCode;
+use chalk_deploy_testkit::distribution::{
+    Distribution, Flow, Image, TokenServer, assert_a_token_that_ends_is_renewed_once, assert_few_tokens_are_asked_for,
+};
 
 const TOKEN: &str = "entra-token";
 
 fn realm() -> Arc<TokenServer> {
-    let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).expect("a certificate");
-    let key = TokenKey { certificate: made.cert.der().to_vec(), private_key: made.signing_key.serialize_der() };
-    Arc::new(TokenServer::new(key, Flow::RefreshToken(TOKEN.to_owned())))
+    TokenServer::new(Flow::RefreshToken(TOKEN.to_owned()))
 }
 
 async fn start(realm: &Arc<TokenServer>) -> Option<Distribution> {
-    let program = program("chalk-deploy-azure/tests/distribution")?;
-    Some(Distribution::start(&program, &realm.authentication(), realm.clone()).await)
+    Distribution::behind(realm, "chalk-deploy-azure/tests/distribution").await
 }
 
 fn registry(distribution: &Distribution, token: &str) -> OciRegistry {
@@ -45,20 +42,8 @@ async fn an_image_is_pushed_with_one_token_pulled_back_and_mounted_for_nothing()
     let realm = realm();
     let Some(distribution) = start(&realm).await else { return };
     let [engine, other] = ["engine", "other"].map(|image| repository(&distribution, image));
-    let [registry_of_one, forgetful] = [registry(&distribution, TOKEN), registry(&distribution, TOKEN)];
-    let image = Image::new("azure");
-    image.assert_is_kept_and_moved_once(&distribution, &registry_of_one, &forgetful, [&engine, &other]).await;
-    let push = "repository:chalk/engine:pull,push".to_owned();
-    let mounts = vec!["repository:chalk/other:pull,push".to_owned(), push.replace(",push", "")];
-    // One to push and to pull, the same for who remembers nothing, and one that reaches both repositories.
-    let expected = vec![vec![push.clone()], vec![push], mounts];
-    let sorted = |mut given: Vec<Vec<String>>| {
-        for scopes in &mut given {
-            scopes.sort();
-        }
-        given
-    };
-    assert_eq!(sorted(realm.given()), sorted(expected));
+    let [remembering, forgetful] = [registry(&distribution, TOKEN), registry(&distribution, TOKEN)];
+    assert_few_tokens_are_asked_for(&distribution, &realm, [&remembering, &forgetful], [&engine, &other]).await;
 }
 
 #[tokio::test]
@@ -66,19 +51,9 @@ async fn a_token_that_ends_in_the_middle_of_a_push_is_renewed_once() {
     let realm = realm();
     let Some(distribution) = start(&realm).await else { return };
     let (registry, engine) = (registry(&distribution, TOKEN), repository(&distribution, "engine"));
-    realm.shorten_the_next(Duration::from_secs(3));
-    let until = realm.clone();
-    distribution.before_upload(2, async move { until.end_of_the_short_one().await });
-    let image = Image::new("azure");
-    image.push(&registry, &engine).await.expect("pushed");
+    assert_a_token_that_ends_is_renewed_once(&distribution, &realm, &registry, &engine).await;
     // What the refresh token is for.
     assert_eq!(realm.exchanges(), 1);
-    let passed = distribution.passed();
-    let stored = passed.iter().filter(|it| it.ends_an_upload() && it.status == StatusCode::CREATED).count();
-    assert_eq!(stored, image.blobs.len(), "{passed:?}");
-    // Both were said to last for minutes: only a refusal makes the second one be asked for.
-    assert_eq!(realm.given(), vec![vec!["repository:chalk/engine:pull,push".to_owned()]; 2]);
-    image.assert_there(&registry, &engine).await;
 }
 
 #[tokio::test]

@@ -289,7 +289,7 @@ async fn a_container_is_made_marked_and_opened_to_the_origins_beside_those_of_ot
 }
 
 #[tokio::test]
-async fn a_container_that_is_as_planned_is_left_alone_and_a_foreign_one_is_shut_and_marked() {
+async fn a_container_that_is_as_planned_is_left_alone_and_a_foreign_one_is_shut_and_marked_and_keeps_its_policies() {
     let mut plan = source_plan(&HOSTED);
     plan.versioned = false;
     let answered = player(&["blob/container_there", "blob/container_own", "blob/service_as_wanted"]);
@@ -299,6 +299,7 @@ async fn a_container_that_is_as_planned_is_left_alone_and_a_foreign_one_is_shut_
     let answered = player(&[
         "blob/container_there",
         "blob/container_foreign",
+        "blob/container_policies",
         "blob/container_made_private",
         "blob/container_marked",
         "blob/service_as_wanted",

@@ -16,11 +16,12 @@ use chalk_deploy_core::transport::{Repeatable, RequestBody, RetryPolicy, Transpo
 use chalk_deploy_core::{Error, ErrorCode, Result};
 use futures::TryStreamExt as _;
 use http::header::{AUTHORIZATION, CONTENT_TYPE};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, Request, StatusCode};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use url::form_urlencoded;
 
+use crate::credentials::{QuotaProject, USER_PROJECT};
 use crate::permissions::Permission;
 use crate::refusal::Refusal;
 
@@ -28,8 +29,6 @@ use crate::refusal::Refusal;
 const ANSWER_MOST: usize = 8 << 20;
 /// No call takes longer, its repetitions included.
 const PATIENCE: Duration = Duration::from_mins(2);
-/// The header that names the project that a call is counted for.
-const USER_PROJECT: HeaderName = HeaderName::from_static("x-goog-user-project");
 /// The type of a body in JSON.
 pub(crate) const JSON: HeaderValue = HeaderValue::from_static("application/json; charset=UTF-8");
 
@@ -42,8 +41,7 @@ pub(crate) struct Api {
     tokens: Option<Arc<dyn BearerTokenSource>>,
     /// Scheme and host.
     base: String,
-    /// The project that calls are counted for, where it is not the credentials' own ("Set the quota project").
-    quota_project: Option<HeaderValue>,
+    counted_for: QuotaProject,
 }
 
 /// What is asked.
@@ -121,13 +119,12 @@ impl Api {
         tokens: Option<Arc<dyn BearerTokenSource>>,
         base: impl Into<String>,
     ) -> Self {
-        Self { transport, runtime, tokens, base: base.into(), quota_project: None }
+        Self { transport, runtime, tokens, base: base.into(), counted_for: QuotaProject::default() }
     }
 
     /// Has calls counted for this project.
-    pub(crate) fn counted_for(mut self, project: Option<&str>) -> Self {
-        // A project is a word that a header can hold.
-        self.quota_project = project.and_then(|project| HeaderValue::from_str(project).ok());
+    pub(crate) fn counted_for(mut self, project: QuotaProject) -> Self {
+        self.counted_for = project;
         self
     }
 
@@ -147,11 +144,12 @@ impl Api {
         if request.body().length() > 0 {
             request.headers_mut().insert(CONTENT_TYPE, JSON);
         }
-        if let Some(project) = &self.quota_project {
-            request.headers_mut().insert(USER_PROJECT, project.clone());
-        }
         let Some(tokens) = &self.tokens else { return self.once(request, call.subject, call.permission).await };
         let token = tokens.token().await?;
+        // A login names it, and was read for the token.
+        if let Some(project) = self.counted_for.header() {
+            request.headers_mut().insert(USER_PROJECT, project);
+        }
         request.headers_mut().insert(AUTHORIZATION, token.authorization()?);
         let answer = self.once(request.clone(), call.subject, call.permission).await?;
         if answer.status != StatusCode::UNAUTHORIZED {
@@ -205,7 +203,7 @@ pub(crate) async fn exchange(
         Ok((parts, read(body, subject).await?))
     });
     answered.await.unwrap_or_else(|| {
-        Err(Error::new(ErrorCode::CloudUnavailable, format!("Google did not answer in {PATIENCE:?}")).on(subject))
+        Err(Error::new(ErrorCode::CloudUnavailable, format!("no answer came in {PATIENCE:?}")).on(subject))
     })
 }
 

@@ -165,7 +165,8 @@ impl BucketKeeper for Buckets {
                 return Ok(kept);
             }
             let answer = self.patch(&plan.name, &bucket, &change.patch, &subject).await?;
-            if answer.status != StatusCode::PRECONDITION_FAILED {
+            let is_raced = answer.status == StatusCode::PRECONDITION_FAILED;
+            if !is_raced || answer.refusal().is_forbidden_by_policy() {
                 answer.document::<Value>().map_err(|error| keyed(error, plan))?;
                 kept.changed = change.changed;
                 return Ok(kept);
@@ -354,7 +355,8 @@ fn foreign(error: Error) -> Error {
 
 /// A 403 about a key is about the agent of Cloud Storage, and not about us.
 fn keyed(error: Error, plan: &BucketPlan) -> Error {
-    let is_about_key = matches!(plan.encryption, Encryption::CustomerKey(_)) && error.message().contains("ryptoKey");
+    let says = |word: &str| error.message().to_ascii_lowercase().contains(word);
+    let is_about_key = matches!(plan.encryption, Encryption::CustomerKey(_)) && (says("cryptokey") || says("kms key"));
     if !is_about_key {
         return error;
     }

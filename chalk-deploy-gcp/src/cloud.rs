@@ -1,25 +1,26 @@
-//! The builder, and what it builds.
+//! What a builder builds: Google Cloud, as far as one data plane needs it.
 
 use std::fmt;
-use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
 use chalk_deploy_core::bucket::{Bucket, GcsIamSigner, GcsSettings};
 use chalk_deploy_core::cloud::{Builder, Cloud as Bundle, TrafficShifter};
-use chalk_deploy_core::credentials::{BearerToken, BearerTokenSource, Lender};
-use chalk_deploy_core::kubernetes::{ClusterAccess, Connection, KubernetesCluster, NetworkTransports, OpenTransport};
+use chalk_deploy_core::credentials::BearerTokenSource;
+use chalk_deploy_core::kubernetes::{Connection, KubernetesCluster};
 use chalk_deploy_core::oci::{OciRegistry, OciSettings, UploadMode};
 use chalk_deploy_core::provision::{BucketKeeper, ClusterDescription, ImageCatalog, RepositoryCreator};
-use chalk_deploy_core::runtime::{Runtime, SystemRuntime};
-use chalk_deploy_core::transport::{NetworkTransport, Transport};
+use chalk_deploy_core::runtime::Runtime;
+use chalk_deploy_core::transport::Transport;
 use chalk_deploy_core::{Error, ErrorCode, Result};
 
 use crate::api::Api;
 use crate::buckets::Buckets;
+use crate::builder::{CloudBuilder, Transports};
 use crate::cluster::{ControlPlane, GkeLocator};
-use crate::credentials::{Identity, SCOPE, Wanted};
+use crate::credentials::QuotaProject;
+use crate::endpoints::Elsewhere;
 use crate::registry::{Images, RegistryTokens, Repositories};
-use crate::settings::{self, ClusterPlace, Given, Hosts, RegistryPlace};
+use crate::settings::{ClusterPlace, Hosts, RegistryPlace};
 
 const STORAGE: &str = "https://storage.googleapis.com";
 const ARTIFACT_REGISTRY: &str = "https://artifactregistry.googleapis.com";
@@ -29,36 +30,40 @@ const CONTAINER: &str = "https://container.googleapis.com";
 #[derive(Clone)]
 pub struct Cloud(Arc<Inner>);
 
-struct Inner {
-    transport: Transport,
-    transports: Transports,
-    runtime: Arc<dyn Runtime>,
-    tokens: Arc<dyn BearerTokenSource>,
-    /// Whether emulators are shown the tokens, which is so only where they were given for them.
-    tokens_for_emulators: bool,
-    project: Option<String>,
-    quota_project: Option<String>,
-    location: Option<String>,
-    cluster: Option<ClusterPlace>,
-    control_plane: ControlPlane,
-    bucket: Option<String>,
-    registry: Option<RegistryPlace>,
-    hosts: Hosts,
-    immutable_tags: bool,
-    signing_account: Option<String>,
-    storage: Option<String>,
-    artifact_registry: Option<String>,
-    container: Option<String>,
-    plain_registry: Option<String>,
+/// What a builder has checked and put together.
+pub(crate) struct Inner {
+    pub(crate) transport: Transport,
+    pub(crate) transports: Transports,
+    pub(crate) runtime: Arc<dyn Runtime>,
+    pub(crate) tokens: Arc<dyn BearerTokenSource>,
+    pub(crate) project: Option<String>,
+    pub(crate) quota_project: QuotaProject,
+    pub(crate) location: Option<String>,
+    pub(crate) cluster: Option<ClusterPlace>,
+    pub(crate) control_plane: ControlPlane,
+    pub(crate) bucket: Option<String>,
+    pub(crate) registry: Option<RegistryPlace>,
+    pub(crate) hosts: Hosts,
+    pub(crate) immutable_tags: bool,
+    pub(crate) signing_account: Option<String>,
+    pub(crate) storage: Option<Elsewhere>,
+    pub(crate) artifact_registry: Option<Elsewhere>,
+    pub(crate) container: Option<Elsewhere>,
+    /// The host of a registry that is reached by plain HTTP.
+    pub(crate) plain_registry: Option<String>,
     /// One way to the cluster and one memory of the registry, for all who ask.
-    connection: OnceLock<Connection>,
-    oci: OnceLock<OciRegistry>,
+    pub(crate) connection: OnceLock<Connection>,
+    pub(crate) oci: OnceLock<OciRegistry>,
 }
 
 impl Cloud {
     /// Nothing is set yet.
     pub fn builder() -> CloudBuilder {
         CloudBuilder::default()
+    }
+
+    pub(crate) fn new(inner: Inner) -> Self {
+        Self(Arc::new(inner))
     }
 
     /// The source bucket.
@@ -69,8 +74,8 @@ impl Cloud {
         let inner = &self.0;
         let name = inner.bucket.as_deref().ok_or_else(|| unset("bucket", "with_bucket"))?;
         let mut settings = GcsSettings::new(name);
-        if let Some(endpoint) = &inner.storage {
-            settings = settings.with_endpoint(endpoint);
+        if let Some(elsewhere) = &inner.storage {
+            settings = settings.with_endpoint(&elsewhere.base).with_conditional_copies(elsewhere.is_googles);
         }
         settings.credentials = self.shown_to(inner.storage.as_ref());
         if let Some(account) = &inner.signing_account {
@@ -185,6 +190,14 @@ impl Cloud {
         })
     }
 
+    /// What the core has to say about the name of a bucket or an account.
+    pub(crate) fn check(&self) -> Result<()> {
+        match self.0.bucket {
+            Some(_) => self.bucket().map(drop),
+            None => Ok(()),
+        }
+    }
+
     fn of_project(&self) -> Result<Repositories> {
         let inner = &self.0;
         let place = inner.registry.clone().ok_or_else(|| unset("registry", "with_registry"))?;
@@ -196,17 +209,20 @@ impl Cloud {
         let inner = &self.0;
         let place = inner.cluster.clone().ok_or_else(|| unset("cluster", "with_cluster"))?;
         let api = self.api(inner.container.as_ref(), CONTAINER);
-        Ok(GkeLocator::new(api, place, inner.control_plane, self.shown_to(inner.container.as_ref())))
+        let is_emulated = inner.container.as_ref().is_some_and(|elsewhere| elsewhere.is_near);
+        let tokens = self.shown_to(inner.container.as_ref());
+        Ok(GkeLocator::new(api, place, inner.control_plane, tokens).at_an_emulator(is_emulated))
     }
 
-    fn api(&self, emulator: Option<&String>, google: &str) -> Api {
-        let base = emulator.map_or(google, String::as_str);
-        let api = Api::new(self.0.transport.clone(), self.0.runtime.clone(), self.shown_to(emulator), base);
-        api.counted_for(self.0.quota_project.as_deref())
+    fn api(&self, elsewhere: Option<&Elsewhere>, google: &str) -> Api {
+        let base = elsewhere.map_or(google, |elsewhere| elsewhere.base.as_str());
+        let api = Api::new(self.0.transport.clone(), self.0.runtime.clone(), self.shown_to(elsewhere), base);
+        api.counted_for(self.0.quota_project.clone())
     }
 
-    fn shown_to(&self, emulator: Option<&String>) -> Option<Arc<dyn BearerTokenSource>> {
-        (emulator.is_none() || self.0.tokens_for_emulators).then(|| self.0.tokens.clone())
+    /// Who we are to Google, and to what stands for it where that may know.
+    fn shown_to(&self, elsewhere: Option<&Elsewhere>) -> Option<Arc<dyn BearerTokenSource>> {
+        elsewhere.is_none_or(|elsewhere| elsewhere.gets_token).then(|| self.0.tokens.clone())
     }
 }
 
@@ -228,305 +244,4 @@ fn unset(what: &str, method: &str) -> Error {
     Error::new(ErrorCode::RequestInvalid, format!("no {what} was set"))
         .on("Google Cloud")
         .with_hint(format!("set it with `{method}` of the builder"))
-}
-
-/// The settings of a [`Cloud`]. What is given by a method counts more than what a variable says, in any order.
-#[derive(Default)]
-#[must_use = "settings are checked and used when they are built"]
-pub struct CloudBuilder {
-    from_env: bool,
-    project: Option<Given>,
-    quota_project: Option<Given>,
-    location: Option<Given>,
-    cluster: Option<Given>,
-    control_plane: ControlPlane,
-    bucket: Option<Given>,
-    registry: Option<Given>,
-    old_hosts: Vec<Given>,
-    immutable_tags: bool,
-    signing_account: Option<String>,
-    impersonated: Option<String>,
-    scopes: Option<Vec<String>>,
-    credentials: Identity,
-    login_folder: Option<PathBuf>,
-    transport: Option<Transport>,
-    transports: Option<Transports>,
-    runtime: Option<Arc<dyn Runtime>>,
-    storage: Option<Given>,
-    artifact_registry: Option<Given>,
-    container: Option<Given>,
-    registry_endpoint: Option<Given>,
-}
-
-impl CloudBuilder {
-    /// Takes what Google's own tools take from the environment: `GOOGLE_APPLICATION_CREDENTIALS`, `CLOUDSDK_CONFIG` and
-    /// HOME for credentials; `GOOGLE_CLOUD_PROJECT` or `CLOUDSDK_CORE_PROJECT`; `GOOGLE_CLOUD_QUOTA_PROJECT`;
-    /// `GOOGLE_CLOUD_LOCATION` or `CLOUDSDK_COMPUTE_REGION`; `STORAGE_EMULATOR_HOST`. No file is read yet.
-    pub fn from_env(self) -> Self {
-        self.from_variables(|name| std::env::var(name).ok())
-    }
-
-    /// The same from other variables than those of this process.
-    pub fn from_variables(mut self, read: impl Fn(&str) -> Option<String>) -> Self {
-        let read = |name: &'static str| {
-            read(name)
-                .filter(|value| !value.trim().is_empty())
-                .map(|value| Given { value: value.trim().to_owned(), by: name })
-        };
-        self.from_env = true;
-        if let (Identity::Chain, Some(file)) = (&self.credentials, read("GOOGLE_APPLICATION_CREDENTIALS")) {
-            self.credentials = Identity::Variable(file.value.into());
-        }
-        let home = || read("HOME").map(|home| PathBuf::from(home.value).join(".config").join("gcloud"));
-        self.login_folder = read("CLOUDSDK_CONFIG").map(|folder| folder.value.into()).or_else(home);
-        let project = || read("GOOGLE_CLOUD_PROJECT").or_else(|| read("CLOUDSDK_CORE_PROJECT"));
-        self.project = self.project.or_else(project);
-        self.quota_project = self.quota_project.or_else(|| read("GOOGLE_CLOUD_QUOTA_PROJECT"));
-        let location = || read("GOOGLE_CLOUD_LOCATION").or_else(|| read("CLOUDSDK_COMPUTE_REGION"));
-        self.location = self.location.or_else(location);
-        self.storage = self.storage.or_else(|| read("STORAGE_EMULATOR_HOST"));
-        self
-    }
-
-    /// The project, by its id.
-    pub fn with_project(mut self, project: impl Into<String>) -> Self {
-        self.project = given(project, "with_project");
-        self
-    }
-
-    /// The project that calls are counted for. A user's login needs one; whoever it is must have
-    /// `serviceusage.services.use` there.
-    pub fn with_quota_project(mut self, project: impl Into<String>) -> Self {
-        self.quota_project = given(project, "with_quota_project");
-        self
-    }
-
-    /// Where buckets are made, and clusters are looked for that are named alone.
-    pub fn with_location(mut self, location: impl Into<String>) -> Self {
-        self.location = given(location, "with_location");
-        self
-    }
-
-    /// The cluster: `NAME`, `LOCATION/NAME` or `projects/PROJECT/locations/LOCATION/clusters/NAME`.
-    pub fn with_cluster(mut self, cluster: impl Into<String>) -> Self {
-        self.cluster = given(cluster, "with_cluster");
-        self
-    }
-
-    /// By which of its addresses the cluster is reached; the public one unless set.
-    pub const fn with_control_plane(mut self, control_plane: ControlPlane) -> Self {
-        self.control_plane = control_plane;
-        self
-    }
-
-    /// The source bucket.
-    pub fn with_bucket(mut self, bucket: impl Into<String>) -> Self {
-        self.bucket = given(bucket, "with_bucket");
-        self
-    }
-
-    /// The registry of the environments' images: `LOCATION-docker.pkg.dev/PROJECT/REPOSITORY`, and a path below it if
-    /// need be.
-    pub fn with_registry(mut self, registry: impl Into<String>) -> Self {
-        self.registry = given(registry, "with_registry");
-        self
-    }
-
-    /// Gives the token to this host of Container Registry too, such as `gcr.io`, because Artifact Registry serves it
-    /// here.
-    pub fn with_registry_host(mut self, host: impl Into<String>) -> Self {
-        self.old_hosts.extend(given(host, "with_registry_host"));
-        self
-    }
-
-    /// Makes repositories whose tags never move.
-    pub const fn with_immutable_tags(mut self) -> Self {
-        self.immutable_tags = true;
-        self
-    }
-
-    /// Tokens of this source, and no chain.
-    pub fn with_credentials(mut self, credentials: impl BearerTokenSource) -> Self {
-        self.credentials = Identity::Source(Arc::new(credentials));
-        self
-    }
-
-    /// Tokens of this lender, kept until shortly before they expire; and no chain.
-    pub fn with_lender(mut self, lender: impl Lender<BearerToken>) -> Self {
-        self.credentials = Identity::Lender(Arc::new(lender));
-        self
-    }
-
-    /// Credentials of this file, and no chain. It is read when the first token is needed.
-    pub fn with_credentials_file(mut self, file: impl Into<PathBuf>) -> Self {
-        self.credentials = Identity::File(file.into());
-        self
-    }
-
-    /// Acts as this service account, by the credentials that are found or given: the account that a tenant has let us
-    /// act as. It is a setting, and never a part of a request.
-    pub fn with_impersonation(mut self, account: impl Into<String>) -> Self {
-        self.impersonated = Some(account.into());
-        self
-    }
-
-    /// Asks for tokens of these scopes; [`SCOPE`] unless set.
-    pub fn with_scopes(mut self, scopes: impl IntoIterator<Item = impl Into<String>>) -> Self {
-        self.scopes = Some(scopes.into_iter().map(Into::into).collect());
-        self
-    }
-
-    /// Signs links to objects as this service account, by the IAM service.
-    pub fn with_signing_account(mut self, account: impl Into<String>) -> Self {
-        self.signing_account = Some(account.into());
-        self
-    }
-
-    /// Sends all requests through this transport, those to the cluster too.
-    pub fn with_transport(mut self, transport: Transport) -> Self {
-        self.transport = Some(transport);
-        self
-    }
-
-    /// Opens the way to the cluster by this, once it is known where it is.
-    pub fn with_cluster_transports(mut self, transports: impl OpenTransport) -> Self {
-        self.transports = Some(Transports(Arc::new(transports)));
-        self
-    }
-
-    /// Takes time and randomness from this runtime.
-    pub fn with_runtime(mut self, runtime: Arc<dyn Runtime>) -> Self {
-        self.runtime = Some(runtime);
-        self
-    }
-
-    /// An emulator of Cloud Storage, such as `http://127.0.0.1:4443`. It is shown no token, unless one was given by
-    /// [`with_credentials`](Self::with_credentials) or [`with_lender`](Self::with_lender).
-    pub fn with_storage_endpoint(mut self, endpoint: impl Into<String>) -> Self {
-        self.storage = given(endpoint, "with_storage_endpoint");
-        self
-    }
-
-    /// An emulator of the Artifact Registry API, under the same rule.
-    pub fn with_artifact_registry_endpoint(mut self, endpoint: impl Into<String>) -> Self {
-        self.artifact_registry = given(endpoint, "with_artifact_registry_endpoint");
-        self
-    }
-
-    /// An emulator of the Kubernetes Engine API, under the same rule.
-    pub fn with_container_endpoint(mut self, endpoint: impl Into<String>) -> Self {
-        self.container = given(endpoint, "with_container_endpoint");
-        self
-    }
-
-    /// A registry that stands for Artifact Registry, such as `http://127.0.0.1:5000`, under the same rule.
-    pub fn with_registry_endpoint(mut self, endpoint: impl Into<String>) -> Self {
-        self.registry_endpoint = given(endpoint, "with_registry_endpoint");
-        self
-    }
-
-    /// Checks the settings. No request is made, and no file is read.
-    ///
-    /// # Errors
-    /// [`ErrorCode::ValueInvalid`] naming the variable or the method whose value is wrong.
-    pub fn build(self) -> Result<Cloud> {
-        let checked =
-            |given: &Option<Given>, check: fn(&Given) -> Result<String>| given.as_ref().map(check).transpose();
-        let project = checked(&self.project, settings::project)?;
-        let quota_project = checked(&self.quota_project, settings::project)?;
-        let location = checked(&self.location, settings::location)?;
-        let [storage, artifact_registry, container, registry_endpoint] =
-            [&self.storage, &self.artifact_registry, &self.container, &self.registry_endpoint]
-                .map(|endpoint| checked(endpoint, settings::endpoint));
-        let registry_endpoint = registry_endpoint?;
-        let emulator =
-            registry_endpoint.as_deref().and_then(|it| it.split_once("://")).map(|(_, host)| host.to_owned());
-        let cluster = self.cluster.as_ref();
-        let cluster = cluster.map(|it| settings::cluster(it, project.as_deref(), location.as_deref())).transpose()?;
-        let registry = self.registry.as_ref();
-        let registry =
-            registry.map(|it| settings::registry(it, emulator.as_deref(), location.as_deref())).transpose()?;
-        let tokens_for_emulators = matches!(self.credentials, Identity::Source(_) | Identity::Lender(_));
-        let mut hosts = self.old_hosts.iter().try_fold(Hosts::default(), Hosts::with_old)?;
-        if let Some(host) = &emulator {
-            hosts = hosts.with_emulator(host, tokens_for_emulators);
-        }
-        let runtime = self.runtime.clone().unwrap_or_else(|| SystemRuntime::new());
-        let transports = match (&self.transports, &self.transport) {
-            (Some(transports), _) => transports.clone(),
-            (None, Some(transport)) => Transports(Arc::new(transport.clone())),
-            (None, None) => Transports(Arc::new(NetworkTransports::new(runtime.clone()))),
-        };
-        let transport = match &self.transport {
-            Some(transport) => transport.clone(),
-            None => NetworkTransport::builder().runtime(runtime.clone()).build()?,
-        };
-        let plain_registry = registry_endpoint.filter(|endpoint| endpoint.starts_with("http://")).and(emulator);
-        let (bucket, signing_account) = (self.bucket.clone().map(|it| it.value), self.signing_account.clone());
-        let (control_plane, immutable_tags) = (self.control_plane, self.immutable_tags);
-        let wanted = Wanted {
-            identity: self.credentials,
-            login_folder: self.login_folder,
-            asks_programs: self.from_env,
-            impersonated: self.impersonated,
-            scopes: self.scopes.unwrap_or_else(|| vec![SCOPE.to_owned()]),
-        };
-        let tokens = wanted.tokens(&transport, &runtime)?;
-        let cloud = Cloud(Arc::new(Inner {
-            transport,
-            transports,
-            runtime,
-            tokens,
-            tokens_for_emulators,
-            project,
-            quota_project,
-            location,
-            cluster,
-            control_plane,
-            bucket,
-            registry,
-            hosts,
-            immutable_tags,
-            signing_account,
-            storage: storage?,
-            artifact_registry: artifact_registry?,
-            container: container?,
-            plain_registry,
-            connection: OnceLock::new(),
-            oci: OnceLock::new(),
-        }));
-        // What the core has to say about a name or an account.
-        if cloud.0.bucket.is_some() {
-            cloud.bucket()?;
-        }
-        Ok(cloud)
-    }
-}
-
-impl fmt::Debug for CloudBuilder {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter
-            .debug_struct("CloudBuilder")
-            .field("project", &self.project)
-            .field("location", &self.location)
-            .field("cluster", &self.cluster)
-            .field("bucket", &self.bucket)
-            .field("registry", &self.registry)
-            .finish_non_exhaustive()
-    }
-}
-
-#[expect(clippy::unnecessary_wraps, reason = "that a value was given is what is kept")]
-fn given(value: impl Into<String>, by: &'static str) -> Option<Given> {
-    Some(Given { value: value.into(), by })
-}
-
-/// Opens the way to clusters by what was given as a value of any type.
-#[derive(Debug, Clone)]
-struct Transports(Arc<dyn OpenTransport>);
-
-impl OpenTransport for Transports {
-    fn open(&self, access: &ClusterAccess) -> Result<Transport> {
-        self.0.open(access)
-    }
 }

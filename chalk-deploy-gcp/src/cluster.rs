@@ -5,7 +5,7 @@
 //! never for the passwords and client certificates that old clusters have.
 
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -29,6 +29,8 @@ const FIELDS: &str = "name,location,endpoint,status,statusMessage,currentMasterV
 
 /// What stands among the networks where every public address of Google Cloud is let in.
 const GOOGLES: &str = "all public addresses of Google Cloud";
+/// What stands there where no network is listed, which is not the same as no list.
+const NOBODY: &str = "none but the cluster's own network";
 
 /// By which of its addresses the API server of a cluster is reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -51,11 +53,12 @@ pub(crate) struct GkeLocator {
     control_plane: ControlPlane,
     /// Nobody's, where an emulator says where the cluster is and is trusted with no token.
     tokens: Option<Arc<dyn BearerTokenSource>>,
+    /// Whether the answers come from this machine: those may name a port of it.
+    is_emulated: bool,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, Default)]
 #[serde(rename_all = "camelCase", default)]
-#[derive(Default)]
 struct Cluster {
     endpoint: String,
     status: String,
@@ -125,7 +128,13 @@ impl GkeLocator {
         control_plane: ControlPlane,
         tokens: Option<Arc<dyn BearerTokenSource>>,
     ) -> Self {
-        Self { api, place, control_plane, tokens }
+        Self { api, place, control_plane, tokens, is_emulated: false }
+    }
+
+    /// Takes an address of this machine with a port, which GKE has none of.
+    pub(crate) const fn at_an_emulator(mut self, is_emulated: bool) -> Self {
+        self.is_emulated = is_emulated;
+        self
     }
 
     /// The cluster as Google describes it.
@@ -137,14 +146,11 @@ impl GkeLocator {
             .ip_endpoints_config
             .authorized_networks_config
             .or(cluster.master_authorized_networks_config)
+            // Everyone may try otherwise.
             .filter(|networks| networks.enabled);
         let endpoint = match self.control_plane {
             ControlPlane::PublicAddress => {
-                let networks = networks.unwrap_or_default();
-                let blocks = networks.cidr_blocks.iter().map(|block| text::line(&block.cidr_block, 60));
-                // No list of blocks: whoever has a machine there.
-                let all_of_google = networks.gcp_public_cidrs_access_enabled.then(|| GOOGLES.to_owned());
-                Endpoint::Public { allowed: blocks.chain(all_of_google).collect() }
+                Endpoint::Public { allowed: networks.as_ref().map_or_else(Vec::new, allowed) }
             }
             ControlPlane::Name if cluster.control_plane_endpoints_config.dns_endpoint_config.allow_external_traffic => {
                 Endpoint::Public { allowed: Vec::new() }
@@ -168,17 +174,17 @@ impl GkeLocator {
             _ => error,
         })?;
         let said = text::line(&cluster.status_message, 200);
-        let state =
-            |code, what: &str| Error::new(code, format!("the cluster is {what} {said}").trim_end()).on(&subject);
+        let state = |code, what: &str| {
+            let colon = if said.is_empty() { "" } else { ": " };
+            Error::new(code, format!("the cluster is {what}{colon}{said}")).on(&subject)
+        };
         match cluster.status.as_str() {
             "PROVISIONING" => {
                 Err(state(ErrorCode::CloudUnavailable, "being made").with_hint("resume when it is running"))
             }
             "STOPPING" => Err(state(ErrorCode::ObjectMissing, "being removed").with_hint("name another cluster")),
-            "ERROR" => {
-                Err(state(ErrorCode::RequestInvalid, "unusable; Google will remove it:")
-                    .with_hint("name another cluster"))
-            }
+            "ERROR" => Err(state(ErrorCode::RequestInvalid, "unusable, and Google will remove it")
+                .with_hint("name another cluster")),
             // One that is DEGRADED answers mostly; what it does not do is seen there.
             _ => Ok(cluster),
         }
@@ -222,10 +228,14 @@ impl GkeLocator {
     }
 
     fn address(&self, endpoint: &str) -> Result<String> {
+        let near = || endpoint.parse().ok().filter(|it: &SocketAddr| self.is_emulated && it.ip().is_loopback());
         match endpoint.parse() {
             Ok(IpAddr::V4(address)) => Ok(format!("https://{address}")),
             Ok(IpAddr::V6(address)) => Ok(format!("https://[{address}]")),
-            Err(_) => Err(self.invalid("an endpoint that is no address")),
+            Err(_) => match near() {
+                Some(address) => Ok(format!("https://{address}")),
+                None => Err(self.invalid("an endpoint that is no address")),
+            },
         }
     }
 
@@ -262,6 +272,20 @@ impl ClusterLocator for GkeLocator {
             .with_trust(Trust { authority, ..Trust::default() })
             .with_credentials(self.tokens.clone().map_or(Credentials::None, Credentials::Source)))
     }
+}
+
+/// Who may reach the public address, where that is limited ("Authorized networks" of GKE's documentation).
+fn allowed(networks: &AuthorizedNetworks) -> Vec<String> {
+    let blocks = networks.cidr_blocks.iter().map(|block| text::line(&block.cidr_block, 60));
+    let mut allowed: Vec<_> = blocks.collect();
+    if networks.gcp_public_cidrs_access_enabled {
+        // No list of blocks: whoever has a machine there.
+        allowed.push(GOOGLES.to_owned());
+    }
+    if allowed.is_empty() {
+        allowed.push(NOBODY.to_owned());
+    }
+    allowed
 }
 
 impl fmt::Debug for GkeLocator {

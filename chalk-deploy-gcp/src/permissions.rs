@@ -18,7 +18,8 @@ pub enum Purpose {
     Retain,
     /// Making and setting up buckets and repositories.
     Provision,
-    /// Removing images that nobody needs.
+    /// Removing images that nobody needs. It goes with [`Deploy`](Self::Deploy): manifests are read to find out, and
+    /// tags go with what they name.
     Sweep,
 }
 

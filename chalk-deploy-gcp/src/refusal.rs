@@ -21,6 +21,17 @@ const LONGEST: usize = 64 << 10;
 /// Google takes assertions whose times are off by less ("reasonable timeframe").
 const SKEW_MOST: Duration = Duration::from_mins(5);
 
+/// What a token service was shown, which says what to renew.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Shown {
+    /// What the key of a service account has signed.
+    Key,
+    /// The login of a user.
+    Login,
+    /// The token of another provider of identities.
+    Identity,
+}
+
 /// A refusal.
 #[derive(Debug, Clone)]
 pub(crate) struct Refusal {
@@ -120,6 +131,9 @@ impl Refusal {
             StatusCode::NOT_FOUND => {
                 error(ErrorCode::ObjectMissing).with_hint("check the name, the location and the project")
             }
+            _ if self.is_forbidden_by_policy() => error(ErrorCode::PermissionDenied).with_hint(
+                "a policy of the organization forbids it; choose what it allows, or have it changed for the project",
+            ),
             StatusCode::CONFLICT | StatusCode::PRECONDITION_FAILED => error(ErrorCode::ObjectConflict)
                 .with_hint("somebody else is changing it; resume when they are done")
                 .with_retry(Retry::Temporary),
@@ -133,6 +147,11 @@ impl Refusal {
         if self.says(&["quota project"]) {
             return "a user's login needs a project to count its calls for: set GOOGLE_CLOUD_QUOTA_PROJECT or \
                     `with_quota_project`"
+                .to_owned();
+        }
+        if self.is(&["USER_PROJECT_DENIED"]) || self.says(&["serviceusage.services.use"]) {
+            return "grant serviceusage.services.use to these credentials in the project that calls are counted for \
+                    (roles/serviceusage.serviceUsageConsumer), or name another one (GOOGLE_CLOUD_QUOTA_PROJECT)"
                 .to_owned();
         }
         if self.is(&["SERVICE_DISABLED", "accessNotConfigured"]) {
@@ -155,6 +174,12 @@ impl Refusal {
         }
     }
 
+    /// Cloud Storage says so with 412, as if the request had had a condition, and the newer APIs with 400.
+    pub(crate) fn is_forbidden_by_policy(&self) -> bool {
+        let statuses = [StatusCode::PRECONDITION_FAILED, StatusCode::BAD_REQUEST];
+        statuses.contains(&self.status) && self.says(&["constraints/"])
+    }
+
     fn is_throttled(&self) -> bool {
         self.status == StatusCode::TOO_MANY_REQUESTS
             || self.is(&["rateLimitExceeded", "userRateLimitExceeded", "RATE_LIMIT_EXCEEDED", "RESOURCE_EXHAUSTED"])
@@ -164,8 +189,8 @@ impl Refusal {
         self.status.is_server_error() || self.status == StatusCode::REQUEST_TIMEOUT
     }
 
-    /// The error of a token service that was shown these credentials.
-    pub(crate) fn of_token(&self, subject: &str) -> Error {
+    /// The error of a token service that was shown this.
+    pub(crate) fn of_token(&self, subject: &str, shown: Shown) -> Error {
         let denied = |hint: &str| Error::new(ErrorCode::PermissionDenied, self.said()).on(subject).with_hint(hint);
         if self.is_throttled() || self.is_temporary() {
             return self.error(subject, None);
@@ -178,12 +203,14 @@ impl Refusal {
                 });
                 denied(&hint)
             }
+            "invalid_grant" if shown == Shown::Identity => denied(self.identity_remedy()),
             "invalid_grant" if self.says(&["signature"]) => {
                 denied("the key was revoked, or is another account's; make a new one, and name its file")
             }
             "invalid_grant" if self.says(&["not found", "deleted", "disabled"]) => {
                 denied("the account is gone or disabled; restore it, or use another one")
             }
+            "invalid_grant" if shown == Shown::Key => denied("make a new key of the account, and name its file"),
             "invalid_grant" | "invalid_rapt" | "rapt_required" => {
                 denied("the login has expired or was revoked; log in again (`gcloud auth application-default login`)")
             }
@@ -194,7 +221,23 @@ impl Refusal {
                 "the pool or provider in the audience is not there, is disabled, or is of another project; correct it",
             ),
             "invalid_scope" => denied("correct the scopes of the builder"),
+            "invalid_request" if shown == Shown::Identity => denied("correct the configuration of the federation"),
             _ => self.error(subject, None),
+        }
+    }
+
+    /// What to do about the token of another provider, which Google does not take.
+    fn identity_remedy(&self) -> &'static str {
+        if self.says(&["audience"]) {
+            "the token is meant for somebody else; have it made for the provider of the pool, or list its audience there"
+        } else if self.says(&["issuer"]) {
+            "the token is another tenant's; name the provider of the pool that trusts its issuer"
+        } else if self.says(&["signature", "verify", "key"]) {
+            "the keys of its issuer do not bear the token out; check the issuer, or the keys at the provider of the pool"
+        } else if self.says(&["expired"]) {
+            "the token has expired; renew it where it comes from, then resume"
+        } else {
+            "renew the token of the other provider, and check its issuer and its audience"
         }
     }
 }
@@ -207,7 +250,8 @@ fn permission_in(message: &str) -> Option<String> {
         .map(|word| word.trim_end_matches('.'))
         .find(|word| {
             let parts: Vec<_> = word.split('.').collect();
-            let knows = ["storage", "artifactregistry", "container", "iam", "cloudkms", "resourcemanager"];
+            let knows =
+                ["storage", "artifactregistry", "container", "iam", "cloudkms", "resourcemanager", "serviceusage"];
             parts.len() == 3 && knows.contains(&parts[0]) && parts.iter().all(|part| is_part(part))
         })
         .map(ToOwned::to_owned)
@@ -277,6 +321,41 @@ mod tests {
     }
 
     #[test]
+    fn a_quota_project_that_may_not_be_used_is_told_as_such_and_not_as_a_permission_of_the_call() {
+        let message = "Caller does not have required permission to use project acme-billing. Grant the caller the \
+                       roles/serviceusage.serviceUsageConsumer role, or a custom role with the \
+                       serviceusage.services.use permission, and then retry.";
+        let reason = r#"[{"@type": "x.ErrorInfo", "reason": "USER_PROJECT_DENIED"}]"#;
+        for body in [
+            format!(r#"{{"error": {{"message": "{message}"}}}}"#),
+            format!(r#"{{"error": {{"message": "no", "details": {reason}}}}}"#),
+        ] {
+            let error = read(403, &[], &body).error("s", Some(CLUSTER_GET));
+            assert_eq!(error.code(), ErrorCode::PermissionDenied);
+            let words = ["grant serviceusage.services.use", "counted for", "GOOGLE_CLOUD_QUOTA_PROJECT"];
+            assert!(words.iter().all(|word| error.hint().contains(word)), "{}", error.hint());
+            assert!(!error.hint().contains("container.clusters.get"), "{}", error.hint());
+        }
+    }
+
+    #[test]
+    fn what_a_policy_of_the_organization_forbids_is_not_somebody_elses_change() {
+        for (status, message) in [
+            (412, "'us-central1' violates constraint 'constraints/gcp.resourceLocations'"),
+            (
+                400,
+                "Failed precondition: Constraint `constraints/gcp.restrictNonCmekServices` violated for `projects/1`",
+            ),
+        ] {
+            let body =
+                format!(r#"{{"error": {{"message": "{message}", "errors": [{{"reason": "conditionNotMet"}}]}}}}"#);
+            let error = read(status, &[], &body).error("bucket `a`", None);
+            assert_eq!((error.code(), error.retry()), (ErrorCode::PermissionDenied, Retry::Permanent));
+            assert!(error.hint().contains("policy of the organization"), "{}", error.hint());
+        }
+    }
+
+    #[test]
     fn throttling_says_when_to_come_back_whatever_its_status() {
         let limited = r#"{"error": {"errors": [{"reason": "rateLimitExceeded"}], "message": "slow down"}}"#;
         for (status, body) in [(429, "{}"), (403, limited), (503, "")] {
@@ -291,9 +370,10 @@ mod tests {
         let body = r#"{"error": "invalid_grant", "error_description":
             "Invalid JWT: Token must be in a reasonable timeframe. Check your iat and exp values in the JWT claim."}"#;
         let refusal = read(400, &[("date", "Sat, 21 Nov 2026 11:30:00 GMT")], body);
-        for error in
-            [refusal.of_token("key"), read(401, &[("date", "Sat, 21 Nov 2026 11:30:00 GMT")], "").error("s", None)]
-        {
+        for error in [
+            refusal.of_token("key", Shown::Key),
+            read(401, &[("date", "Sat, 21 Nov 2026 11:30:00 GMT")], "").error("s", None),
+        ] {
             assert_eq!(error.code(), ErrorCode::PermissionDenied);
             assert!(error.hint().contains("2026-11-21T10:00:00.000Z"), "{}", error.hint());
             assert!(error.hint().contains("2026-11-21T11:30:00.000Z"), "{}", error.hint());
@@ -304,29 +384,41 @@ mod tests {
 
     #[test]
     fn each_refusal_of_a_token_service_has_its_own_next_step() {
-        for (reason, description, word) in [
-            ("invalid_grant", "Invalid JWT Signature.", "make a new one"),
-            ("invalid_grant", "Invalid grant: account not found", "gone or disabled"),
-            ("invalid_grant", "Token has been expired or revoked.", "log in again"),
-            ("invalid_grant", "reauth related error (invalid_rapt)", "log in again"),
+        use Shown::{Identity, Key, Login};
+        let audience = "The audience in ID Token [https://a.example] does not match the expected audience.";
+        let issuer = "The issuer in ID Token https://login.example/t2 does not match the expected ones: https://login.example/t1";
+        for (shown, reason, description, word) in [
+            (Key, "invalid_grant", "Invalid JWT Signature.", "make a new one"),
+            (Key, "invalid_grant", "Invalid grant: account not found", "gone or disabled"),
+            (Key, "invalid_grant", "Bad Request", "make a new key"),
+            (Login, "invalid_grant", "Token has been expired or revoked.", "log in again"),
+            (Login, "invalid_grant", "reauth related error (invalid_rapt)", "log in again"),
+            (Identity, "invalid_grant", audience, "meant for somebody else"),
+            (Identity, "invalid_grant", issuer, "another tenant's"),
+            (Identity, "invalid_grant", "Unable to verify the ID Token signature.", "the keys of its issuer"),
+            (Identity, "invalid_grant", "The ID Token has expired.", "renew it where it comes from"),
+            (Identity, "invalid_grant", "", "renew the token of the other provider"),
+            (Identity, "invalid_request", "Invalid value for \\\"audience\\\".", "the configuration of the federation"),
             (
+                Identity,
                 "unauthorized_client",
                 "The given credential is rejected by the attribute condition.",
                 "attribute condition",
             ),
             (
+                Identity,
                 "invalid_target",
                 "The target service indicated by the \\\"audience\\\" parameters is invalid.",
                 "audience",
             ),
-            ("invalid_scope", "", "scopes"),
+            (Login, "invalid_scope", "", "scopes"),
         ] {
             let body = format!(r#"{{"error": "{reason}", "error_description": "{description}"}}"#);
-            let error = read(400, &[], &body).of_token("credentials");
+            let error = read(400, &[], &body).of_token("credentials", shown);
             assert_eq!(error.code(), ErrorCode::PermissionDenied, "{reason}");
             assert!(error.hint().contains(word), "{reason}: {}", error.sentence());
         }
-        assert_eq!(read(503, &[], "").of_token("c").code(), ErrorCode::CloudUnavailable);
+        assert_eq!(read(503, &[], "").of_token("c", Shown::Key).code(), ErrorCode::CloudUnavailable);
     }
 
     proptest! {

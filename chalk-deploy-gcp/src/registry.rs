@@ -3,7 +3,7 @@
 //! Images are pushed and pulled by the core's adapter; blobs go in one request each, because it takes no chunks
 //! ("Docker API support" of Artifact Registry's documentation).
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,7 +23,7 @@ use tokio::sync::Mutex;
 use crate::api::{Api, Call};
 use crate::moment;
 use crate::permissions::{IMAGES_LIST, REPOSITORY_CREATE, REPOSITORY_GET, VERSION_DELETE};
-use crate::settings::{Hosts, RegistryPlace};
+use crate::settings::{Hosts, RegistryPlace, is_project};
 use crate::tags::labels;
 
 /// The user whose password is an access token ("Authenticate to Artifact Registry for Docker").
@@ -43,8 +43,9 @@ const AT_ONCE: usize = 8;
 pub(crate) struct RegistryTokens {
     tokens: Arc<dyn BearerTokenSource>,
     hosts: Hosts,
-    /// What was given last, so that it can be said to be refused.
-    given: Mutex<Option<BearerToken>>,
+    /// What each host was given last, so that it can be said to be refused. One that refuses an old token says nothing
+    /// of the new one that another host has been given since.
+    given: Mutex<BTreeMap<String, BearerToken>>,
 }
 
 impl RegistryTokens {
@@ -61,12 +62,12 @@ impl RegistryCredentials for RegistryTokens {
         }
         // Held over the fetch, so that many who were refused at once renew once.
         let mut given = self.given.lock().await;
-        if let (Asked::Refused, Some(token)) = (asked, given.take()) {
+        if let (Asked::Refused, Some(token)) = (asked, given.remove(host)) {
             self.tokens.refused(&token).await;
         }
         let token = self.tokens.token().await?;
         let secret = Secret::new(token.expose());
-        *given = Some(token);
+        given.insert(host.to_owned(), token);
         Ok(Credential::Basic { username: USER.to_owned(), secret })
     }
 }
@@ -161,7 +162,7 @@ impl Repositories {
         };
         let id = parts.next().unwrap_or_default();
         let named = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-        let is_id = (2..=63).contains(&id.len())
+        let is_id = (1..=63).contains(&id.len())
             && id.bytes().all(named)
             && id.starts_with(|it: char| it.is_ascii_lowercase())
             && !id.ends_with('-');
@@ -191,12 +192,7 @@ impl Repositories {
         let runtime = self.api.runtime().clone();
         let begin = runtime.monotonic();
         let mut pause = PAUSE;
-        let prefix = format!("{parent}/operations/");
-        let is_name = |name: &str| {
-            name.strip_prefix(&prefix).is_some_and(|id| {
-                (1..=200).contains(&id.len()) && id.bytes().all(|it| it.is_ascii_alphanumeric() || b"-_.".contains(&it))
-            })
-        };
+        let is_name = |name: &str| is_operation(name, parent);
         while !operation.done {
             if !is_name(&operation.name) {
                 return Err(
@@ -227,7 +223,12 @@ impl Images {
         let locator = ManifestLocator::Digest(record.digest);
         // Somebody else has removed it since it was listed.
         let Some(manifest) = self.registry.manifest(repository, &locator).await? else { return Ok(None) };
-        let (children, subject) = related(&manifest);
+        // What is not understood must not count as nothing: whatever an image consists of is kept with it.
+        let (children, subject) = related(&manifest).ok_or_else(|| {
+            Error::new(ErrorCode::CloudAnswerInvalid, "what an image consists of cannot be read")
+                .on(format!("image `{repository}@{}`", record.digest))
+                .with_hint("nothing was removed; remove the image by hand if nobody needs it")
+        })?;
         record.children = children;
         record.subject = subject.or(record.subject);
         Ok(Some(record))
@@ -310,6 +311,11 @@ impl ImageCatalog for Images {
     async fn remove(&self, repository: &Repository, images: &[Digest]) -> Result<()> {
         let Self { repositories, .. } = self;
         let located = repositories.of(repository)?;
+        if located.package.is_empty() {
+            return Err(Error::new(ErrorCode::ValueInvalid, "it names no image below its repository")
+                .on(format!("repository `{repository}`"))
+                .with_hint("write HOST/PROJECT/REPOSITORY/IMAGE"));
+        }
         // "If the package ID part contains slashes, the slashes are escaped" (packages of the reference).
         let package = located.package.replace('/', "%2F");
         for digest in images {
@@ -320,8 +326,16 @@ impl ImageCatalog for Images {
             if answer.status == StatusCode::NOT_FOUND {
                 continue;
             }
-            match repositories.finish(answer.document()?, &located.parent, &subject).await {
+            let finished = match answer.document() {
+                Ok(operation) => repositories.finish(operation, &located.parent, &subject).await,
+                Err(refused) => Err(refused),
+            };
+            match finished {
                 Err(error) if error.code() == ErrorCode::ObjectMissing => {}
+                Err(error) if error.code() == ErrorCode::ValueInvalid => return Err(error.with_hint(
+                    "an image stays while an index consists of it, and while it has a tag in a repository whose tags \
+                     are immutable",
+                )),
                 other => other?,
             }
         }
@@ -344,6 +358,20 @@ impl Status {
     }
 }
 
+/// Whether this is the name of an operation in the location of a parent. Google may write the project by its number.
+fn is_operation(name: &str, parent: &str) -> bool {
+    let named = |id: &str| {
+        (1..=200).contains(&id.len()) && id.bytes().all(|it| it.is_ascii_alphanumeric() || b"-_.".contains(&it))
+    };
+    let location = parent.rsplit('/').next().unwrap_or_default();
+    match name.split('/').collect::<Vec<_>>()[..] {
+        ["projects", project, "locations", found, "operations", id] => {
+            is_project(project) && found == location && named(id) && !id.starts_with('.')
+        }
+        _ => false,
+    }
+}
+
 /// A record of the list; the inner `None` for an image of another repository.
 #[expect(clippy::option_option, reason = "the outer one is an answer that makes no sense")]
 fn record(image: &DockerImage, repository: &Repository) -> Option<Option<ImageRecord>> {
@@ -363,10 +391,105 @@ fn record(image: &DockerImage, repository: &Repository) -> Option<Option<ImageRe
 }
 
 /// The images that a manifest names, and the one that it is about (OCI image specification, "image index" and
-/// "subject").
-fn related(manifest: &ImageManifest) -> (Vec<Digest>, Option<Digest>) {
-    let document: Value = serde_json::from_slice(&manifest.bytes).unwrap_or_default();
-    let digest = |descriptor: &Value| descriptor["digest"].as_str()?.parse().ok();
-    let listed = document["manifests"].as_array().map(Vec::as_slice).unwrap_or_default();
-    (listed.iter().filter_map(digest).collect(), digest(&document["subject"]))
+/// "subject"). `None` for one that is not understood.
+fn related(manifest: &ImageManifest) -> Option<(Vec<Digest>, Option<Digest>)> {
+    let document: serde_json::Map<String, Value> = serde_json::from_slice(&manifest.bytes).ok()?;
+    let digest = |descriptor: &Value| descriptor.get("digest")?.as_str()?.parse().ok();
+    let listed = match document.get("manifests") {
+        None | Some(Value::Null) => &[][..],
+        Some(listed) => listed.as_array()?,
+    };
+    let subject = match document.get("subject") {
+        None | Some(Value::Null) => None,
+        Some(subject) => Some(digest(subject)?),
+    };
+    Some((listed.iter().map(digest).collect::<Option<_>>()?, subject))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex as Lock;
+
+    use super::*;
+
+    /// Gives `token-1`, `token-2`, …: another one after each that was refused.
+    #[derive(Debug, Default)]
+    struct Source(Lock<u32>);
+
+    #[async_trait]
+    impl BearerTokenSource for Source {
+        async fn token(&self) -> Result<BearerToken> {
+            Ok(BearerToken::new(format!("token-{}", self.0.lock().expect("not poisoned"))))
+        }
+
+        async fn refused(&self, token: &BearerToken) {
+            let mut refused = self.0.lock().expect("not poisoned");
+            if token.expose() == format!("token-{refused}") {
+                *refused += 1;
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_token_that_one_host_has_renewed_is_not_refused_by_another_that_had_the_old_one() {
+        let source = Arc::new(Source::default());
+        let tokens = RegistryTokens::new(source.clone(), Hosts::default());
+        let given = async |host: &str, asked| match tokens.credential(host, asked).await.expect("given") {
+            Credential::Basic { secret, .. } => secret.expose().to_owned(),
+            other => panic!("{other:?}"),
+        };
+        for host in ["us-docker.pkg.dev", "europe-docker.pkg.dev"] {
+            assert_eq!(given(host, Asked::First).await, "token-0");
+        }
+        for host in ["us-docker.pkg.dev", "europe-docker.pkg.dev"] {
+            assert_eq!(given(host, Asked::Refused).await, "token-1", "{host}");
+        }
+        assert_eq!(given("us-docker.pkg.dev", Asked::Refused).await, "token-2", "its new one is refused too");
+    }
+
+    #[test]
+    fn what_a_manifest_does_not_say_clearly_is_not_taken_for_nothing() {
+        let read = |text: &str| {
+            let bytes = text.to_owned().into();
+            related(&ImageManifest { media_type: "application/vnd.oci.image.index.v1+json".to_owned(), bytes })
+        };
+        let one = Digest::of("one");
+        let listed = format!(r#"{{"manifests": [{{"digest": "{one}"}}], "subject": {{"digest": "{one}"}}}}"#);
+        assert_eq!(read(&listed), Some((vec![one], Some(one))));
+        assert_eq!(read(r#"{"layers": [], "subject": null}"#), Some((Vec::new(), None)));
+        for text in [
+            "",
+            "[]",
+            "{",
+            r#"{"manifests": {}}"#,
+            r#"{"manifests": [{"digest": "sha512:00"}]}"#,
+            r#"{"manifests": [{}]}"#,
+            r#"{"subject": {"digest": 7}}"#,
+        ] {
+            assert_eq!(read(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn an_operation_is_one_of_the_location_whichever_way_its_project_is_written() {
+        let parent = "projects/acme-prod/locations/us-central1";
+        for name in [
+            "projects/acme-prod/locations/us-central1/operations/0f1e-2d",
+            "projects/123456789012/locations/us-central1/operations/0f1e-2d",
+        ] {
+            assert!(is_operation(name, parent), "{name}");
+        }
+        for name in [
+            "",
+            "projects/../secrets",
+            "projects/acme-prod/locations/eu/operations/1",
+            "projects/acme-prod/locations/us-central1/operations/",
+            "projects/acme-prod/locations/us-central1/operations/..",
+            "projects/acme-prod/locations/us-central1/operations/1?x",
+            "projects/acme-prod/locations/us-central1/operations/1/2",
+            "projects/a/../locations/us-central1/operations/1",
+        ] {
+            assert!(!is_operation(name, parent), "{name}");
+        }
+    }
 }

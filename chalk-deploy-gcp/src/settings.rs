@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 
 use chalk_deploy_core::{Error, ErrorCode, Result, text};
-use http::Uri;
 
 /// The end of every host of Artifact Registry.
 pub(crate) const HOST_SUFFIX: &str = "-docker.pkg.dev";
@@ -18,7 +17,7 @@ pub(crate) struct Given {
 }
 
 impl Given {
-    fn wrong(&self, why: &str, hint: &str) -> Error {
+    pub(crate) fn wrong(&self, why: &str, hint: &str) -> Error {
         Error::new(ErrorCode::ValueInvalid, why)
             .on(format!("`{}`, which is `{}`", self.by, text::line(&self.value, 200)))
             .with_hint(hint)
@@ -91,7 +90,8 @@ fn is_location(text: &str) -> bool {
         && !text.ends_with('-')
 }
 
-fn is_project(text: &str) -> bool {
+/// Whether this is the id of a project, or its number.
+pub(crate) fn is_project(text: &str) -> bool {
     let (domain, id) = text.split_once(':').unwrap_or(("a.b", text));
     let named = |text: &str, also: &[u8]| {
         !text.is_empty()
@@ -175,27 +175,6 @@ pub(crate) fn registry(given: &Given, emulator: Option<&str>, location: Option<&
     })
 }
 
-/// `https://host[:port]`, or plain HTTP to this machine; without a slash at its end.
-pub(crate) fn endpoint(given: &Given) -> Result<String> {
-    let hint = "write https://host[:port], or http://127.0.0.1:port for an emulator";
-    let wrong = |why: &str| given.wrong(why, hint);
-    // The client libraries of Google take an emulator without a scheme.
-    let text = if given.value.contains("://") { given.value.clone() } else { format!("http://{}", given.value) };
-    let uri: Uri = text.parse().map_err(|_| wrong("this is no address"))?;
-    let (Some(scheme), Some(authority)) = (uri.scheme_str(), uri.authority()) else {
-        return Err(wrong("this is no address"));
-    };
-    let host = authority.host().trim_matches(['[', ']']);
-    let is_near = host == "localhost" || host.parse().is_ok_and(|it: std::net::IpAddr| it.is_loopback());
-    if !(scheme == "https" || scheme == "http" && is_near) {
-        return Err(wrong("an endpoint is reached by https, or lies on this machine"));
-    }
-    if authority.as_str().contains('@') || !matches!(uri.path(), "" | "/") || uri.query().is_some() {
-        return Err(wrong("an endpoint is a scheme, a host and perhaps a port"));
-    }
-    Ok(format!("{scheme}://{authority}"))
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -274,34 +253,11 @@ mod tests {
         Hosts::default().with_old(&given("evil.example")).expect_err("not one of them");
     }
 
-    #[test]
-    fn plain_http_is_for_this_machine_alone() {
-        for (text, expected) in [
-            ("http://127.0.0.1:4443/", "http://127.0.0.1:4443"),
-            ("localhost:4443", "http://localhost:4443"),
-            ("https://storage.example", "https://storage.example"),
-            ("http://[::1]:1", "http://[::1]:1"),
-        ] {
-            assert_eq!(endpoint(&given(text)).expect(text), expected);
-        }
-        for text in [
-            "http://storage.example",
-            "ftp://127.0.0.1",
-            "https://a@b",
-            "https://a/b",
-            "https://a?b",
-            "",
-            "evil.example",
-        ] {
-            endpoint(&given(text)).expect_err(text);
-        }
-    }
-
     proptest! {
         #[test]
         fn no_text_makes_a_check_panic_or_lead_elsewhere(text in ".{0,80}") {
             let given = given(&text);
-            let _ = (project(&given), location(&given), endpoint(&given));
+            let _ = (project(&given), location(&given));
             if let Ok(place) = cluster(&given, Some("acme"), Some("us")) {
                 let ClusterPlace { project, location, name } = place;
                 prop_assert!(![&project, &location, &name].iter().any(|part| part.contains(['/', '?', '#', '%'])));

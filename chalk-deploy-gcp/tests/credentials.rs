@@ -14,7 +14,8 @@ use chalk_deploy_core::{Error, ErrorCode, Result};
 use chalk_deploy_gcp::{Cloud, CloudBuilder, SCOPE};
 use chalk_deploy_testkit::VirtualRuntime;
 use chalk_deploy_testkit::recorded::Player;
-use common::{Answering, Reply, Seen, assert_error, case};
+use chalk_deploy_testkit::simulated::closure::{Answering, Reply, Seen};
+use common::{Bank, assert_error, case};
 use serde_json::{Value, json};
 
 fn player(api: &str, cases: &[&str]) -> Player {
@@ -30,8 +31,7 @@ fn builder(server: &Answering) -> CloudBuilder {
     Cloud::builder().with_transport(server.transport()).with_runtime(VirtualRuntime::new(1))
 }
 
-// --- recorded cases
-// ----------------------------------------------------------------------------------------------------
+// --- recorded cases -------------------------------------------------------------------------------------------------
 
 const ACCOUNT: &str = "deployer@acme-prod.iam.gserviceaccount.com";
 
@@ -228,7 +228,7 @@ async fn a_file_that_is_no_file_of_google_sends_nothing_anywhere() {
         (json!([1]), "no file of credentials"),
         (federated(json!({"executable": {"command": "/bin/true"}})), "have a program run"),
         (federated(json!({"environment_id": "aws1", "url": "http://169.254.169.254/latest"})), "AWS's credentials"),
-        (federated(json!({"url": "http://169.254.169.254/token"})), "neither https nor on this machine"),
+        (federated(json!({"url": "http://169.254.169.253/token"})), "neither https nor on this machine"),
         (federated(json!({})), "names no source"),
         (federated(json!({"file": "/x", "format": {"type": "json"}})), "neither text nor JSON"),
     ] {
@@ -252,7 +252,15 @@ async fn an_identity_of_another_provider_is_read_anew_each_time_from_a_file_or_a
     std::fs::write(&token, r#"{"id": "first"}"#).expect("written");
     let by_file = json!({"file": token, "format": {"type": "json", "subject_token_field_name": "id"}});
     let by_address = json!({"url": "https://provider.example/token", "headers": {"x-a": "b"}});
-    for (source, expected) in [(by_file, ["first", "second"]), (by_address, ["from-there", "from-there"])] {
+    let by_azure = json!({
+        "url": "http://169.254.169.254/metadata/identity/oauth2/token?api-version=2018-02-01&resource=api%3A%2F%2Fchalk",
+        "headers": {"Metadata": "True"}, "format": {"type": "json", "subject_token_field_name": "access_token"},
+    });
+    for (source, expected) in [
+        (by_file, ["first", "second"]),
+        (by_address, ["from-there", "from-there"]),
+        (by_azure, ["of-azure", "of-azure"]),
+    ] {
         std::fs::write(&token, r#"{"id": "first"}"#).expect("written");
         let file = json!({
             "type": "external_account", "audience": "//iam/p", "subject_token_type": "urn:ietf:params:oauth:token-type:jwt",
@@ -260,6 +268,9 @@ async fn an_identity_of_another_provider_is_read_anew_each_time_from_a_file_or_a
         });
         let server = Answering::by(|seen| match seen.parts.uri.host() {
             Some("provider.example") if seen.parts.headers["x-a"] == "b" => Reply::json(200, "from-there\n"),
+            Some("169.254.169.254") if seen.header("metadata") == "True" => {
+                Reply::json(200, json!({"access_token": "of-azure", "token_type": "Bearer"}))
+            }
             Some("sts.googleapis.com") => Reply::json(200, json!({"access_token": "t", "expires_in": 100})),
             _ => Reply::json(404, "{}"),
         });
@@ -275,6 +286,144 @@ async fn an_identity_of_another_provider_is_read_anew_each_time_from_a_file_or_a
 }
 
 fn shown(seen: &Seen) -> String {
-    let body: Value = serde_json::from_str(&seen.body).expect("JSON");
+    let body: Value = serde_json::from_slice(&seen.body).expect("JSON");
     body["subjectToken"].as_str().expect("a token").to_owned()
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_identity_of_another_tenant_or_for_somebody_else_is_told_apart_from_a_login() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for (description, word) in [
+        (
+            "The issuer in ID Token https://login.example/other does not match the expected ones: https://login.example/own",
+            "another tenant's",
+        ),
+        ("The audience in ID Token [https://other.example] does not match the expected audience.", "somebody else"),
+        ("The ID Token has expired.", "renew it where it comes from"),
+    ] {
+        let answer = json!({"error": "invalid_grant", "error_description": description});
+        let server = Answering::by(move |_| Reply::json(400, &answer));
+        let error = refused(&server, &folder, &external(&folder)).await;
+        assert_error(&error, ErrorCode::PermissionDenied, &[word, "workloadIdentityPools/aws/providers/eks"]);
+        assert!(!error.hint().contains("gcloud auth") && !error.sentence().contains("eyJ"), "{}", error.sentence());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_provider_of_identities_that_is_away_is_an_outage_and_one_that_refuses_is_not() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut file = external(&folder);
+    file["credential_source"] = json!({"url": "https://provider.example/token"});
+    for (status, code) in
+        [(503, ErrorCode::CloudUnavailable), (429, ErrorCode::CloudUnavailable), (403, ErrorCode::PermissionDenied)]
+    {
+        let server = Answering::by(move |_| Reply::json(status, "{}"));
+        let error = refused(&server, &folder, &file).await;
+        assert_error(&error, code, &["the provider of identities", &status.to_string()]);
+    }
+    file["credential_source"] = json!({"url": "https://provider.example/token", "headers": {"a b": "c"}});
+    let server = Answering::by(|_| Reply::json(200, "token"));
+    assert_error(&refused(&server, &folder, &file).await, ErrorCode::ValueInvalid, &["the headers"]);
+    assert!(server.lines().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn people_of_a_workforce_pool_have_their_exchange_counted_for_the_project_of_the_file() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut file = external(&folder);
+    for (project, expected) in
+        [(json!("123456789012"), json!("{\"userProject\":\"123456789012\"}")), (Value::Null, Value::Null)]
+    {
+        file["workforce_pool_user_project"] = project;
+        let server = Answering::by(|_| Reply::json(200, json!({"access_token": "t", "expires_in": 3599})));
+        let cloud = with_file(&server, &folder, &file).build().expect("valid settings");
+        cloud.credentials().token().await.expect("a token");
+        let body: Value = serde_json::from_slice(&server.seen()[0].body).expect("JSON");
+        assert_eq!(body["options"], expected);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_key_without_an_id_signs_a_head_without_one() {
+    let (_, mut file) = key();
+    file["private_key_id"] = Value::Null;
+    let server = Answering::by(|_| Reply::json(200, json!({"access_token": "t", "expires_in": 3599})));
+    let folder = tempfile::tempdir().expect("a folder");
+    let cloud = with_file(&server, &folder, &file).build().expect("valid settings");
+    cloud.credentials().token().await.expect("a token");
+    let form = server.seen()[0].form();
+    let head = form["assertion"].split('.').next().expect("three parts");
+    let head: Value = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(head).expect("encoded")).expect("JSON");
+    assert_eq!(head, json!({"alg": "RS256", "typ": "JWT"}));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_token_service_that_is_throttled_says_when_and_one_that_is_away_is_asked_again() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let throttled = Answering::by(|_| Reply::json(429, "{}").with("retry-after", "17"));
+    let error = refused(&throttled, &folder, &user()).await;
+    assert_error(&error, ErrorCode::CloudUnavailable, &["resume in 17 s"]);
+    let away = std::sync::atomic::AtomicU32::new(0);
+    let server = Answering::by(move |_| match away.fetch_add(1, std::sync::atomic::Ordering::Relaxed) {
+        0 => Reply::json(503, "{}"),
+        _ => Reply::json(200, json!({"access_token": "t", "expires_in": 3599})),
+    });
+    let cloud = with_file(&server, &folder, &user()).build().expect("valid settings");
+    assert_eq!(cloud.credentials().token().await.expect("the second time").expose(), "t");
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_acts_as_an_account_with_a_token_that_was_revoked_renews_it_once() {
+    let runtime = VirtualRuntime::new(1);
+    let revoked = Answering::by(|seen| match seen.token() {
+        "token-1" => {
+            Reply::json(401, json!({"error": {"code": 401, "message": "invalid", "status": "UNAUTHENTICATED"}}))
+        }
+        _ => Reply::json(200, json!({"accessToken": "acting", "expireTime": "2025-01-01T01:00:00Z"})),
+    });
+    let bank = Bank::new(runtime.clone(), None);
+    // The tenant's own source keeps its token, as ours do.
+    let source = chalk_deploy_gcp::Tokens::new(bank.clone(), runtime);
+    let cloud = builder(&revoked).with_credentials(source).with_impersonation(ACCOUNT).build().expect("valid settings");
+    assert_eq!(cloud.credentials().token().await.expect("with the second one").expose(), "acting");
+    assert_eq!((bank.count(), revoked.seen().len()), (2, 2));
+
+    let never = Answering::by(|_| Reply::json(401, "{}"));
+    let only = chalk_deploy_core::credentials::BearerToken::new("the-only-one");
+    let cloud = builder(&never).with_credentials(only).with_impersonation(ACCOUNT).build().expect("valid settings");
+    let error = cloud.credentials().token().await.expect_err("refused");
+    assert_error(&error, ErrorCode::PermissionDenied, &[ACCOUNT]);
+    assert_eq!(never.seen().len(), 1, "the same one is not sent again");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_account_that_is_not_there_cannot_be_acted_as() {
+    let server = Answering::by(|_| {
+        let message = format!("Not found; Gaia id not found for email {ACCOUNT}");
+        Reply::json(404, json!({"error": {"code": 404, "message": message, "status": "NOT_FOUND"}}))
+    });
+    let credentials = chalk_deploy_core::credentials::BearerToken::new("t");
+    let cloud = builder(&server).with_credentials(credentials).with_impersonation(ACCOUNT).build().expect("valid");
+    let error = cloud.credentials().token().await.expect_err("gone");
+    assert_error(&error, ErrorCode::ObjectMissing, &[ACCOUNT, "correct the address of the service account"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_token_of_a_pod_that_is_missing_or_empty_is_told_with_its_file() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut file = external(&folder);
+    let path = folder.path().join("token");
+    let server = Answering::by(|_| Reply::json(200, json!({"access_token": "t", "expires_in": 3599})));
+    std::fs::write(&path, "\n").expect("written");
+    assert_error(
+        &refused(&server, &folder, &file).await,
+        ErrorCode::PermissionDenied,
+        &["given no token", "credential_source"],
+    );
+    std::fs::remove_file(&path).expect("removed");
+    let error = refused(&server, &folder, &file).await;
+    assert_error(&error, ErrorCode::PermissionDenied, &["cannot be read", &path.display().to_string(), "projected"]);
+    file["credential_source"] = json!({"file": folder.path()});
+    assert_error(&refused(&server, &folder, &file).await, ErrorCode::PermissionDenied, &["cannot be read"]);
+    assert!(server.lines().is_empty());
 }

@@ -3,18 +3,32 @@
 //! The server is the one that the testbed has built; where it is not, one line on stderr says that this was skipped. Of
 //! a bucket it keeps the name, the location and the versioning, so the other settings are the recorded cases'.
 
-use std::io::Write as _;
+mod common;
+
 use std::net::TcpListener;
-use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 use std::time::Duration;
 
 use chalk_deploy_core::ErrorCode;
-use chalk_deploy_core::cloud::{ObjectStore as _, Payload, PutMode};
-use chalk_deploy_core::model::{Digest, ObjectKey};
-use chalk_deploy_core::provision::BucketPlan;
-use chalk_deploy_core::runtime::{Runtime as _, SystemRuntime};
+use chalk_deploy_core::cloud::{ManifestLocator, ObjectStore as _, Payload, PutMode, Registry as _};
+use chalk_deploy_core::credentials::BearerToken;
+use chalk_deploy_core::model::{Digest, ObjectKey, Repository};
+use chalk_deploy_core::provision::{BucketPlan, KeptBucket};
+use chalk_deploy_core::runtime::{Runtime, SystemRuntime};
+use chalk_deploy_core::transport::NetworkTransport;
 use chalk_deploy_gcp::{Cloud, CloudBuilder};
+use chalk_deploy_testkit::distribution::{Distribution, Flow, TokenServer};
+use chalk_deploy_testkit::foreign::{product, skip};
+use chalk_deploy_testkit::recorded::Player;
+use chalk_deploy_testkit::sample;
+use chalk_deploy_testkit::simulated::closure::Hosts;
+use chalk_deploy_testkit::simulated::stage::{Adapters, Pulling, SimulatedCluster, Stage};
+use common::case;
+
+const ABSENT: &str = "the testbed has built no fake-gcs-server (testbed/build)";
+/// The access token that the realm, GKE and the cluster take. fake-gcs-server asks for none.
+const TOKEN: &str = "token-1";
 
 /// The server, which ends with the test.
 struct Emulator {
@@ -24,7 +38,7 @@ struct Emulator {
 
 impl Emulator {
     fn start() -> Option<Self> {
-        let program = program()?;
+        let program = product("fake-gcs-server", "bin/fake-gcs-server")?;
         let port = TcpListener::bind("127.0.0.1:0").and_then(|it| it.local_addr()).expect("a free port").port();
         let endpoint = format!("http://127.0.0.1:{port}");
         let child = Command::new(program)
@@ -36,6 +50,21 @@ impl Emulator {
             .spawn()
             .expect("started");
         Some(Self { child, endpoint })
+    }
+
+    /// Makes a bucket, which takes as many tries as the server takes to start.
+    async fn begin(&self, plan: &BucketPlan) -> KeptBucket {
+        let keeper = self.cloud().build().expect("valid settings").buckets().expect("set");
+        let runtime = SystemRuntime::new();
+        let mut kept = keeper.keep(plan).await;
+        for _ in 0..100 {
+            if !kept.as_ref().is_err_and(|error| error.code() == ErrorCode::CloudUnavailable) {
+                break;
+            }
+            runtime.sleep(Duration::from_millis(50)).await;
+            kept = keeper.keep(plan).await;
+        }
+        kept.expect("made")
     }
 
     fn cloud(&self) -> CloudBuilder {
@@ -54,18 +83,6 @@ impl Drop for Emulator {
     }
 }
 
-/// The newest that the testbed has built.
-fn program() -> Option<PathBuf> {
-    let cache = std::env::var_os("CHALK_TESTBED_CACHE").map(PathBuf::from).or_else(|| {
-        let home = || std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache"));
-        let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from).or_else(home)?;
-        Some(cache.join("chalk-deploy-testbed"))
-    })?;
-    let products = std::fs::read_dir(cache.join("products").join("fake-gcs-server")).ok()?;
-    let programs = products.flatten().map(|it| it.path().join("bin").join("fake-gcs-server")).filter(|it| it.is_file());
-    programs.max_by_key(|program| program.metadata().and_then(|it| it.modified()).ok())
-}
-
 fn key(text: &str) -> ObjectKey {
     ObjectKey::new(text).expect("a key")
 }
@@ -73,22 +90,11 @@ fn key(text: &str) -> ObjectKey {
 #[tokio::test]
 async fn five_buckets_are_made_and_hold_objects_that_are_written_once() {
     let Some(emulator) = Emulator::start() else {
-        let _ = writeln!(std::io::stderr(), "skipped: the testbed has built no fake-gcs-server (testbed/build)");
-        return;
+        return skip(ABSENT);
     };
     let keeper = emulator.cloud().build().expect("valid settings").buckets().expect("set");
     let plans = BucketPlan::five("acme", &[]).expect("a prefix");
-    let runtime = SystemRuntime::new();
-    let mut first = keeper.keep(&plans[0]).await;
-    for _ in 0..100 {
-        if !first.as_ref().is_err_and(|error| error.code() == ErrorCode::CloudUnavailable) {
-            break;
-        }
-        // It takes a moment to start.
-        runtime.sleep(Duration::from_millis(50)).await;
-        first = keeper.keep(&plans[0]).await;
-    }
-    assert!(first.expect("made").created);
+    assert!(emulator.begin(&plans[0]).await.created);
     for plan in &plans[1..] {
         assert!(keeper.keep(plan).await.expect("made").created, "{}", plan.name);
     }
@@ -113,4 +119,48 @@ async fn five_buckets_are_made_and_hold_objects_that_are_written_once() {
         assert_eq!((head.size, head.sha256), (length as u64, Some(Digest::of(&bytes))));
     }
     assert_eq!(bucket.list("archives/", None, 9).await.expect("listed").len(), 2);
+}
+
+#[tokio::test]
+async fn the_whole_pipeline_ends_in_success_on_emulators_and_replaces_a_version() {
+    let Some(emulator) = Emulator::start() else { return skip(ABSENT) };
+    let realm = TokenServer::new(Flow::AccessToken(TOKEN.to_owned()));
+    let Some(distribution) = Distribution::behind(&realm, "chalk-deploy-gcp/tests/emulator").await else { return };
+    let runtime: Arc<dyn Runtime> = SystemRuntime::new();
+    let [_, source, ..] = BucketPlan::five("acme", &[]).expect("a prefix");
+    emulator.begin(&source).await;
+
+    // GKE has no emulator: it answers as recorded, and the cluster is the simulated one.
+    let gke = Player::new([case("container", "public")]);
+    let network = NetworkTransport::builder().build().expect("sockets");
+    let transport = Hosts::new().with("container.googleapis.com", gke.transport()).otherwise(network).transport();
+    let repositories = Repository::new(format!("{}/acme-prod/chalk", distribution.host())).expect("a repository");
+    let builder = || {
+        let builder = emulator.cloud().with_transport(transport.clone()).with_credentials(BearerToken::new(TOKEN));
+        builder.with_registry_endpoint(distribution.endpoint()).with_registry(repositories.as_str())
+    };
+    let of_the_nodes = builder().build().expect("valid settings").registry().expect("set");
+    let cluster = SimulatedCluster::start(Arc::new(Pulling(Arc::new(of_the_nodes))), TOKEN, &runtime);
+    cluster.make_namespace(&sample::environment().expect("an environment")).await;
+    let cloud = builder().with_cluster("us-central1/chalk").with_cluster_transports(cluster.kubernetes());
+    let cloud = cloud.with_bucket(&source.name).build().expect("valid settings");
+    let (bucket, registry) = (cloud.bucket().expect("set"), Arc::new(cloud.registry().expect("set")));
+    let adapters = Adapters {
+        bucket: Arc::new(bucket.clone()),
+        bucket_name: source.name,
+        registry: registry.clone(),
+        repositories: repositories.clone(),
+        connection: cloud.connection().expect("set"),
+        gateway: cluster.gateway(),
+    };
+    let stage = Stage::open(adapters, &runtime, |builder, traffic| cloud.bundle(builder, traffic)).await;
+    let stage = stage.expect("all is set");
+    for id in stage.assert_deploys_and_replaces().await {
+        let engine = Repository::new(format!("{repositories}/engine-{}", stage.environment)).expect("a repository");
+        let tag = ManifestLocator::Tag(id.to_string().parse().expect("a tag"));
+        assert!(registry.manifest(&engine, &tag).await.expect("readable").is_some(), "{id}");
+    }
+    assert_eq!(bucket.list("archives/", None, 9).await.expect("listed").len(), 2);
+    assert_eq!(gke.complaints(), [""; 0]);
+    assert!(!realm.given().is_empty());
 }

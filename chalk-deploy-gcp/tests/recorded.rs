@@ -15,8 +15,9 @@ use chalk_deploy_gcp::permissions::{Purpose, needed};
 use chalk_deploy_gcp::{Cloud, CloudBuilder, ControlPlane};
 use chalk_deploy_testkit::VirtualRuntime;
 use chalk_deploy_testkit::recorded::{Case, CaseRequest, Player};
+use chalk_deploy_testkit::simulated::closure::{Answering, Reply, Seen};
 use common::policy::Policy;
-use common::{Answering, Reply, assert_error, case, folder};
+use common::{assert_error, case, folder};
 use serde_json::json;
 
 const HOST: &str = "us-central1-docker.pkg.dev";
@@ -60,7 +61,7 @@ impl OpenTransport for Opened {
     fn open(&self, access: &ClusterAccess) -> Result<Transport> {
         let opened = (access.server(), access.trust().authority.clone());
         self.0.lock().expect("not poisoned").push(opened);
-        let answer = |seen: &common::Seen| {
+        let answer = |seen: &Seen| {
             assert_eq!(seen.token(), "token-1");
             Reply::json(404, json!({"kind": "Status", "status": "Failure", "reason": "NotFound", "code": 404}))
         };

@@ -1,5 +1,4 @@
-//! Bad input and weather: tokens that end or are refused, throttling, answers that make no sense, settings that are
-//! wrong, and the counts of what is fetched.
+//! Bad weather: tokens that end or are refused, throttling, answers that make no sense, and the counts of what is fetched.
 
 mod common;
 
@@ -10,19 +9,19 @@ use std::time::Duration;
 use async_trait::async_trait;
 use chalk_deploy_core::ErrorCode;
 use chalk_deploy_core::cloud::{
-    ByteStream, ClusterApi as _, ImageManifest, ManifestLocator, ObjectStore as _, Payload, PutMode, Registry as _,
+    ByteStream, ImageManifest, ManifestLocator, ObjectStore as _, Payload, PutMode, Registry as _,
 };
 use chalk_deploy_core::credentials::BearerToken;
 use chalk_deploy_core::error::Retry;
-use chalk_deploy_core::model::{Digest, Namespace, ObjectKey, ObjectReference, Repository};
-use chalk_deploy_core::provision::Endpoint;
-use chalk_deploy_core::runtime::{Runtime, SystemRuntime};
-use chalk_deploy_gcp::{Cloud, CloudBuilder, ControlPlane};
+use chalk_deploy_core::model::{Digest, ObjectKey, Repository};
+use chalk_deploy_core::runtime::Runtime;
+use chalk_deploy_gcp::{Cloud, CloudBuilder};
+use chalk_deploy_testkit::simulated::bucket::{GoogleBucketServer, GoogleBucketSettings};
+use chalk_deploy_testkit::simulated::closure::{Answering, Hosts, Reply};
 use chalk_deploy_testkit::simulated::http::{Server, Severed, in_process};
 use chalk_deploy_testkit::simulated::registry::{RegistryServer, RegistrySettings};
 use chalk_deploy_testkit::{VirtualRuntime, World};
-use common::storage::Storage;
-use common::{Answering, Bank, Hosts, Reply, assert_error};
+use common::{BUCKET, Bank, assert_error, storage};
 use http::{Request, Response};
 use serde_json::json;
 
@@ -71,7 +70,7 @@ async fn building_asks_for_nothing_and_reads_no_file() {
 async fn fifty_who_ask_at_once_cost_one_token() {
     let runtime: Arc<dyn Runtime> = VirtualRuntime::new(1);
     let bank = Bank::new(runtime.clone(), Some(Duration::from_hours(1)));
-    let storage = in_process(Arc::new(Storage::new("chalk-acme-source")));
+    let storage = in_process(storage(&runtime));
     let cloud = Cloud::builder()
         .with_transport(Hosts::default().with("storage.googleapis.com", storage).transport())
         .with_runtime(runtime.clone())
@@ -190,6 +189,61 @@ async fn a_token_that_ends_in_the_middle_of_a_long_push_is_renewed_wherever_it_e
     }
 }
 
+/// The bucket as it was before, and as it is after a number of requests, when another token is good.
+#[derive(Debug)]
+struct Revoking {
+    before: GoogleBucketServer,
+    after: GoogleBucketServer,
+    at: usize,
+    requests: AtomicUsize,
+}
+
+#[async_trait]
+impl Server for Revoking {
+    fn name(&self) -> &'static str {
+        "bucket"
+    }
+
+    async fn answer(&self, request: Request<ByteStream>) -> Result<Response<ByteStream>, Severed> {
+        let is_before = self.requests.fetch_add(1, Ordering::Relaxed) < self.at;
+        if is_before { self.before.answer(request).await } else { self.after.answer(request).await }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_token_that_is_revoked_in_the_middle_of_a_long_upload_is_renewed_wherever_that_happens() {
+    let bytes: Vec<u8> = (0_u32..3 << 20).map(|at| (at % 251) as u8).collect();
+    let key = ObjectKey::new("archives/large").expect("a key");
+    for at in 1..6 {
+        let (runtime, world): (Arc<dyn Runtime>, _) = (VirtualRuntime::new(1), World::memory());
+        let server = |token: &str| {
+            let settings = GoogleBucketSettings::new(BUCKET).with_token(token);
+            GoogleBucketServer::new(&world, runtime.clone(), settings).expect("a server")
+        };
+        let revoking = Arc::new(Revoking {
+            before: server("token-1"),
+            after: server("token-2"),
+            at,
+            requests: AtomicUsize::new(0),
+        });
+        let bank = Bank::new(runtime.clone(), None);
+        let cloud = Cloud::builder()
+            .with_transport(Hosts::new().with("storage.googleapis.com", in_process(revoking.clone())).transport())
+            .with_runtime(runtime)
+            .with_lender(bank.clone())
+            .with_bucket(BUCKET)
+            .build()
+            .expect("valid settings");
+        let bucket = cloud.bucket().expect("set").with_limits(1, 1 << 20, 2);
+        let stored = bucket.put(&key, &Payload::from_bytes(bytes.clone()), PutMode::WriteOnce).await;
+        stored.unwrap_or_else(|error| panic!("the token was revoked at request {at}: {}", error.sentence()));
+        let head = bucket.head(&key).await.expect("readable").expect("there");
+        assert_eq!((head.size, head.sha256), (bytes.len() as u64, Some(Digest::of(&bytes))), "at {at}");
+        assert!(revoking.requests.load(Ordering::Relaxed) > at, "it was revoked in the middle, at {at}");
+        assert_eq!(bank.count(), 2, "at {at}: renewed once");
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_token_goes_to_no_registry_but_googles() {
     let tokens = Arc::new(AtomicU32::new(0));
@@ -283,58 +337,6 @@ async fn an_answer_that_never_ends_or_that_is_another_one_is_an_error_and_no_loo
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_cluster_that_google_places_somewhere_else_is_not_shown_the_token() {
-    for (answer, control_plane) in [
-        (json!({"endpoint": "evil.example"}), ControlPlane::PublicAddress),
-        (json!({"endpoint": "1.2.3.4/../@evil.example"}), ControlPlane::PublicAddress),
-        (
-            json!({"controlPlaneEndpointsConfig": {"dnsEndpointConfig": {"endpoint": "gke.evil.example"}}}),
-            ControlPlane::Name,
-        ),
-        (
-            json!({"controlPlaneEndpointsConfig": {"dnsEndpointConfig": {"endpoint": "evil.example/.gke.goog"}}}),
-            ControlPlane::Name,
-        ),
-    ] {
-        let server = Answering::by(move |_| Reply::json(200, &answer));
-        let cloud = builder(&server).with_credentials(BearerToken::new("t")).with_control_plane(control_plane).build();
-        let error = cloud.expect("valid settings").describe_cluster().await.expect_err("elsewhere");
-        assert_error(&error, ErrorCode::CloudAnswerInvalid, &["Google's answer names"]);
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_cluster_whose_address_changes_is_found_again_by_the_request_that_missed_it() {
-    let looks = Arc::new(AtomicU32::new(0));
-    let counted = looks.clone();
-    let ca = "LS0tLS1CRUdJTiBDRVJUSUZJQ0FURS0tLS0tCg==";
-    let gke = Answering::by(move |_| {
-        let address = if counted.fetch_add(1, Ordering::Relaxed) == 0 { "34.0.0.1" } else { "34.0.0.2" };
-        Reply::json(200, json!({"endpoint": address, "status": "RUNNING", "masterAuth": {"clusterCaCertificate": ca}}))
-    });
-    let moved = Answering::by(|_| Reply::json(404, json!({"kind": "Status", "reason": "NotFound", "code": 404})));
-    let hosts = Hosts::default().with("container.googleapis.com", gke.transport()).with("34.0.0.2", moved.transport());
-    let cloud = Cloud::builder()
-        .with_transport(hosts.transport())
-        .with_runtime(VirtualRuntime::new(1))
-        .with_credentials(BearerToken::new("token"))
-        .with_cluster("projects/acme-prod/locations/us-central1/clusters/chalk")
-        .build()
-        .expect("valid settings");
-    let service = |name: &str| ObjectReference {
-        api_version: "v1".to_owned(),
-        kind: "Service".to_owned(),
-        namespace: Namespace::new("ns").expect("a namespace"),
-        name: name.to_owned(),
-    };
-    let cluster = cloud.cluster().expect("set");
-    assert_eq!(cluster.get(&service("a")).await.expect("answered at the second address"), None);
-    assert_eq!(cluster.get(&service("b")).await.expect("answered"), None);
-    assert_eq!((looks.load(Ordering::Relaxed), moved.seen().len()), (2, 2));
-    assert!(cloud.connection().expect("set").server().contains("34.0.0.2"), "all share the one connection");
-}
-
-#[tokio::test(start_paused = true)]
 async fn calls_are_counted_for_a_project_only_where_one_was_named() {
     for (variable, expected) in [(Some("acme-billing"), Some("acme-billing")), (None, None)] {
         let server = Answering::by(|_| Reply::json(404, "{}"));
@@ -348,16 +350,32 @@ async fn calls_are_counted_for_a_project_only_where_one_was_named() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn every_public_address_of_google_is_told_as_such() {
-    let networks =
-        json!({"enabled": true, "gcpPublicCidrsAccessEnabled": true, "cidrBlocks": [{"cidrBlock": "192.0.2.0/24"}]});
-    let cluster = json!({"endpoint": "34.0.0.1", "status": "RUNNING", "masterAuthorizedNetworksConfig": networks});
-    let server = Answering::by(move |_| Reply::json(200, &cluster));
+async fn a_removal_that_names_no_image_is_refused_and_nothing_is_asked() {
+    let server = Answering::by(|_| Reply::json(404, "{}"));
     let cloud = builder(&server).with_credentials(BearerToken::new("t")).build().expect("valid settings");
-    let Endpoint::Public { allowed } = cloud.describe_cluster().await.expect("described").endpoint else {
-        panic!("it is public")
-    };
-    assert_eq!(allowed, ["192.0.2.0/24", "all public addresses of Google Cloud"]);
+    let whole = Repository::new(format!("{HOST}/acme-prod/chalk")).expect("a repository");
+    let error = cloud.images().expect("set").remove(&whole, &[Digest::of("x")]).await.expect_err("no image");
+    assert_error(&error, ErrorCode::ValueInvalid, &["no image", "HOST/PROJECT/REPOSITORY/IMAGE"]);
+    assert!(server.lines().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_image_that_may_not_go_says_what_holds_it() {
+    let message = "cannot delete the version: it has immutable tags";
+    let refused = json!({"error": {"code": 400, "message": message, "status": "FAILED_PRECONDITION"}});
+    let name = "projects/acme-prod/locations/us-central1/operations/1";
+    let failed = json!({"name": name, "done": true, "error": {"code": 9, "message": message}});
+    for (status, body) in [(400, refused), (200, failed)] {
+        let server = Answering::by(move |_| Reply::json(status, &body));
+        let cloud = builder(&server).with_credentials(BearerToken::new("t")).build().expect("valid settings");
+        let engine = Repository::new(format!("{HOST}/acme-prod/chalk/engine")).expect("a repository");
+        let error = cloud.images().expect("set").remove(&engine, &[Digest::of("x")]).await.expect_err("held");
+        assert_error(
+            &error,
+            ErrorCode::ValueInvalid,
+            &[message, "while an index consists of it", "tags are immutable"],
+        );
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -432,68 +450,4 @@ async fn links_are_signed_as_the_account_that_was_named() {
     let account = "signer@acme-prod.iam.gserviceaccount.com";
     let asked = format!("POST iamcredentials.googleapis.com/v1/projects/-/serviceAccounts/{account}:signBlob");
     assert_eq!(server.lines(), [asked]);
-}
-
-// --- settings -------------------------------------------------------------------------------------------------------
-
-#[test]
-fn what_is_wrong_is_told_by_build_with_the_variable_or_the_method() {
-    let variable = |name: &'static str, value: &'static str| {
-        Cloud::builder().from_variables(move |asked| (asked == name).then(|| value.to_owned()))
-    };
-    for (builder, name) in [
-        (variable("GOOGLE_CLOUD_PROJECT", "Acme Prod"), "GOOGLE_CLOUD_PROJECT"),
-        (variable("CLOUDSDK_COMPUTE_REGION", "us/central1"), "CLOUDSDK_COMPUTE_REGION"),
-        (variable("STORAGE_EMULATOR_HOST", "http://storage.example"), "STORAGE_EMULATOR_HOST"),
-        (Cloud::builder().with_project("a/b"), "with_project"),
-        (Cloud::builder().with_cluster("chalk"), "with_cluster"),
-        (Cloud::builder().with_registry("evil.example/a/b"), "with_registry"),
-        (Cloud::builder().with_registry_host("evil.example"), "with_registry_host"),
-        (Cloud::builder().with_container_endpoint("http://evil.example"), "with_container_endpoint"),
-        (Cloud::builder().with_artifact_registry_endpoint("ftp://a"), "with_artifact_registry_endpoint"),
-        (Cloud::builder().with_registry_endpoint("http://evil.example"), "with_registry_endpoint"),
-        (Cloud::builder().with_bucket("a/b"), "a/b"),
-        (Cloud::builder().with_impersonation("nobody"), "nobody"),
-        (Cloud::builder().with_bucket("abc").with_signing_account("nobody"), "nobody"),
-    ] {
-        let error = builder.build().map(drop).expect_err(name);
-        assert_error(&error, ErrorCode::ValueInvalid, &[name]);
-    }
-    // What is given by a method counts more, in any order.
-    let before = variable("GOOGLE_CLOUD_PROJECT", "from-env").with_project("by-method").build().expect("valid");
-    let after = Cloud::builder()
-        .with_project("by-method")
-        .from_variables(|name| (name == "GOOGLE_CLOUD_PROJECT").then(|| "from-env".to_owned()))
-        .build()
-        .expect("valid");
-    for cloud in [before, after] {
-        assert!(format!("{cloud:?}").contains("by-method"), "{cloud:?}");
-    }
-}
-
-#[tokio::test]
-async fn nothing_that_is_printed_holds_a_secret() {
-    let cloud = Cloud::builder()
-        .with_credentials(BearerToken::new("ya29.hidden"))
-        .with_registry("us-docker.pkg.dev/acme/chalk")
-        .build()
-        .expect("valid settings");
-    let token = cloud.credentials().token().await.expect("given");
-    let shown = format!("{cloud:?} {token:?} {:?} {:?}", cloud.credentials(), cloud.registry().expect("set"));
-    assert!(!shown.contains("hidden"), "{shown}");
-}
-
-/// A run against a real project, where one is named: `CHALK_DEPLOY_LIVE=gcp` with the variables of `from_env`, and
-/// `CHALK_DEPLOY_LIVE_CLUSTER` as `with_cluster` takes it. It reads, and changes nothing.
-#[tokio::test]
-async fn a_real_cluster_is_described() {
-    use std::io::Write as _;
-    if std::env::var("CHALK_DEPLOY_LIVE").as_deref() != Ok("gcp") {
-        let _ = writeln!(std::io::stderr(), "skipped: CHALK_DEPLOY_LIVE=gcp runs this against a real project");
-        return;
-    }
-    let cluster = std::env::var("CHALK_DEPLOY_LIVE_CLUSTER").expect("CHALK_DEPLOY_LIVE_CLUSTER names a cluster");
-    let cloud = Cloud::builder().from_env().with_cluster(cluster).with_runtime(SystemRuntime::new()).build();
-    let description = cloud.expect("valid variables").describe_cluster().await.expect("described");
-    assert!(description.server.starts_with("https://"));
 }

@@ -37,6 +37,19 @@ pub fn installed(program: &str) -> bool {
     found
 }
 
+/// A file of a product that the testbed has built, in its newest version: `part` of `testbed/build NAME`.
+pub fn product(name: &str, part: &str) -> Option<PathBuf> {
+    // As `testbed/lib/places` has it.
+    let cache = std::env::var_os("CHALK_TESTBED_CACHE").map(PathBuf::from).or_else(|| {
+        let home = || std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache"));
+        let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from).or_else(home)?;
+        Some(cache.join("chalk-deploy-testbed"))
+    })?;
+    let versions = std::fs::read_dir(cache.join("products").join(name)).ok()?;
+    let parts = versions.flatten().map(|version| version.path().join(part)).filter(|path| path.exists());
+    parts.max_by_key(|path| path.metadata().and_then(|found| found.modified()).ok())
+}
+
 /// A Python with packages of its own, in a virtual environment below the folder of the build. What is there is taken as it
 /// is; it is made once.
 #[derive(Debug, Clone)]

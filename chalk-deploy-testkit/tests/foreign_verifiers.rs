@@ -45,12 +45,7 @@ fn product(variable: &str, name: &str, part: &str) -> Option<PathBuf> {
         assert!(Path::new(&named).exists(), "{variable} leads nowhere");
         return Some(named.into());
     }
-    let home = std::env::var_os("HOME").unwrap_or_default();
-    let cache = std::env::var_os("CHALK_TESTBED_CACHE")
-        .map_or_else(|| Path::new(&home).join(".cache/chalk-deploy-testbed"), PathBuf::from);
-    let versions = std::fs::read_dir(cache.join("products").join(name)).into_iter().flatten().flatten();
-    let parts = versions.map(|version| version.path().join(part)).filter(|path| path.exists());
-    let found = parts.max_by_key(|path| path.metadata().and_then(|found| found.modified()).ok());
+    let found = foreign::product(name, part);
     if found.is_none() {
         foreign::skip(&format!("in foreign_verifiers, {name} is not at hand (`testbed/build {name}` makes it)"));
     }

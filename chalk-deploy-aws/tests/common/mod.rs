@@ -1,6 +1,8 @@
 //! A cloud on recorded cases, in virtual time.
 #![allow(dead_code, reason = "each test target uses a part of it")]
 
+pub(crate) mod ecr;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;

@@ -175,8 +175,7 @@ impl Management {
             None => Vec::new(),
             Some(rules) => rules.as_array().cloned().ok_or_else(|| self.odd("the rules of the lifecycle are none"))?,
         };
-        // Names of rules hold letters and digits alone.
-        let name: String = plan.name.chars().filter(char::is_ascii_alphanumeric).collect::<String>() + "leftovers";
+        let name = rule_name(&plan.name);
         let days = whole_days(plan.leftovers);
         let rule = json!({
             "enabled": true,
@@ -218,7 +217,25 @@ fn is_within(wanted: &Value, found: &Value) -> bool {
     }
 }
 
+/// What the rule of a container is called. Names of rules hold letters and digits alone, and those of containers no capital
+/// letters, so that no two containers have the same.
+fn rule_name(container: &str) -> String {
+    format!("{}Xleftovers", container.replace('-', "X"))
+}
+
 /// A part of a day counts as one.
 fn whole_days(duration: Duration) -> u64 {
     duration.as_secs().div_ceil(DAY.as_secs()).max(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_two_containers_share_a_rule() {
+        assert_eq!(rule_name("chalk-acme-source"), "chalkXacmeXsourceXleftovers");
+        assert_ne!(rule_name("chalk-acme-1-data"), rule_name("chalk-acme1-data"));
+        assert!(rule_name("chalk-acme-source").bytes().all(|byte| byte.is_ascii_alphanumeric()));
+    }
 }

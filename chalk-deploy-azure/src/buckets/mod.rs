@@ -3,7 +3,8 @@
 //! The containers themselves, who may read them from a browser, and what marks them as ours are set by the Blob service's
 //! own calls. Versions, retention and the lifecycle are Resource Manager's, and are set where a subscription and a
 //! resource group are configured. Much of this belongs to the account and not to the container, so that it is only ever
-//! added to.
+//! added to. Azure takes these settings as a whole and without a condition: here one at a time reads and writes them, and
+//! what another process changes in the moment between the two is lost, until that one keeps its plan again.
 //!
 //! | of the plan | on Azure |
 //! |---|---|
@@ -27,6 +28,7 @@ use chalk_deploy_core::provision::{BucketKeeper, BucketPlan, Encryption, KeptBuc
 use chalk_deploy_core::runtime::Runtime;
 use chalk_deploy_core::transport::Transport;
 use chalk_deploy_core::{Error, ErrorCode, Result, text};
+use futures::lock::Mutex;
 use http::{HeaderMap, Method, StatusCode};
 
 use self::management::Management;
@@ -46,6 +48,8 @@ pub struct Containers {
     storage: Storage,
     blobs: Api,
     management: Option<Management>,
+    /// Held over the reading and writing of what is the account's.
+    account_wide: Arc<Mutex<()>>,
 }
 
 impl Containers {
@@ -64,7 +68,7 @@ impl Containers {
             let path = group.path(&format!("Microsoft.Storage/storageAccounts/{account}"));
             Management { address: format!("{address}{path}"), account, api }
         });
-        Self { storage, blobs, management }
+        Self { storage, blobs, management, account_wide: Arc::default() }
     }
 
     fn call(&self, method: Method, tail: &str, subject: String, permission: permissions::Permission) -> Call {
@@ -102,9 +106,7 @@ impl Containers {
             if let Some(management) = &self.management {
                 management.shut(name).await?;
             } else {
-                // Without the header the container is private ("Set Container ACL").
-                let call = self.container(Method::PUT, name, "&comp=acl", permissions::CONTAINER_ACL);
-                self.blobs.send(&call).await?;
+                self.shut(name).await?;
             }
             kept.changed.push("access");
         }
@@ -129,6 +131,23 @@ impl Containers {
             ));
         }
         Ok(())
+    }
+
+    /// Takes what is public of a container away. The write replaces its stored access policies too, which others may have
+    /// given signatures under, so they are read first and written back ("Set Container ACL", remarks).
+    async fn shut(&self, name: &str) -> Result<()> {
+        let read = self.container(Method::GET, name, "&comp=acl", permissions::CONTAINER_ACL_READ);
+        let answer = self.blobs.send(&read).await?;
+        let policies = policies(&String::from_utf8_lossy(&answer.body)).ok_or_else(|| {
+            let message = "the answer of Azure holds no stored access policies, so that they would be lost";
+            Error::new(ErrorCode::CloudAnswerInvalid, message).on(&read.subject)
+        })?;
+        // Without the header that names it there is no public access.
+        let mut write = self.container(Method::PUT, name, "&comp=acl", permissions::CONTAINER_ACL);
+        if !policies.is_empty() {
+            write = write.with_xml(policies);
+        }
+        self.blobs.send(&write).await.map(drop)
     }
 
     async fn admit_browsers(&self, plan: &BucketPlan, kept: &mut KeptBucket) -> Result<()> {
@@ -167,6 +186,7 @@ impl BucketKeeper for Containers {
             management.inspect(&mut kept).await?;
             // What is retained is retained as a version, so versions come before the container.
             if plan.versioned || plan.retention.is_some() {
+                let _alone = self.account_wide.lock().await;
                 management.keep_versions(&mut kept).await?;
             }
             if plan.retention.is_some() {
@@ -180,6 +200,7 @@ impl BucketKeeper for Containers {
             self.set_up(plan, scope, &mut kept).await?;
         }
         if !plan.origins.is_empty() {
+            let _alone = self.account_wide.lock().await;
             self.admit_browsers(plan, &mut kept).await?;
         }
         match &self.management {
@@ -188,6 +209,7 @@ impl BucketKeeper for Containers {
                     management.retain(plan, retention, &mut kept).await?;
                 }
                 if plan.versioned || plan.retention.is_some() {
+                    let _alone = self.account_wide.lock().await;
                     management.clear_leftovers(plan, &mut kept).await?;
                 }
             }
@@ -206,6 +228,20 @@ impl fmt::Debug for Containers {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.debug_struct("Containers").field("account", &self.storage.account).finish_non_exhaustive()
     }
+}
+
+/// The stored access policies in an answer, as a document to write; empty for none. `None` for an answer without them.
+fn policies(document: &str) -> Option<String> {
+    let (_, rest) = document.split_once("<SignedIdentifiers")?;
+    let rest = rest.trim_start();
+    if rest.starts_with("/>") {
+        return Some(String::new());
+    }
+    let (policies, _) = rest.strip_prefix('>')?.rsplit_once("</SignedIdentifiers>")?;
+    if policies.trim().is_empty() {
+        return Some(String::new());
+    }
+    Some(format!("<?xml version=\"1.0\" encoding=\"utf-8\"?><SignedIdentifiers>{policies}</SignedIdentifiers>"))
 }
 
 /// The metadata in an answer, by name.
@@ -227,4 +263,23 @@ fn scope_name(scope: &str) -> Result<&str> {
     Err(Error::new(ErrorCode::ValueInvalid, "no encryption scope has such a name")
         .on(format!("encryption scope `{}`", text::line(scope, 80)))
         .with_hint("name an encryption scope of the storage account, which holds the customer's key"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stored_access_policies_are_written_back_as_they_were_read() {
+        let one =
+            "<SignedIdentifier><Id>a</Id><AccessPolicy><Permission>r</Permission></AccessPolicy></SignedIdentifier>";
+        let read = format!("\u{feff}<?xml version=\"1.0\"?><SignedIdentifiers>{one}</SignedIdentifiers>");
+        assert!(policies(&read).is_some_and(|written| written.contains(one)));
+        for none in ["<SignedIdentifiers/>", "<SignedIdentifiers />", "<SignedIdentifiers></SignedIdentifiers>"] {
+            assert_eq!(policies(none).as_deref(), Some(""), "{none}");
+        }
+        for odd in ["", "<Error/>", "<SignedIdentifiers>", "<SignedIdentifiersX></SignedIdentifiers>"] {
+            assert_eq!(policies(odd), None, "{odd}");
+        }
+    }
 }

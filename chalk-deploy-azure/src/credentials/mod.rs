@@ -3,14 +3,15 @@
 //! The chain, in order; a link that is set up is the last one that is asked, so that nobody becomes somebody else because
 //! the first try was refused:
 //!
-//! 1. **Workload identity**, where `AZURE_CLIENT_ID`, `AZURE_TENANT_ID` and `AZURE_FEDERATED_TOKEN_FILE` are set, as the
+//! 1. **Workload identity**, where `AZURE_FEDERATED_TOKEN_FILE` is set, with `AZURE_CLIENT_ID` and `AZURE_TENANT_ID`, as the
 //!    webhook of Microsoft Entra Workload ID sets them in a pod.
 //! 2. **Managed identity** of the machine, where its metadata service answers.
 //! 3. **Developer tools**: whoever is logged in with `az`, else with `azd`.
 //!
 //! `azure_identity` makes the requests of the first two, over the one transport and without repetitions of its own, and
-//! starts the programs of the third.
+//! the command lines of the third, which are run here.
 
+mod choice;
 mod developer_tools;
 mod managed_identity;
 pub(crate) mod tenant;
@@ -21,8 +22,7 @@ mod tests;
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex as Lock, OnceLock, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -30,8 +30,10 @@ use chalk_deploy_core::credentials::{BearerToken, BearerTokenSource, Lender, Len
 use chalk_deploy_core::runtime::Runtime;
 use chalk_deploy_core::transport::Transport;
 use chalk_deploy_core::{Error, ErrorCode, Result, text};
+use futures::lock::Mutex;
 
-use self::developer_tools::DeveloperTools;
+pub use self::choice::CredentialChoice;
+use self::developer_tools::{DeveloperTools, Programs, Tool};
 use self::managed_identity::ManagedIdentity;
 use self::tenant::Tenant;
 use self::wire::{Seen, Wire};
@@ -49,25 +51,6 @@ pub mod scope {
     /// The Kubernetes API of every AKS cluster that takes tokens of Entra ID: the id of the application "Azure Kubernetes
     /// Service AAD Server", which is the same in every tenant (kubelogin's documentation).
     pub const AKS: &str = "6dae42f8-4368-4678-94ff-3960e28e3630/.default";
-}
-
-/// Which links of the chain are asked.
-#[derive(Debug, Clone, Default)]
-#[non_exhaustive]
-pub enum CredentialChoice {
-    /// All, in order.
-    #[default]
-    Chain,
-    /// Those of a deployed service: workload identity and managed identity (`AZURE_TOKEN_CREDENTIALS=prod`).
-    Deployed,
-    /// Workload identity alone.
-    WorkloadIdentity,
-    /// Managed identity alone.
-    ManagedIdentity,
-    /// Developer tools alone (`AZURE_TOKEN_CREDENTIALS=dev`).
-    DeveloperTools,
-    /// This, instead of the chain.
-    Issuer(Arc<dyn TokenIssuer>),
 }
 
 /// Gives tokens of Entra ID.
@@ -95,13 +78,13 @@ struct Kept {
     issuer: Arc<dyn TokenIssuer>,
     tenant: Option<Tenant>,
     runtime: Arc<dyn Runtime>,
-    scopes: Mutex<BTreeMap<String, ScopedTokens>>,
+    scopes: Lock<BTreeMap<String, ScopedTokens>>,
 }
 
 impl Tokens {
     /// Keeps what this gives. Nothing is fetched before it is wanted.
     pub(crate) fn new(issuer: Arc<dyn TokenIssuer>, tenant: Option<Tenant>, runtime: Arc<dyn Runtime>) -> Self {
-        Self(Arc::new(Kept { issuer, tenant, runtime, scopes: Mutex::default() }))
+        Self(Arc::new(Kept { issuer, tenant, runtime, scopes: Lock::default() }))
     }
 
     /// The tokens for a scope, such as [`scope::STORAGE`].
@@ -178,53 +161,40 @@ enum LinkError {
     Refused(Error),
 }
 
-/// The links, in order. The first that has given a token is the one that is asked from then on.
+impl LinkError {
+    fn into_error(self) -> Error {
+        match self {
+            Self::NotHere(error) | Self::Refused(error) => error,
+        }
+    }
+}
+
+/// The links, in order. The first that has given a token is the one that is asked from then on, for every scope.
 #[derive(Debug)]
 pub(crate) struct Chain {
     links: Vec<Box<dyn Link>>,
-    proven: AtomicUsize,
+    proven: OnceLock<usize>,
+    /// Held by whoever looks for the first: two who look at once could become two different identities.
+    looking: Mutex<()>,
 }
 
 /// How long the metadata service is waited for where another link follows, and where none does.
 const SHORT: Duration = Duration::from_secs(5);
 const LONG: Duration = Duration::from_secs(30);
 
-/// No link has given a token yet.
-const NONE: usize = usize::MAX;
-
 impl Chain {
     /// The links that the settings switch on. Nothing is read or asked yet.
     ///
     /// # Errors
-    /// [`ErrorCode::RequestInvalid`] when one that is switched on alone lacks what it takes, naming the variables.
+    /// [`ErrorCode::RequestInvalid`] when workload identity is switched on alone, or begun, and lacks what it takes. Half of
+    /// it is not passed over: the next link would make the pod its node.
     pub(crate) fn new(settings: &Settings, transport: &Transport, runtime: &Arc<dyn Runtime>) -> Result<Self> {
         use CredentialChoice as Choice;
         let choice = &settings.choice;
         let mut links: Vec<Box<dyn Link>> = Vec::new();
-        if matches!(choice, Choice::Chain | Choice::Deployed | Choice::WorkloadIdentity) {
-            let complete = (&settings.tenant, &settings.client, &settings.federated_token_file);
-            if let (Some(tenant), Some(client), Some(file)) = complete {
-                links.push(Box::new(WorkloadIdentity {
-                    tenant: tenant.clone(),
-                    client: client.clone(),
-                    file: file.clone(),
-                    authority: settings.authority.clone(),
-                    transport: transport.clone(),
-                    runtime: runtime.clone(),
-                }));
-            } else if matches!(choice, Choice::WorkloadIdentity) {
-                let given =
-                    [settings.tenant.is_some(), settings.client.is_some(), settings.federated_token_file.is_some()];
-                let names = ["AZURE_TENANT_ID", "AZURE_CLIENT_ID", "AZURE_FEDERATED_TOKEN_FILE"];
-                let missing: Vec<_> =
-                    names.iter().zip(given).filter(|(_, given)| !given).map(|(name, _)| *name).collect();
-                return Err(Error::new(
-                    ErrorCode::RequestInvalid,
-                    "workload identity alone is switched on, and not set up",
-                )
-                .on(missing.join(", "))
-                .with_hint("label the pod `azure.workload.identity/use: \"true\"`, or choose other credentials"));
-            }
+        let alone = matches!(choice, Choice::WorkloadIdentity);
+        if alone || settings.federated_token_file.is_some() && matches!(choice, Choice::Chain | Choice::Deployed) {
+            links.push(Box::new(WorkloadIdentity::new(settings, transport, runtime)?));
         }
         if matches!(choice, Choice::Chain | Choice::Deployed | Choice::ManagedIdentity) {
             // A developer's machine has no metadata service, and is not to wait for one for long.
@@ -236,33 +206,41 @@ impl Chain {
                 runtime: runtime.clone(),
             }));
         }
-        if matches!(choice, Choice::Chain | Choice::DeveloperTools) {
+        let tools = tools_of(choice);
+        if !tools.is_empty() {
             links.push(Box::new(DeveloperTools {
+                tools,
                 tenant: settings.tenant.clone(),
                 runtime: runtime.clone(),
-                executor: azure_identity::new_executor(),
+                executor: Arc::new(Programs),
             }));
         }
         Ok(Self::of(links))
     }
 
     fn of(links: Vec<Box<dyn Link>>) -> Self {
-        Self { links, proven: AtomicUsize::new(NONE) }
+        Self { links, proven: OnceLock::new(), looking: Mutex::default() }
     }
-}
 
-#[async_trait]
-impl TokenIssuer for Chain {
-    async fn issue(&self, scope: &str) -> Result<Lent<BearerToken>> {
-        if let Some(link) = self.links.get(self.proven.load(Ordering::Relaxed)) {
-            return link.issue(scope).await.map_err(|(LinkError::NotHere(error) | LinkError::Refused(error))| error);
+    /// The link that has given a token before.
+    fn proven(&self) -> Option<&dyn Link> {
+        self.links.get(*self.proven.get()?).map(Box::as_ref)
+    }
+
+    /// Asks one link after another, and remembers the first that gives a token.
+    async fn look(&self, scope: &str) -> Result<Lent<BearerToken>> {
+        if let [only] = self.links.as_slice() {
+            // There is no other to be asked, so what it says is the answer, which need not be a refusal.
+            let token = only.issue(scope).await.map_err(LinkError::into_error)?;
+            self.proven.get_or_init(|| 0);
+            return Ok(token);
         }
         let mut reasons = Vec::new();
         let mut hint = String::new();
         for (place, link) in self.links.iter().enumerate() {
             match link.issue(scope).await {
                 Ok(token) => {
-                    self.proven.store(place, Ordering::Relaxed);
+                    self.proven.get_or_init(|| place);
                     return Ok(token);
                 }
                 Err(LinkError::Refused(error)) => return Err(error),
@@ -275,6 +253,32 @@ impl TokenIssuer for Chain {
         Err(Error::new(ErrorCode::PermissionDenied, format!("there are no credentials; {}", reasons.join("; ")))
             .on("Azure")
             .with_hint(hint))
+    }
+}
+
+const fn tools_of(choice: &CredentialChoice) -> &'static [Tool] {
+    use CredentialChoice as Choice;
+    match choice {
+        Choice::Chain | Choice::DeveloperTools => &[Tool::Az, Tool::Azd],
+        Choice::AzureCli => &[Tool::Az],
+        Choice::AzureDeveloperCli => &[Tool::Azd],
+        _ => &[],
+    }
+}
+
+#[async_trait]
+impl TokenIssuer for Chain {
+    async fn issue(&self, scope: &str) -> Result<Lent<BearerToken>> {
+        if self.proven().is_none() {
+            let _looking = self.looking.lock().await;
+            if self.proven().is_none() {
+                return self.look(scope).await;
+            }
+        }
+        match self.proven() {
+            Some(link) => link.issue(scope).await.map_err(LinkError::into_error),
+            None => self.look(scope).await,
+        }
     }
 }
 

@@ -17,11 +17,14 @@ use chalk_deploy_core::runtime::Runtime;
 use chalk_deploy_core::transport::{Repeatable, RequestBody, RetryPolicy, Transport};
 use chalk_deploy_core::{Error, ErrorCode};
 use http::HeaderMap;
+use serde_json::Value;
 
 use crate::api::{Answer, read};
 
 /// No answer of a token service is longer.
 const ANSWER_MOST: usize = 256 << 10;
+/// No token lives longer than a year, in seconds.
+const LIFE_MOST: u64 = 366 * 24 * 3600;
 
 /// The way for one fetch of a token.
 #[derive(Clone)]
@@ -101,8 +104,26 @@ impl HttpClient for Wire {
         if !parts.status.is_success() {
             return Err(self.saw(Seen::Refused(Answer { status: parts.status, headers: parts.headers, body })));
         }
+        check(&body).map_err(|error| self.saw(Seen::Unreached(error)))?;
         let status = parts.status.as_u16().into();
         Ok(AsyncRawResponse::from_bytes(status, copied(&parts.headers), body))
+    }
+}
+
+/// That an answer holds a token, with a life that can be added to a moment: `azure_identity` adds it unchecked.
+fn check(body: &[u8]) -> chalk_deploy_core::Result<()> {
+    let odd = |why: &str| Error::new(ErrorCode::CloudAnswerInvalid, why);
+    // Nothing of the answer is shown: it may hold a token.
+    let json: Value =
+        serde_json::from_slice(body).map_err(|_| odd("the answer to a request for a token is no JSON"))?;
+    if json.get("access_token").and_then(Value::as_str).is_none_or(str::is_empty) {
+        return Err(odd("the answer to a request for a token holds none"));
+    }
+    match json.get("expires_in") {
+        Some(Value::Number(life)) if life.as_u64().is_none_or(|seconds| seconds > LIFE_MOST) => {
+            Err(odd("the token that was given has a life that makes no sense"))
+        }
+        _ => Ok(()),
     }
 }
 

@@ -17,6 +17,7 @@ use chalk_deploy_core::{Error, ErrorCode, Result};
 use super::tenant::Tenant;
 use super::wire::{Wire, lent};
 use super::{Link, LinkError, failed};
+use crate::settings::Settings;
 
 /// No token of a service account is longer.
 const TOKEN_MOST: u64 = 64 << 10;
@@ -33,6 +34,33 @@ pub(super) struct WorkloadIdentity {
     pub(super) authority: String,
     pub(super) transport: Transport,
     pub(super) runtime: Arc<dyn Runtime>,
+}
+
+impl WorkloadIdentity {
+    /// # Errors
+    /// [`ErrorCode::RequestInvalid`] with the variables that are missing.
+    pub(super) fn new(settings: &Settings, transport: &Transport, runtime: &Arc<dyn Runtime>) -> Result<Self> {
+        let Settings { tenant, client, federated_token_file: file, authority, .. } = settings;
+        if let (Some(tenant), Some(client), Some(file)) = (tenant, client, file) {
+            return Ok(Self {
+                tenant: tenant.clone(),
+                client: client.clone(),
+                file: file.clone(),
+                authority: authority.clone(),
+                transport: transport.clone(),
+                runtime: runtime.clone(),
+            });
+        }
+        let given = [tenant.is_some(), client.is_some(), file.is_some()];
+        let names = ["AZURE_TENANT_ID", "AZURE_CLIENT_ID", "AZURE_FEDERATED_TOKEN_FILE"];
+        let missing: Vec<_> = names.iter().zip(given).filter(|(_, given)| !given).map(|(name, _)| *name).collect();
+        Err(Error::new(ErrorCode::RequestInvalid, "workload identity is not set up completely")
+            .on(missing.join(", "))
+            .with_hint(
+                "label the pod `azure.workload.identity/use: \"true\"` and annotate its service account with \
+                 `azure.workload.identity/client-id`, or choose other credentials",
+            ))
+    }
 }
 
 #[async_trait]

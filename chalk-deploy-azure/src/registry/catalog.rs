@@ -22,8 +22,9 @@ use crate::settings::RegistryName;
 
 /// What a page holds at most.
 const PAGE: usize = 100;
-/// A repository of more pages is nobody's.
+/// A repository of more pages, or of more images, is nobody's.
 const PAGES_MOST: usize = 1_000;
+const IMAGES_MOST: usize = PAGE * PAGES_MOST;
 /// How many manifests are read at once.
 const AT_ONCE: usize = 8;
 
@@ -89,12 +90,12 @@ impl AcrImages {
     async fn listed(&self, repository: &Repository) -> Result<Vec<ImageRecord>> {
         let path = self.path_in(repository)?;
         let api = self.allowed_to(path, "metadata_read");
-        let begin = format!("/acr/v1/{path}/_manifests?");
-        let mut next = format!("{begin}n={PAGE}");
+        let list = format!("/acr/v1/{path}/_manifests");
+        let mut query = format!("n={PAGE}");
         let mut records = Vec::new();
         for _ in 0..PAGES_MOST {
-            let call = Call::new(Method::GET, format!("{}{next}", self.registry.endpoint), repository.to_string())
-                .needing(permissions::IMAGE_LIST.name);
+            let address = format!("{}{list}?{query}", self.registry.endpoint);
+            let call = Call::new(Method::GET, address, repository.to_string()).needing(permissions::IMAGE_LIST.name);
             let answer = api.send(&call).await?;
             let page = answer.json(&call.subject)?;
             // A repository without images has no list.
@@ -105,12 +106,13 @@ impl AcrImages {
                         .on(repository)
                 })?);
             }
-            let link = answer.header(LINK.as_str()).and_then(following);
-            match link {
-                None => return Ok(records),
-                // It is the registry's own, and about the same list.
-                Some(link) if link.starts_with(&begin) && link != next => link.clone_into(&mut next),
-                Some(_) => break,
+            let Some(link) = answer.header(LINK.as_str()).and_then(following) else { return Ok(records) };
+            // It is about the same list, and only its query is taken.
+            match link.split_once('?') {
+                Some((of, next)) if is_path(of, &list) && next != query && records.len() <= IMAGES_MOST => {
+                    next.clone_into(&mut query);
+                }
+                _ => break,
             }
         }
         Err(Error::new(ErrorCode::CloudAnswerInvalid, "the registry does not come to the end of a list").on(repository))
@@ -121,11 +123,19 @@ impl AcrImages {
         let found = self.manifests.manifest(repository, &ManifestLocator::Digest(record.digest)).await?;
         // Removed since it was listed.
         let Some(manifest) = found else { return Ok(record) };
-        let document: Value = serde_json::from_slice(&manifest.bytes).unwrap_or_default();
+        // What is not understood must not count as nothing: whatever an image consists of is kept with it.
+        let odd = || {
+            Error::new(ErrorCode::CloudAnswerInvalid, "what an image consists of cannot be read")
+                .on(format!("{repository}@{}", record.digest))
+        };
+        let document: Value = serde_json::from_slice(&manifest.bytes).map_err(|_| odd())?;
         let digest = |value: &Value| value.get("digest")?.as_str()?.parse::<Digest>().ok();
         let parts = document.get("manifests").and_then(Value::as_array);
-        record.children = parts.into_iter().flatten().filter_map(digest).collect();
-        record.subject = document.get("subject").and_then(digest);
+        let children = parts.into_iter().flatten().map(|part| digest(part).ok_or_else(odd)).collect::<Result<_>>()?;
+        let subject = document.get("subject").filter(|subject| !subject.is_null());
+        let subject = subject.map(|subject| digest(subject).ok_or_else(odd)).transpose()?;
+        record.children = children;
+        record.subject = subject;
         Ok(record)
     }
 }
@@ -195,6 +205,11 @@ fn following(link: &str) -> Option<&str> {
     is_next.then_some(target)
 }
 
+/// Whether a path is this one, however much of it is encoded.
+fn is_path(written: &str, path: &str) -> bool {
+    written.replace("%2F", "/").replace("%2f", "/") == path
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -207,6 +222,14 @@ mod tests {
         );
         for link in ["", "<", "</a>", "</a>; rel=\"prev\"", "/a; rel=\"next\""] {
             assert_eq!(following(link), None, "{link}");
+        }
+    }
+
+    #[test]
+    fn the_next_page_is_one_of_the_same_list_however_its_path_is_written() {
+        assert!(is_path("/acr/v1/chalk%2Fengine/_manifests", "/acr/v1/chalk/engine/_manifests"));
+        for path in ["https://evil.example/acr/v1/a/_manifests", "/acr/v1/b/_manifests", "//acr/v1/a/_manifests", ""] {
+            assert!(!is_path(path, "/acr/v1/a/_manifests"), "{path}");
         }
     }
 

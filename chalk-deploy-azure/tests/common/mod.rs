@@ -1,24 +1,19 @@
 //! What the tests share: recorded cases, and a cloud that is answered from them.
 #![allow(dead_code, reason = "each test uses a part of it")]
 
-pub(crate) mod blob;
-
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use chalk_deploy_azure::{Cloud, CloudBuilder, CredentialChoice, TokenIssuer};
-use chalk_deploy_core::cloud::ByteStream;
 use chalk_deploy_core::credentials::{BearerToken, Lent};
 use chalk_deploy_core::kubernetes::Connection;
 use chalk_deploy_core::runtime::{Runtime, SystemRuntime};
-use chalk_deploy_core::transport::{BoxedFuture, Delivery, RequestBody, Transport, TransportError};
+use chalk_deploy_testkit::World;
 use chalk_deploy_testkit::recorded::{Case, Player};
-use futures::StreamExt as _;
-use http::{Request, Response};
+use chalk_deploy_testkit::simulated::bucket::{AzureBucketServer, AzureBucketSettings};
+use chalk_deploy_testkit::simulated::closure::{Answering, Reply};
 
 pub(crate) const TENANT: &str = "f8cdef31-a31e-4b4a-93e4-5f571e91255a";
 pub(crate) const CLIENT: &str = "6731de76-14a6-49ae-97bc-6eba6914391e";
@@ -66,109 +61,6 @@ pub(crate) async fn ask(connection: &Connection) -> Result<(), chalk_deploy_core
     KubernetesCluster::new(connection.clone()).list(&namespace, &selector).await.map(drop)
 }
 
-/// Leads to servers by their hosts.
-#[derive(Clone, Default)]
-pub(crate) struct Hosts(BTreeMap<String, Transport>);
-
-impl Hosts {
-    pub(crate) fn with(mut self, host: &str, transport: Transport) -> Self {
-        self.0.insert(host.to_owned(), transport);
-        self
-    }
-
-    pub(crate) fn transport(self) -> Transport {
-        Transport::new(self)
-    }
-}
-
-impl tower_service::Service<Request<RequestBody>> for Hosts {
-    type Response = Response<ByteStream>;
-    type Error = TransportError;
-    type Future = BoxedFuture<Result<Self::Response, TransportError>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), TransportError>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, request: Request<RequestBody>) -> Self::Future {
-        let host = request.uri().authority().map(http::uri::Authority::as_str).unwrap_or_default();
-        let host = host.trim_end_matches(":443").to_owned();
-        let Some(transport) = self.0.get(&host).cloned() else {
-            // As a name that DNS does not know.
-            let why = format!("no host of the test: {} {}", request.method(), request.uri());
-            return Box::pin(async { Err(TransportError::new(Delivery::NotSent, why)) });
-        };
-        Box::pin(async move { transport.send(request).await })
-    }
-}
-
-/// One request as a closure sees it.
-#[derive(Debug, Clone)]
-pub(crate) struct Seen {
-    pub(crate) method: String,
-    pub(crate) uri: String,
-    pub(crate) token: String,
-    pub(crate) body: String,
-}
-
-/// What a closure answers: status, headers, body.
-pub(crate) type Reply = (u16, Vec<(&'static str, String)>, String);
-
-/// A server that is a closure, and what it was asked.
-#[derive(Clone)]
-pub(crate) struct Answering {
-    answer: Arc<dyn Fn(&Seen) -> Reply + Send + Sync>,
-    seen: Arc<Mutex<Vec<Seen>>>,
-}
-
-impl Answering {
-    pub(crate) fn by(answer: impl Fn(&Seen) -> Reply + Send + Sync + 'static) -> Self {
-        Self { answer: Arc::new(answer), seen: Arc::default() }
-    }
-
-    pub(crate) fn transport(&self) -> Transport {
-        Transport::new(self.clone())
-    }
-
-    pub(crate) fn seen(&self) -> Vec<Seen> {
-        self.seen.lock().expect("not poisoned").clone()
-    }
-}
-
-impl tower_service::Service<Request<RequestBody>> for Answering {
-    type Response = Response<ByteStream>;
-    type Error = TransportError;
-    type Future = BoxedFuture<Result<Self::Response, TransportError>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), TransportError>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, request: Request<RequestBody>) -> Self::Future {
-        let (parts, body) = request.into_parts();
-        let body = match body {
-            RequestBody::Bytes(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
-            _ => String::new(),
-        };
-        let shown = parts.headers.get("authorization").map(|value| value.to_str().expect("text"));
-        let token = shown.and_then(|value| value.strip_prefix("Bearer ")).unwrap_or_default().to_owned();
-        let seen = Seen { method: parts.method.to_string(), uri: parts.uri.to_string(), token, body };
-        self.seen.lock().expect("not poisoned").push(seen.clone());
-        let answer = self.answer.clone();
-        Box::pin(async move {
-            // A network lets others run.
-            tokio::task::yield_now().await;
-            let (status, headers, body) = answer(&seen);
-            let mut response = Response::builder().status(status);
-            for (name, value) in headers {
-                response = response.header(name, value);
-            }
-            let body = futures::stream::once(async move { Ok(body.into()) }).boxed();
-            Ok(response.body(body).expect("a valid answer"))
-        })
-    }
-}
-
 /// Issues tokens `token-1`, `token-2`, … that live for a while, and counts them, with the scopes that they are for.
 #[derive(Debug, Clone)]
 pub(crate) struct Bank {
@@ -202,16 +94,22 @@ impl TokenIssuer for Bank {
     }
 }
 
+/// A storage account with one container, which takes the tokens that a [`Bank`] gives.
+pub(crate) fn account(runtime: &Arc<dyn Runtime>, container: &str) -> Arc<AzureBucketServer> {
+    let settings =
+        (1..=9).fold(AzureBucketSettings::new(container), |it, number| it.with_token(format!("token-{number}")));
+    Arc::new(AzureBucketServer::new(&World::memory(), runtime.clone(), settings).expect("a world in memory"))
+}
+
 /// The answers of recorded cases, as often as they are asked for.
 pub(crate) fn repeated(names: &[&str]) -> Answering {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/recorded");
     let cases: Vec<Case> =
         names.iter().map(|name| Case::read(&folder.join(format!("{name}.json"))).expect("a case")).collect();
     Answering::by(move |seen| {
-        let path = seen.uri.split_once("://").and_then(|(_, rest)| rest.split_once('/')).map_or("", |(_, path)| path);
-        let path = format!("/{}", path.split('?').next().unwrap_or_default());
-        let found = cases.iter().find(|case| case.request.path == path && case.request.method == seen.method);
-        let Some(case) = found else { return (404, Vec::new(), String::new()) };
-        (case.response.status, Vec::new(), case.response.json.as_ref().map_or_else(String::new, ToString::to_string))
+        let found = cases.iter().find(|case| case.request.path == seen.path() && case.request.method == seen.method());
+        let Some(case) = found else { return Reply::new(404, "") };
+        let body = case.response.json.as_ref().map_or_else(String::new, ToString::to_string);
+        Reply::new(case.response.status, body)
     })
 }

@@ -2,7 +2,7 @@
 //! or as JSON (Google's JSON API). No code means something else at another provider.
 
 use http::header::{DATE, RETRY_AFTER};
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, HeaderValue, StatusCode};
 use serde_json::Value;
 
 use crate::error::Retry;
@@ -22,6 +22,8 @@ pub(super) struct Refusal {
     region: Option<String>,
     /// What the clocks said, ours as the request had it and the server's.
     clocks: Option<(String, String)>,
+    /// Whether there was no body, as in an answer to HEAD.
+    is_empty: bool,
 }
 
 /// No refusal that makes sense is longer.
@@ -30,6 +32,7 @@ const REFUSAL_MOST: usize = 64 << 10;
 impl Refusal {
     /// Reads an answer. An answer to HEAD has no body; Azure says its code in a header then.
     pub(super) fn read(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Self {
+        let is_empty = body.is_empty();
         let body = String::from_utf8_lossy(body.get(..REFUSAL_MOST).unwrap_or(body));
         let header = |name| headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim);
         let found = in_json(&body);
@@ -48,7 +51,15 @@ impl Refusal {
             clocks: element(&body, "RequestTime")
                 .zip(theirs)
                 .map(|(ours, theirs)| (text::line(&ours, 40), text::line(&theirs, 40))),
+            is_empty,
         }
+    }
+
+    /// Adds what the clocks said, where neither stands in the words: ours as the request had it, and the server's.
+    pub(super) fn with_clocks(mut self, ours: Option<&HeaderValue>, theirs: Option<&HeaderValue>) -> Self {
+        let line = |value: &HeaderValue| value.to_str().ok().map(|text| text::line(text, 40));
+        self.clocks = self.clocks.or_else(|| ours.and_then(line).zip(theirs.and_then(line)));
+        self
     }
 
     /// Whether other credentials of the same source could help. An answer to HEAD has no words, and S3 refuses an ended
@@ -58,7 +69,7 @@ impl Refusal {
     }
 
     fn is_wordless_bad_request(&self) -> bool {
-        self.status == StatusCode::BAD_REQUEST && self.code.is_empty() && self.message.is_empty()
+        self.status == StatusCode::BAD_REQUEST && self.is_empty && self.code.is_empty()
     }
 
     /// The error in a successful answer: S3 sends the head of a long answer before it knows how it ends.
@@ -107,8 +118,14 @@ impl Refusal {
                 error(ErrorCode::PermissionDenied).with_hint("correct the credentials of the bucket")
             }
             // Azure says this of a wrong key, of an expired token and of a clock that is off.
-            "AuthenticationFailed" | "InvalidAuthenticationInfo" => error(ErrorCode::PermissionDenied)
-                .with_hint("renew or correct the credentials of the bucket, and check this machine's clock"),
+            "AuthenticationFailed" | "InvalidAuthenticationInfo" => {
+                let clocks = self.clocks.as_ref().map_or_else(String::new, |(ours, theirs)| {
+                    format!(", which said {ours} when the server's said {theirs}")
+                });
+                error(ErrorCode::PermissionDenied).with_hint(format!(
+                    "renew or correct the credentials of the bucket, and check this machine's clock{clocks}"
+                ))
+            }
             "AccountIsDisabled" | "accountDisabled" | "UserProjectAccountProblem" => {
                 error(ErrorCode::PermissionDenied).with_hint("the account needs attention at its provider")
             }
@@ -127,6 +144,12 @@ impl Refusal {
             "APINotImplemented" => error(ErrorCode::RequestInvalid).with_hint("use a server that can do that"),
             "retentionPolicyNotMet" | "BlobImmutableDueToPolicy" | "objectUnderActiveHold" => {
                 error(ErrorCode::RequestInvalid).with_hint("the bucket's retention forbids it until it ends")
+            }
+            "KeyBasedAuthenticationNotPermitted" => error(ErrorCode::PermissionDenied)
+                .with_hint("the storage account takes no keys; use tokens of Entra ID"),
+            "AuthorizationFailure" | "PublicNetworkAccessDisabled" | "IpAuthorizationSourceIPMismatch" => {
+                error(ErrorCode::PermissionDenied)
+                    .with_hint("let this network through the firewall of the storage account")
             }
             _ if self.concerns_retention() => error(ErrorCode::RequestInvalid).with_hint(
                 "set the bucket up for retention, or deploy without; it cannot be shortened where it is firm",
@@ -211,6 +234,7 @@ mod tests {
             (400, "ExpiredToken", ErrorCode::PermissionDenied, Retry::Temporary, "renew the credentials"),
             (403, "SignatureDoesNotMatch", ErrorCode::PermissionDenied, Retry::Permanent, "correct the credentials"),
             (403, "RequestTimeTooSkewed", ErrorCode::PermissionDenied, Retry::Permanent, "clock"),
+            (403, "AuthorizationFailure", ErrorCode::PermissionDenied, Retry::Permanent, "firewall"),
             (404, "NoSuchBucket", ErrorCode::RequestInvalid, Retry::Permanent, "create the bucket"),
             (503, "SlowDown", ErrorCode::CloudUnavailable, Retry::Temporary, "resume"),
             (409, "ConditionalRequestConflict", ErrorCode::CloudUnavailable, Retry::Temporary, "resume"),

@@ -90,10 +90,13 @@ fn may_repeat(idempotent: bool, result: &Result<Response<ByteStream>, TransportE
     }
 }
 
-/// The delay in seconds; a date is not understood, and then the own backoff holds.
+/// The delay in seconds, or in milliseconds as some of Azure's servers write it; a date is not understood, and then the
+/// own backoff holds.
 fn retry_after(response: &Response<ByteStream>) -> Option<Duration> {
-    let seconds = response.headers().get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
-    Some(Duration::from_secs(seconds))
+    let number = |name: &str| response.headers().get(name)?.to_str().ok()?.trim().parse::<u64>().ok();
+    let milliseconds = || number("retry-after-ms").or_else(|| number("x-ms-retry-after-ms"));
+    let seconds = number(RETRY_AFTER.as_str()).map(Duration::from_secs);
+    seconds.or_else(|| milliseconds().map(Duration::from_millis))
 }
 
 #[cfg(test)]

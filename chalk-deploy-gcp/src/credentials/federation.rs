@@ -3,12 +3,13 @@
 //! configuration names one ("Workload Identity Federation" of Google's documentation; RFC 8693; AIP-4117).
 //!
 //! Of the four sources of such a configuration the file and the address are taken: an EKS or AKS pod has its token in a
-//! file. A program is refused, because a configuration would say what runs here; AWS's signed request is, because it
+//! file, a machine of Azure at an address. A program is refused, because a configuration would say what runs here; AWS's signed request is, because it
 //! needs AWS's credentials, which no cloud but its own reads.
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io::Read as _;
+use std::net::Ipv4Addr;
 
 use async_trait::async_trait;
 use chalk_deploy_core::credentials::{BearerToken, Lender, Lent, Secret};
@@ -18,11 +19,15 @@ use serde_json::{Value, json};
 use url::{Host, Url};
 
 use super::exchange::of_google;
-use super::impersonation::Impersonation;
+use super::impersonation::{Holder, Impersonation};
 use super::{Exchange, SCOPE};
+use crate::refusal::Shown;
 
 const GRANT: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
 const ACCESS_TOKEN: &str = "urn:ietf:params:oauth:token-type:access_token";
+/// Where a machine of Azure asks who it is, by plain HTTP on its own link ("Azure Instance Metadata Service"); what
+/// `create-cred-config --azure` writes.
+pub(crate) const AZURE: Ipv4Addr = Ipv4Addr::new(169, 254, 169, 254);
 /// No token of a provider is longer.
 const LONGEST: u64 = 64 << 10;
 
@@ -36,6 +41,7 @@ pub(crate) struct ExternalAccount {
     service_account_impersonation_url: Option<String>,
     #[serde(default)]
     service_account_impersonation: Lifetime,
+    workforce_pool_user_project: Option<String>,
 }
 
 #[derive(Deserialize, Default)]
@@ -77,6 +83,9 @@ struct Identity {
     /// The field of a document in JSON; the text itself is the token without one.
     field: Option<String>,
     scopes: String,
+    /// The project that exchanges of people are counted for, who have none of their own ("Workforce Identity
+    /// Federation").
+    user_project: Option<String>,
     exchange: Exchange,
 }
 
@@ -107,10 +116,11 @@ impl Federation {
             place,
             field,
             scopes,
+            user_project: file.workforce_pool_user_project,
             exchange: exchange.clone(),
         };
         let impersonation = file.service_account_impersonation_url.map(|address| {
-            let acting = Impersonation::at(Box::new(identity.clone()), &address, Vec::new(), exchange);
+            let acting = Impersonation::at(Holder::each_time(identity.clone()), &address, Vec::new(), exchange);
             acting.map(|acting| match file.service_account_impersonation.token_lifetime_seconds {
                 Some(seconds) => acting.with_lifetime(seconds.clamp(600, 43_200)),
                 None => acting,
@@ -142,7 +152,7 @@ impl Lender<BearerToken> for Identity {
         let subject = format!("{self:?}");
         let token = self.subject_token(&subject).await?;
         // "Method: token" of the reference of the Security Token Service API.
-        let body = json!({
+        let mut body = json!({
             "grantType": GRANT,
             "audience": self.audience,
             "scope": self.scopes,
@@ -150,7 +160,10 @@ impl Lender<BearerToken> for Identity {
             "subjectTokenType": self.subject_token_type,
             "subjectToken": token.expose(),
         });
-        self.exchange.json(&self.token_url, &body, &subject).await
+        if let Some(project) = &self.user_project {
+            body["options"] = json!(json!({"userProject": project}).to_string());
+        }
+        self.exchange.json(&self.token_url, &body, (Shown::Identity, &subject)).await
     }
 }
 
@@ -198,12 +211,12 @@ fn place(source: Source) -> Result<Place> {
             let url = Url::parse(&address).map_err(|_| invalid("the `url` of its source is no address"))?;
             let near = match url.host() {
                 Some(Host::Domain(host)) => host == "localhost",
-                Some(Host::Ipv4(address)) => address.is_loopback(),
+                Some(Host::Ipv4(address)) => address.is_loopback() || address == AZURE,
                 Some(Host::Ipv6(address)) => address.is_loopback(),
                 None => false,
             };
             if !(url.scheme() == "https" || url.scheme() == "http" && near) {
-                return Err(invalid("the `url` of its source is neither https nor on this machine"));
+                return Err(invalid("the `url` of its source is neither https nor on this machine or Azure's"));
             }
             Ok(Place::Address(url, headers.into_iter().collect()))
         }

@@ -10,15 +10,17 @@
 use std::fmt;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use async_trait::async_trait;
-use chalk_deploy_core::credentials::{BearerToken, Lender, Lent};
+use chalk_deploy_core::credentials::{BearerToken, Lender as _, Lent};
 use chalk_deploy_core::{Error, ErrorCode, Result, text};
 use serde::Deserialize;
 
 use super::Exchange;
 use super::chain::Link;
 use super::federation::{ExternalAccount, Federation};
+use super::identity::AnyLender;
 use super::impersonation::{ImpersonatedAccount, Impersonation};
 use super::service_account::{ServiceAccount, ServiceAccountFile};
 use super::user::{AuthorizedUser, User};
@@ -67,6 +69,7 @@ impl Link for FileLink {
                     .caused_by(error));
             }
         };
+        self.exchange.counted_for().find(quota_project(&text).as_deref());
         let account = parse(&text, &self.exchange).map_err(|error| {
             let place =
                 if error.subject().is_empty() { self.name() } else { format!("{}: {}", self.name(), error.subject()) };
@@ -88,27 +91,36 @@ struct Kind {
     universe_domain: Option<String>,
 }
 
+/// The project that calls by a file's credentials are counted for, if it names one.
+fn quota_project(text: &str) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Named {
+        quota_project_id: Option<String>,
+    }
+    serde_json::from_str::<Named>(text).ok()?.quota_project_id
+}
+
 /// The account that a file is about.
-pub(crate) fn parse(text: &str, exchange: &Exchange) -> Result<Box<dyn Lender<BearerToken>>> {
+pub(crate) fn parse(text: &str, exchange: &Exchange) -> Result<AnyLender> {
     let kind: Kind = document(text, "a file of credentials")?;
     if kind.universe_domain.as_deref().is_some_and(|universe| universe != "googleapis.com") {
         return Err(Error::new(ErrorCode::ValueInvalid, "it is for another cloud than googleapis.com")
             .with_hint("use credentials of Google's public cloud"));
     }
     let exchange = exchange.clone();
-    Ok(match kind.r#type.as_str() {
-        "service_account" => Box::new(ServiceAccount::new(
+    Ok(AnyLender(match kind.r#type.as_str() {
+        "service_account" => Arc::new(ServiceAccount::new(
             document::<ServiceAccountFile>(text, "a key of a service account")?,
             text,
             exchange,
         )?),
-        "authorized_user" => Box::new(User::new(document::<AuthorizedUser>(text, "a user's login")?, exchange)),
+        "authorized_user" => Arc::new(User::new(document::<AuthorizedUser>(text, "a user's login")?, exchange)),
         "external_account" => {
-            Box::new(Federation::new(document::<ExternalAccount>(text, "a configuration of federation")?, exchange)?)
+            Arc::new(Federation::new(document::<ExternalAccount>(text, "a configuration of federation")?, exchange)?)
         }
         "impersonated_service_account" => {
             let file: ImpersonatedAccount = document(text, "an impersonated service account")?;
-            Box::new(Impersonation::of_file(file, exchange)?)
+            Arc::new(Impersonation::of_file(file, exchange)?)
         }
         other => {
             return Err(Error::new(
@@ -119,7 +131,7 @@ pub(crate) fn parse(text: &str, exchange: &Exchange) -> Result<Box<dyn Lender<Be
                 "use a service_account, an authorized_user, an impersonated_service_account or an external_account",
             ));
         }
-    })
+    }))
 }
 
 /// Reads a document; the error shows nothing of it.

@@ -11,10 +11,12 @@ use chalk_deploy_core::transport::Transport;
 
 use super::chain::{Chain, Link};
 use super::file::{FileLink, Presence};
-use super::impersonation::Impersonation;
 #[cfg(feature = "gcp-auth")]
-use super::machine::{GcloudProgram, MetadataServer};
-use super::{Exchange, SCOPE, Tokens};
+use super::gcloud::GcloudProgram;
+use super::impersonation::{Holder, Impersonation};
+use super::metadata::MetadataServer;
+use super::{Exchange, QuotaProject, SCOPE, Tokens};
+use crate::builder::MetadataHost;
 
 /// Where gcloud keeps the file of a login, below its folder.
 const LOGIN: &str = "application_default_credentials.json";
@@ -40,6 +42,9 @@ pub(crate) struct Wanted {
     pub(crate) identity: Identity,
     /// The folder of gcloud.
     pub(crate) login_folder: Option<PathBuf>,
+    pub(crate) metadata_host: MetadataHost,
+    /// The project that calls by the credentials are counted for.
+    pub(crate) counted_for: QuotaProject,
     /// Whether the gcloud program may be asked.
     #[cfg_attr(not(feature = "gcp-auth"), expect(dead_code, reason = "it is asked by gcp_auth"))]
     pub(crate) asks_programs: bool,
@@ -54,15 +59,23 @@ impl Wanted {
         transport: &Transport,
         runtime: &Arc<dyn Runtime>,
     ) -> Result<Arc<dyn BearerTokenSource>> {
-        let exchange = |scopes: Vec<String>| Exchange::new(transport.clone(), runtime.clone(), scopes);
+        let exchange =
+            |scopes: Vec<String>| Exchange::new(transport.clone(), runtime.clone(), scopes, self.counted_for.clone());
         // Whoever acts as somebody else needs the scope that this takes, and asks for the others there.
         let own = if self.impersonated.is_some() { vec![SCOPE.to_owned()] } else { self.scopes.clone() };
         let file = |path, presence| Box::new(FileLink::new(path, presence, exchange(own.clone()))) as Box<dyn Link>;
-        let lender: Arc<dyn Lender<BearerToken>> = match self.identity {
-            Identity::Source(source) if self.impersonated.is_none() => return Ok(source),
-            Identity::Source(source) => Arc::new(Borrowed(source)),
-            Identity::Lender(lender) => lender,
-            Identity::File(path) => Arc::new(Chain::new(vec![file(path, Presence::Required)])),
+        let lender = match self.identity {
+            Identity::Source(source) => {
+                return Ok(match self.impersonated {
+                    None => source,
+                    Some(account) => {
+                        let acting = Impersonation::new(source, &account, exchange(self.scopes))?;
+                        Arc::new(Tokens::new(acting, runtime.clone()))
+                    }
+                });
+            }
+            Identity::Lender(lender) => AnyLender(lender),
+            Identity::File(path) => AnyLender(Arc::new(Chain::new(vec![file(path, Presence::Required)]))),
             Identity::Chain | Identity::Variable(_) => {
                 let mut links = Vec::new();
                 if let Identity::Variable(path) = self.identity {
@@ -71,42 +84,27 @@ impl Wanted {
                 if let Some(folder) = self.login_folder {
                     links.push(file(folder.join(LOGIN), Presence::Optional));
                 }
+                links.push(Box::new(MetadataServer::new(self.metadata_host, exchange(own.clone()))));
                 #[cfg(feature = "gcp-auth")]
-                {
-                    links.push(Box::new(MetadataServer(runtime.clone())));
-                    if self.asks_programs {
-                        links.push(Box::new(GcloudProgram(runtime.clone())));
-                    }
+                if self.asks_programs {
+                    links.push(Box::new(GcloudProgram(runtime.clone())));
                 }
-                Arc::new(Chain::new(links))
+                AnyLender(Arc::new(Chain::new(links)))
             }
         };
-        let Some(account) = self.impersonated else {
-            return Ok(Arc::new(Tokens::new(AnyLender(lender), runtime.clone())));
-        };
-        let acting = Impersonation::new(Box::new(AnyLender(lender)), &account, exchange(self.scopes))?;
+        let Some(account) = self.impersonated else { return Ok(Arc::new(Tokens::new(lender, runtime.clone()))) };
+        let acting = Impersonation::new(Holder::each_time(lender), &account, exchange(self.scopes))?;
         Ok(Arc::new(Tokens::new(acting, runtime.clone())))
     }
 }
 
 /// A lender that was given as a value of any type.
 #[derive(Debug)]
-struct AnyLender(Arc<dyn Lender<BearerToken>>);
+pub(crate) struct AnyLender(pub(crate) Arc<dyn Lender<BearerToken>>);
 
 #[async_trait]
 impl Lender<BearerToken> for AnyLender {
     async fn lend(&self) -> Result<Lent<BearerToken>> {
         self.0.lend().await
-    }
-}
-
-/// A source whose tokens are used at once, so that their end matters to nobody.
-#[derive(Debug)]
-struct Borrowed(Arc<dyn BearerTokenSource>);
-
-#[async_trait]
-impl Lender<BearerToken> for Borrowed {
-    async fn lend(&self) -> Result<Lent<BearerToken>> {
-        Ok(Lent { value: self.0.token().await?, expires: None })
     }
 }

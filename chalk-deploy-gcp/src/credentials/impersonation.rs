@@ -2,9 +2,10 @@
 //! account is a setting of the tenant, never a part of a request.
 
 use std::fmt;
+use std::sync::Arc;
 
 use async_trait::async_trait;
-use chalk_deploy_core::credentials::{BearerToken, Lender, Lent};
+use chalk_deploy_core::credentials::{BearerToken, BearerTokenSource, Lender, Lent};
 use chalk_deploy_core::{Error, ErrorCode, Result, text};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -29,7 +30,7 @@ pub(crate) struct ImpersonatedAccount {
 
 /// A service account that others may act as.
 pub(crate) struct Impersonation {
-    source: Box<dyn Lender<BearerToken>>,
+    source: Arc<dyn BearerTokenSource>,
     url: Url,
     account: String,
     delegates: Vec<String>,
@@ -39,7 +40,7 @@ pub(crate) struct Impersonation {
 
 impl Impersonation {
     /// Acts as this account, by tokens of the source.
-    pub(crate) fn new(source: Box<dyn Lender<BearerToken>>, account: &str, exchange: Exchange) -> Result<Self> {
+    pub(crate) fn new(source: Arc<dyn BearerTokenSource>, account: &str, exchange: Exchange) -> Result<Self> {
         let is_usable = account.contains('@')
             && account.len() <= 200
             && account.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"@.-_".contains(&byte));
@@ -54,7 +55,7 @@ impl Impersonation {
 
     /// Acts as the account of an address.
     pub(crate) fn at(
-        source: Box<dyn Lender<BearerToken>>,
+        source: Arc<dyn BearerTokenSource>,
         address: &str,
         delegates: Vec<String>,
         exchange: Exchange,
@@ -78,7 +79,7 @@ impl Impersonation {
                 .with_hint("name the accounts between in `delegates`"));
         }
         let source = parse(&file.source_credentials.to_string(), &exchange)?;
-        Self::at(source, &file.service_account_impersonation_url, file.delegates, exchange)
+        Self::at(Holder::each_time(source), &file.service_account_impersonation_url, file.delegates, exchange)
     }
 
     /// Asks for tokens of this life.
@@ -97,12 +98,27 @@ impl fmt::Debug for Impersonation {
 #[async_trait]
 impl Lender<BearerToken> for Impersonation {
     async fn lend(&self) -> Result<Lent<BearerToken>> {
-        // Its own end matters to nobody: it is used at once.
-        let holder = self.source.lend().await?.value;
         let mut body = json!({"scope": self.exchange.scopes(), "lifetime": self.lifetime});
         if !self.delegates.is_empty() {
             body["delegates"] = json!(self.delegates);
         }
-        self.exchange.generate(&self.url, &body, &holder, &format!("{self:?}")).await
+        self.exchange.generate(&self.url, &body, &*self.source, &format!("{self:?}")).await
+    }
+}
+
+/// Whoever acts as the account, with a token of its own each time: it is used at once, so that its end matters to nobody.
+#[derive(Debug)]
+pub(crate) struct Holder<L>(L);
+
+impl<L: Lender<BearerToken>> Holder<L> {
+    pub(crate) fn each_time(lender: L) -> Arc<dyn BearerTokenSource> {
+        Arc::new(Self(lender))
+    }
+}
+
+#[async_trait]
+impl<L: Lender<BearerToken>> BearerTokenSource for Holder<L> {
+    async fn token(&self) -> Result<BearerToken> {
+        Ok(self.0.lend().await?.value)
     }
 }

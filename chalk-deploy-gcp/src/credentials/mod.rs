@@ -2,14 +2,14 @@
 //!
 //! # What is used of `gcp_auth`, and what is not
 //!
-//! `gcp_auth` (feature `gcp-auth`, on unless turned off) asks the metadata server, which is reached by plain HTTP at a
-//! link-local address and so not through our transport, and the `gcloud` program. Its calls open sockets of their own;
-//! each stands behind [`Lender`], which a simulation replaces.
+//! `gcp_auth` (feature `gcp-auth`, on unless turned off) asks the `gcloud` program.
 //!
-//! It could also read the file of a service account and gcloud's file of a user. Those links are our own, for what
-//! their token exchange answers is swallowed by it (`token request failed`), so that a revoked key, a deleted account
-//! and a clock that is off would all be one error; it stops the process at an address in the file that is none; and it
-//! gives a token again that was refused, until it expires.
+//! It could also read the file of a service account and gcloud's file of a user, and ask the metadata server. Those
+//! links are our own. What a token service answers is swallowed by it (`token request failed`), so that a revoked key, a
+//! deleted account, a pod that may not act as its account and a clock that is off would all be one error; it stops the
+//! process at an address in a file that is none; it gives a token again that was refused, until it expires. Of metadata
+//! servers it knows one address, asks for no scopes, and believes whoever answers there. And its requests go through
+//! sockets and timers of its own, which no simulation reaches.
 //!
 //! It has neither workload identity federation nor impersonation. `google-cloud-auth` has both, with requests over a
 //! client of its own. They are two requests (RFC 8693 at `sts.googleapis.com`, and `generateAccessToken` of the IAM
@@ -26,10 +26,12 @@ mod chain;
 mod exchange;
 mod federation;
 mod file;
+#[cfg(feature = "gcp-auth")]
+mod gcloud;
 mod identity;
 mod impersonation;
-#[cfg(feature = "gcp-auth")]
-mod machine;
+mod metadata;
+mod quota;
 mod service_account;
 mod user;
 
@@ -42,7 +44,9 @@ use chalk_deploy_core::credentials::{BearerToken, BearerTokenSource, Lender, Ren
 use chalk_deploy_core::runtime::Runtime;
 
 use exchange::Exchange;
+pub(crate) use federation::AZURE;
 pub(crate) use identity::{Identity, Wanted};
+pub(crate) use quota::{QuotaProject, USER_PROJECT};
 
 /// The one scope that all calls of this crate take: Google's own reference lists no narrower one for Artifact Registry
 /// and IAM. What may be done is limited by the roles of the account.

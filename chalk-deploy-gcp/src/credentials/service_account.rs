@@ -16,6 +16,7 @@ use url::Url;
 
 use super::Exchange;
 use super::exchange::of_google;
+use crate::refusal::Shown;
 
 const GRANT: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
 /// The longest life that Google takes.
@@ -45,7 +46,10 @@ impl ServiceAccount {
 
     async fn assertion(&self) -> Result<String> {
         let issued = self.exchange.now().as_millis() / 1000;
-        let head = json!({"alg": "RS256", "typ": "JWT", "kid": self.key_id});
+        let mut head = json!({"alg": "RS256", "typ": "JWT"});
+        if let Some(id) = &self.key_id {
+            head["kid"] = json!(id);
+        }
         let claims = json!({
             "iss": self.key.account(),
             "scope": self.exchange.scopes().join(" "),
@@ -71,6 +75,6 @@ impl Lender<BearerToken> for ServiceAccount {
     async fn lend(&self) -> Result<Lent<BearerToken>> {
         let assertion = self.assertion().await?;
         let form = [("grant_type", GRANT), ("assertion", assertion.as_str())];
-        self.exchange.form(&self.token_uri, &form, &format!("{self:?}")).await
+        self.exchange.form(&self.token_uri, &form, (Shown::Key, &format!("{self:?}"))).await
     }
 }

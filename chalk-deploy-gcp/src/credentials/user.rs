@@ -9,6 +9,7 @@ use serde::Deserialize;
 
 use super::Exchange;
 use super::exchange::of_google;
+use crate::refusal::Shown;
 
 /// Where refresh tokens of users are changed. The file names no address.
 const TOKEN_URI: &str = "https://oauth2.googleapis.com/token";
@@ -53,6 +54,6 @@ impl Lender<BearerToken> for User {
             ("refresh_token", refresh_token.expose()),
         ];
         let url = of_google(TOKEN_URI, "token_uri")?;
-        self.exchange.form(&url, &form, &format!("{self:?}")).await
+        self.exchange.form(&url, &form, (Shown::Login, &format!("{self:?}"))).await
     }
 }

@@ -7,12 +7,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
-use chalk_deploy_core::cloud::ByteStream;
-use chalk_deploy_core::transport::{BoxedFuture, RequestBody, Transport, TransportError};
-use http::{Request, Response};
+use chalk_deploy_core::transport::{RequestBody, Transport};
+use chalk_deploy_testkit::simulated::closure::{Answering, Reply};
+use http::Request;
 use serde_json::json;
-
-use super::{Answering, Reply};
 
 /// What is granted, what was asked for, and what was refused.
 #[derive(Debug, Clone)]
@@ -29,7 +27,14 @@ impl Policy {
 
     /// The same servers, for who has these permissions.
     pub(crate) fn around(&self, transport: Transport) -> Transport {
-        Transport::new(Guarded { policy: self.clone(), transport })
+        let policy = self.clone();
+        Transport::from_fn(move |request| {
+            let transport = match policy.lacks(&request) {
+                None => transport.clone(),
+                Some(name) => refusing(&name, request.uri().path().starts_with("/v2/")),
+            };
+            async move { transport.send(request).await }
+        })
     }
 
     pub(crate) fn used(&self) -> BTreeSet<String> {
@@ -53,42 +58,15 @@ impl Policy {
     }
 }
 
-#[derive(Clone)]
-struct Guarded {
-    policy: Policy,
-    transport: Transport,
-}
-
-impl tower_service::Service<Request<RequestBody>> for Guarded {
-    type Response = Response<ByteStream>;
-    type Error = TransportError;
-    type Future = BoxedFuture<Result<Self::Response, TransportError>>;
-
-    fn poll_ready(&mut self, _: &mut std::task::Context<'_>) -> std::task::Poll<Result<(), TransportError>> {
-        std::task::Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, request: Request<RequestBody>) -> Self::Future {
-        let transport = match self.policy.lacks(&request) {
-            None => self.transport.clone(),
-            Some(name) => {
-                let message = format!("Permission '{name}' denied on resource (or it may not exist).");
-                let is_registry = request.uri().path().starts_with("/v2/");
-                Answering::by(move |_| {
-                    Reply::json(
-                        403,
-                        if is_registry {
-                            json!({"errors": [{"code": "DENIED", "message": message}]})
-                        } else {
-                            json!({"error": {"code": 403, "message": message, "errors": [{"reason": "forbidden"}]}})
-                        },
-                    )
-                })
-                .transport()
-            }
-        };
-        Box::pin(async move { transport.send(request).await })
-    }
+/// A server that says that a permission is missing, as the APIs do and as registries do.
+fn refusing(name: &str, is_registry: bool) -> Transport {
+    let message = format!("Permission '{name}' denied on resource (or it may not exist).");
+    let body = if is_registry {
+        json!({"errors": [{"code": "DENIED", "message": message}]})
+    } else {
+        json!({"error": {"code": 403, "message": message, "errors": [{"reason": "forbidden"}]}})
+    };
+    Answering::by(move |_| Reply::json(403, &body)).transport()
 }
 
 /// The permissions that a request asks for. One that nobody has for what the table does not know.

@@ -3,9 +3,10 @@
 //!
 //! - [`Distribution`]: the program, from `CHALK_FOREIGN_REGISTRY`, and the front before it, which counts and can wait.
 //! - [`TokenServer`]: the realms of Artifact Registry and of Azure Container Registry, whose tokens the program verifies.
-//! - [`Image`]: something to push, and what is done with it in every cloud.
+//! - [`Image`]: something to push, and what is done with it in every cloud; beside it, what is expected of tokens.
 #![expect(clippy::missing_panics_doc, reason = "a check panics when the contract is broken; that is its purpose")]
 
+mod cases;
 mod front;
 mod image;
 mod tokens;
@@ -22,9 +23,10 @@ use chalk_deploy_core::transport::{NetworkTransport, RequestBody};
 use futures::future::BoxFuture;
 use serde_json::{Value, json};
 
+pub use self::cases::{assert_a_token_that_ends_is_renewed_once, assert_few_tokens_are_asked_for};
 pub use self::front::{Desk, Passed, header};
 pub use self::image::Image;
-pub use self::tokens::{Flow, TokenKey, TokenServer};
+pub use self::tokens::{Flow, TokenServer};
 
 use self::front::Front;
 use crate::foreign;
@@ -99,6 +101,12 @@ impl Distribution {
         let started = Self { child, front, listening, home };
         started.wait_until_it_answers(&behind).await;
         started
+    }
+
+    /// Starts the program, if it is at hand, behind this realm, whose tokens it verifies. `target` is who wants it.
+    pub async fn behind(realm: &Arc<TokenServer>, target: &str) -> Option<Self> {
+        let program = program(target)?;
+        Some(Self::start(&program, &realm.authentication(), realm.clone()).await)
     }
 
     async fn wait_until_it_answers(&self, behind: &str) {

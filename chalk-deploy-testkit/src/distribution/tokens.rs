@@ -2,7 +2,7 @@
 //! (distribution's "Token Authentication Implementation": a JWT whose header holds the certificate).
 
 use std::fmt;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use aws_lc_rs::rand::SystemRandom;
@@ -27,12 +27,9 @@ const LEEWAY: Duration = Duration::from_mins(1);
 const LIFE: Duration = Duration::from_mins(5);
 
 /// What tokens are signed with: a certificate and its P-256 key, as DER and as DER of PKCS #8.
-#[derive(Clone)]
-pub struct TokenKey {
-    /// The certificate.
-    pub certificate: Vec<u8>,
-    /// The key.
-    pub private_key: Vec<u8>,
+struct TokenKey {
+    certificate: Vec<u8>,
+    private_key: Vec<u8>,
 }
 
 /// How a client shows who it is.
@@ -65,9 +62,11 @@ struct State {
 }
 
 impl TokenServer {
-    /// Lets in who has the credential of this flow.
-    pub fn new(key: TokenKey, flow: Flow) -> Self {
-        Self { key, flow, state: Mutex::default() }
+    /// Lets in who has the credential of this flow, by tokens that a key of its own signs.
+    pub fn new(flow: Flow) -> Arc<Self> {
+        let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).expect("a certificate");
+        let key = TokenKey { certificate: made.cert.der().to_vec(), private_key: made.signing_key.serialize_der() };
+        Arc::new(Self { key, flow, state: Mutex::default() })
     }
 
     /// How the registry is told of this realm.

@@ -17,10 +17,13 @@ use super::http::{Server, Severed, full, in_process, read_body, text};
 /// No request to a closure is longer.
 const LONGEST: usize = 16 << 20;
 
-/// Leads to servers by their hosts, and nowhere else: another host is as a name that DNS does not know. A host is
-/// `name[:port]`, without the port that its scheme has anyway.
+/// Leads to servers by their hosts. Another host is as a name that DNS does not know, unless there is a way for it. A host
+/// is `name[:port]`, without the port that its scheme has anyway.
 #[derive(Clone, Debug, Default)]
-pub struct Hosts(BTreeMap<String, Transport>);
+pub struct Hosts {
+    known: BTreeMap<String, Transport>,
+    others: Option<Transport>,
+}
 
 impl Hosts {
     /// None.
@@ -31,17 +34,25 @@ impl Hosts {
     /// Leads to one more.
     #[must_use]
     pub fn with(mut self, host: &str, transport: Transport) -> Self {
-        self.0.insert(host.to_owned(), transport);
+        self.known.insert(host.to_owned(), transport);
+        self
+    }
+
+    /// Leads to all other hosts by this way.
+    #[must_use]
+    pub fn otherwise(mut self, transport: Transport) -> Self {
+        self.others = Some(transport);
         self
     }
 
     /// The way to them.
     pub fn transport(self) -> Transport {
-        let hosts = Arc::new(self.0);
+        let hosts = Arc::new(self);
         Transport::from_fn(move |request| {
             let authority = request.uri().authority().map(http::uri::Authority::as_str).unwrap_or_default();
             let usual = if request.uri().scheme_str() == Some("http") { ":80" } else { ":443" };
-            let found = hosts.get(authority.strip_suffix(usual).unwrap_or(authority)).cloned();
+            let known = hosts.known.get(authority.strip_suffix(usual).unwrap_or(authority));
+            let found = known.or(hosts.others.as_ref()).cloned();
             async move {
                 let Some(transport) = found else {
                     let why = format!("no host of the test: {} {}", request.method(), request.uri());

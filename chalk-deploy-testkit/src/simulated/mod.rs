@@ -9,7 +9,7 @@
 //! - [`base_image`]: an image to build on, made in code.
 //! - [`builder_image`]: what the container of a build on Argo Workflows does.
 //! - [`registry`]: the OCI distribution specification.
-//! - [`bucket`]: the part of S3 that object_store speaks.
+//! - [`bucket`]: the part of S3 that object_store speaks, buckets of Google, and storage accounts of Azure.
 //! - [`kubernetes`]: API server, controllers and kubelet.
 //! - [`gateway`]: routes requests by weight and header, as Envoy Gateway does.
 //! - [`closure`]: servers of a few lines, and ways to servers by their hosts.

@@ -52,6 +52,10 @@ pub struct AccountArguments {
     #[arg(long, value_name = "EMAIL", requires = "cloud")]
     pub impersonate: Option<String>,
 
+    /// Google: by which of its addresses the cluster is reached [default: public-address]
+    #[arg(long, value_enum, value_name = "ADDRESS", requires = "cloud")]
+    pub control_plane: Option<ControlPlaneName>,
+
     /// Azure: the subscription
     #[arg(long, value_name = "ID", requires = "cloud")]
     pub subscription: Option<String>,
@@ -91,6 +95,17 @@ pub enum CloudName {
     Azure,
 }
 
+/// The addresses of a cluster of Google.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ControlPlaneName {
+    /// From the internet
+    PublicAddress,
+    /// From inside of the network
+    PrivateAddress,
+    /// By its DNS name, under which IAM says who may
+    Name,
+}
+
 /// A cloud with what a deployment needs of it.
 #[derive(Debug, Clone)]
 pub enum OpenedCloud {
@@ -112,6 +127,7 @@ impl AccountArguments {
             ("--role", self.role.is_some(), CloudName::Aws),
             ("--cloud-project", self.cloud_project.is_some(), CloudName::Gcp),
             ("--impersonate", self.impersonate.is_some(), CloudName::Gcp),
+            ("--control-plane", self.control_plane.is_some(), CloudName::Gcp),
             ("--subscription", self.subscription.is_some(), CloudName::Azure),
             ("--resource-group", self.resource_group.is_some(), CloudName::Azure),
             ("--storage-account", self.storage_account.is_some(), CloudName::Azure),
@@ -166,8 +182,14 @@ impl AccountArguments {
     }
 
     fn open_google(&self, wanted: Wanted<'_>, runtime: Arc<dyn Runtime>) -> Result<chalk_deploy_gcp::Cloud> {
-        use chalk_deploy_gcp::{Cloud, CloudBuilder};
+        use chalk_deploy_gcp::{Cloud, CloudBuilder, ControlPlane};
         let mut builder = Cloud::builder().from_env().with_runtime(runtime);
+        builder = match self.control_plane {
+            None => builder,
+            Some(ControlPlaneName::PublicAddress) => builder.with_control_plane(ControlPlane::PublicAddress),
+            Some(ControlPlaneName::PrivateAddress) => builder.with_control_plane(ControlPlane::PrivateAddress),
+            Some(ControlPlaneName::Name) => builder.with_control_plane(ControlPlane::Name),
+        };
         builder = with(builder, self.cloud_project.as_deref(), CloudBuilder::with_project);
         builder = with(builder, self.region.as_deref(), CloudBuilder::with_location);
         builder = with(builder, self.impersonate.as_deref(), CloudBuilder::with_impersonation);

@@ -58,6 +58,9 @@ impl Sandbox {
         for cloud in ["AWS_REGION", "AWS_DEFAULT_REGION", "AWS_ENDPOINT_URL", "CHALK_DEPLOY_EXTERNAL_ID"] {
             command.env_remove(cloud);
         }
+        for azure in ["AUTHORITY_HOST", "CLIENT_ID", "FEDERATED_TOKEN_FILE", "TENANT_ID", "TOKEN_CREDENTIALS"] {
+            command.env_remove(format!("AZURE_{azure}"));
+        }
         command.env_remove("RUST_LOG").env_remove("CHALK_DEPLOY_LOG").env("PATH", self.path("no-programs"));
         Program(command)
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use futures::StreamExt as _;
-use http::header::{CONTENT_LENGTH, HeaderMap, HeaderName, IF_NONE_MATCH};
+use http::header::{CONTENT_LENGTH, DATE, HeaderMap, HeaderName, IF_NONE_MATCH};
 use http::request::Parts;
 use http::{HeaderValue, Method, Request, Response, StatusCode, Uri};
 use object_store::ClientOptions;
@@ -139,10 +139,12 @@ impl Connector {
         if passes(response.status()) {
             return Ok(response);
         }
+        let sent = parts.headers.remove("x-ms-date");
         let (parts, body) = response.into_parts();
         // A refusal that breaks off is still a refusal.
         let body = read(body).await.unwrap_or_default();
         let refusal = Refusal::read(parts.status, &parts.headers, &body);
+        let refusal = refusal.with_clocks(sent.as_ref(), parts.headers.get(DATE));
         let understood = match parts.status {
             StatusCode::NOT_FOUND => {
                 matches!(refusal.code.as_str(), "BlobNotFound" | "ResourceNotFound" | "CannotVerifyCopySource")

@@ -14,7 +14,7 @@ use crate::bucket::connector::read;
 use crate::bucket::encoding::encoded;
 use crate::bucket::refusal::Refusal;
 use crate::cloud::ByteStream;
-use crate::credentials::BearerTokenSource;
+use crate::credentials::{BearerToken, BearerTokenSource};
 use crate::runtime::Runtime;
 use crate::transport::{Repeatable, RequestBody, RetryPolicy, Transport};
 use crate::{Error, ErrorCode};
@@ -81,10 +81,9 @@ impl Client {
         headers: HeaderMap,
         body: Bytes,
     ) -> StoreResult<Response<ByteStream>> {
-        let mut request = self.request(method, address, headers, body).await?;
+        let mut request = self.request(method, address, headers, body)?;
         request.extensions_mut().insert(Repeatable);
-        let sent = self.transport.send_with_retry(request, RetryPolicy::default(), &*self.runtime).await;
-        sent.map_err(broken)
+        self.shown(request).await
     }
 
     /// Sends a request once.
@@ -95,8 +94,33 @@ impl Client {
         headers: HeaderMap,
         body: Bytes,
     ) -> StoreResult<Response<ByteStream>> {
-        let request = self.request(method, address, headers, body).await?;
-        self.transport.send(request).await.map_err(broken)
+        let request = self.request(method, address, headers, body)?;
+        self.shown(request).await
+    }
+
+    /// Shows the token with a request. One that is refused is fetched anew once: it may have been revoked before its end,
+    /// and what is refused has had no effect.
+    async fn shown(&self, request: Request<RequestBody>) -> StoreResult<Response<ByteStream>> {
+        let Some(source) = &self.credentials else { return self.sent(request).await };
+        let token = source.token().await.map_err(broken)?;
+        let response = self.sent(with_token(request.clone(), &token)?).await?;
+        if response.status() != StatusCode::UNAUTHORIZED {
+            return Ok(response);
+        }
+        source.refused(&token).await;
+        let renewed = source.token().await.map_err(broken)?;
+        if renewed == token {
+            return Ok(response);
+        }
+        self.sent(with_token(request, &renewed)?).await
+    }
+
+    async fn sent(&self, request: Request<RequestBody>) -> StoreResult<Response<ByteStream>> {
+        let sent = match request.extensions().get::<Repeatable>() {
+            Some(_) => self.transport.send_with_retry(request, RetryPolicy::default(), &*self.runtime).await,
+            None => self.transport.send(request).await,
+        };
+        sent.map_err(broken)
     }
 
     /// The answer if it is a success; otherwise what it means.
@@ -132,7 +156,7 @@ impl Client {
         }
     }
 
-    async fn request(
+    fn request(
         &self,
         method: Method,
         address: &str,
@@ -143,10 +167,6 @@ impl Client {
         let request = Request::builder().method(method).uri(format!("{}{address}", self.base)).body(body);
         let mut request = request.map_err(|_| malformed("the key or the server's answer makes no address"))?;
         *request.headers_mut() = headers;
-        if let Some(source) = &self.credentials {
-            let token = source.token().await.map_err(broken)?;
-            request.headers_mut().insert(AUTHORIZATION, token.authorization().map_err(broken)?);
-        }
         Ok(request)
     }
 }
@@ -155,6 +175,11 @@ impl fmt::Debug for Client {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.debug_struct("Client").field("base", &self.base).field("bucket", &self.bucket).finish_non_exhaustive()
     }
+}
+
+fn with_token(mut request: Request<RequestBody>, token: &BearerToken) -> StoreResult<Request<RequestBody>> {
+    request.headers_mut().insert(AUTHORIZATION, token.authorization().map_err(broken)?);
+    Ok(request)
 }
 
 /// Reads an answer in JSON.

@@ -13,15 +13,15 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use futures::TryStreamExt as _;
 use http::header::{AUTHORIZATION, CONTENT_TYPE};
-use http::{HeaderValue, Method, Request};
+use http::{HeaderValue, Method, Request, StatusCode};
 use serde::Deserialize;
 use serde_json::json;
 
-use crate::bucket::BearerTokenSource;
 use crate::bucket::encoding::encoded;
 use crate::bucket::moment;
 use crate::bucket::validity;
 use crate::cloud::{PresignedDownload, PresignedUrl};
+use crate::credentials::{BearerToken, BearerTokenSource};
 use crate::model::{Digest, ObjectKey, Timestamp};
 use crate::runtime::Runtime;
 use crate::transport::{Repeatable, RequestBody, RetryPolicy, Transport};
@@ -162,18 +162,32 @@ impl GcsUrlSigner for GcsIamSigner {
             .method(Method::POST)
             .uri(address)
             .header(CONTENT_TYPE, HeaderValue::from_static("application/json; charset=UTF-8"))
-            .header(AUTHORIZATION, self.credentials.token().await?.authorization()?)
             .extension(Repeatable)
             .body(RequestBody::Bytes(body.into()))
             .map_err(|error| Error::new(ErrorCode::Internal, "the account makes no address").caused_by(error))?;
-        let sent = self.transport.send_with_retry(request, RetryPolicy::default(), &*self.runtime).await;
-        let (parts, mut body) = sent
-            .map_err(|error| {
-                Error::new(ErrorCode::CloudUnavailable, "the service that signs did not answer")
-                    .on(subject.clone())
-                    .caused_by(error)
-            })?
-            .into_parts();
+        let ask = |token: BearerToken| {
+            let (mut request, subject) = (request.clone(), &subject);
+            async move {
+                request.headers_mut().insert(AUTHORIZATION, token.authorization()?);
+                let sent = self.transport.send_with_retry(request, RetryPolicy::default(), &*self.runtime).await;
+                sent.map_err(|error| {
+                    Error::new(ErrorCode::CloudUnavailable, "the service that signs did not answer")
+                        .on(subject)
+                        .caused_by(error)
+                })
+            }
+        };
+        let token = self.credentials.token().await?;
+        let mut answered = ask(token.clone()).await?;
+        if answered.status() == StatusCode::UNAUTHORIZED {
+            // It may have been revoked before its end.
+            self.credentials.refused(&token).await;
+            let renewed = self.credentials.token().await?;
+            if renewed != token {
+                answered = ask(renewed).await?;
+            }
+        }
+        let (parts, mut body) = answered.into_parts();
         let mut answer = Vec::new();
         while let Some(piece) = body.try_next().await.map_err(|error| invalid().caused_by(error))? {
             if answer.len() + piece.len() > ANSWER_MOST {
@@ -258,7 +272,6 @@ mod tests {
     use aws_lc_rs::signature::{KeyPair as _, RSA_PKCS1_2048_8192_SHA256, UnparsedPublicKey};
 
     use super::*;
-    use crate::bucket::BearerToken;
     use crate::bucket::recorded::Recorded;
     use crate::bucket::{Bucket, GcsSettings};
     use crate::cloud::ObjectStore as _;
@@ -342,6 +355,39 @@ mod tests {
         );
         assert_eq!(sent[0].header("authorization"), "Bearer ya29.hidden");
         assert_eq!(sent[0].body, json!({"payload": STANDARD.encode("text")}).to_string());
+    }
+
+    #[tokio::test]
+    async fn a_token_that_the_service_refuses_is_fetched_anew_once() {
+        /// Gives another token after one that was refused.
+        #[derive(Debug, Default)]
+        struct Renewed(std::sync::atomic::AtomicBool);
+
+        #[async_trait]
+        impl BearerTokenSource for Renewed {
+            async fn token(&self) -> Result<BearerToken> {
+                let is_new = self.0.load(std::sync::atomic::Ordering::Relaxed);
+                Ok(BearerToken::new(if is_new { "new" } else { "revoked" }))
+            }
+
+            async fn refused(&self, _: &BearerToken) {
+                self.0.store(true, std::sync::atomic::Ordering::Relaxed);
+            }
+        }
+
+        let answer = (200, Vec::new(), json!({"signedBlob": STANDARD.encode("s")}).to_string());
+        let refused = (401, Vec::new(), String::new());
+        let (transport, recorded) = Recorded::answering(vec![refused.clone(), answer, refused]);
+        let source = Arc::new(Renewed::default());
+        let signer = GcsIamSigner::new(transport, SystemRuntime::new(), source, ACCOUNT).expect("an account");
+        assert_eq!(signer.sign(b"text").await.expect("signed with the second one"), b"s");
+        let tokens: Vec<_> = recorded.sent().iter().map(|sent| sent.header("authorization").to_owned()).collect();
+        assert_eq!(tokens, ["Bearer revoked", "Bearer new"]);
+        assert_eq!(
+            signer.sign(b"text").await.expect_err("refused, and there is no other").code(),
+            ErrorCode::PermissionDenied
+        );
+        assert_eq!(recorded.sent().len(), 3, "the same one is not sent again");
     }
 
     #[test]

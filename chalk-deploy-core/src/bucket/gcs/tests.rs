@@ -161,12 +161,15 @@ async fn every_refusal_says_what_to_do_and_whether_a_retry_helps() {
         (200, vec![], "no JSON".to_owned(), ErrorCode::CloudAnswerInvalid, Retry::Permanent, "check the address"),
         (200, vec![], r#"{"items": 3}"#.to_owned(), ErrorCode::CloudAnswerInvalid, Retry::Permanent, "check"),
     ] {
-        let (bucket, _) = bucket(vec![(status, headers, body)]);
+        // A token that is refused is fetched anew once.
+        let answers = vec![(status, headers, body); if status == 401 { 2 } else { 1 }];
+        let (bucket, recorded) = bucket(answers.clone());
         let error = bucket.list("", None, 10).await.expect_err("refused");
         assert_eq!((error.code(), error.retry()), (code, retry), "{status} {error:?}");
         let sentence = error.sentence();
         assert!(error.hint().contains(hint) && sentence.len() < 800, "{sentence}");
         assert!(!sentence.contains('\u{1b}') && !sentence.contains("token-"), "{sentence}");
+        assert_eq!(recorded.sent().len(), answers.len(), "{status}");
     }
 }
 
@@ -315,4 +318,46 @@ fn what_would_lead_requests_elsewhere_is_refused_without_being_shown() {
         assert_eq!(error.code(), ErrorCode::ValueInvalid);
         assert!(!error.sentence().contains("hidden"), "{}", error.sentence());
     }
+}
+
+/// A source with one token after another, of which the next is given once the one before was refused.
+#[derive(Debug, Default)]
+struct Revocable(AtomicU32);
+
+#[async_trait]
+impl BearerTokenSource for Revocable {
+    async fn token(&self) -> Result<BearerToken> {
+        Ok(BearerToken::new(format!("token-{}", self.0.load(Ordering::Relaxed))))
+    }
+
+    async fn refused(&self, token: &BearerToken) {
+        if token.expose() == format!("token-{}", self.0.load(Ordering::Relaxed)) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_token_that_is_revoked_in_the_middle_of_an_upload_is_fetched_anew_once() {
+    let session =
+        started("https://storage.googleapis.com/upload/storage/v1/b/archives/o?uploadType=resumable&upload_id=u");
+    // The second part finds the token revoked, and the last one finds the next revoked too.
+    let answers = vec![session, status(401), kept(Some("bytes=0-524287")), status(401), json(r#"{"size": "600000"}"#)];
+    let (transport, recorded) = Recorded::answering(answers);
+    let settings = GcsSettings::new("archives").with_credentials(Revocable::default());
+    let bucket = Bucket::gcs(transport, settings, SystemRuntime::new()).expect("valid settings");
+    let bucket = bucket.with_limits(1, 600_000, 2);
+    bucket.put(&key("a"), &large(), PutMode::Replace).await.expect("stored");
+    let tokens: Vec<_> = recorded.sent().iter().map(|sent| sent.header("authorization").to_owned()).collect();
+    assert_eq!(tokens, ["token-0", "token-0", "token-1", "token-1", "token-2"].map(|token| format!("Bearer {token}")));
+}
+
+#[tokio::test]
+async fn a_token_that_is_refused_and_has_no_better_one_is_an_error_and_no_loop() {
+    let (transport, recorded) = Recorded::answering(vec![status(401)]);
+    let settings = GcsSettings::new("archives").with_credentials(BearerToken::new("the-only-one"));
+    let bucket = Bucket::gcs(transport, settings, SystemRuntime::new()).expect("valid settings");
+    let error = bucket.head(&key("a")).await.expect_err("refused");
+    assert_eq!(error.code(), ErrorCode::PermissionDenied, "{}", error.sentence());
+    assert_eq!(recorded.sent().len(), 1);
 }

@@ -2,14 +2,18 @@
 //!
 //! Objects with metadata, ranges and conditions; copies; uploads in parts; lists; many deletions in one request;
 //! signatures of version 4 in headers, in presigned addresses and of bodies in chunks; checksums; retention and legal
-//! holds, where its settings say so. Bucket policies, versions, tags, encryption and the first form of lists are answered with `NotImplemented`. Buckets are addressed by
-//! path, or by a host of AWS.
+//! holds, where its settings say so. Bucket policies, versions, tags, encryption and the first form of lists are answered
+//! with `NotImplemented`. Buckets are addressed by path, or by a host of AWS.
+//!
+//! [`GoogleBucketServer`] and [`AzureBucketServer`] are its sisters for the other two clouds.
 //!
 //! What it has answered is in its [`World`] and outlives the process. The body of one request is held in memory.
 
 mod authentication;
+mod azure;
 mod body;
 mod error;
+mod google;
 mod list;
 mod lock;
 mod moment;
@@ -40,6 +44,8 @@ use self::store::Store;
 use super::http::{Server, Severed, empty};
 use crate::World;
 
+pub use self::azure::{AzureBucketServer, AzureBucketSettings};
+pub use self::google::{GoogleBucketServer, GoogleBucketSettings};
 pub use self::settings::{AccessKey, BucketSettings};
 
 type Answer = Result<Response<ByteStream>, S3Error>;

@@ -197,12 +197,12 @@ fn unchanged(call: &Call, object: &Object) -> Result<Option<Response<ByteStream>
     Ok(is_same.then(|| done(StatusCode::NOT_MODIFIED, &[("etag", quoted(&object.tag))])))
 }
 
-fn matches_tag(tags: &str, tag: &str) -> bool {
+pub(super) fn matches_tag(tags: &str, tag: &str) -> bool {
     tags.split(',').map(|given| given.trim().trim_matches('"')).any(|given| given == "*" || given == tag)
 }
 
 /// The half-open range that a header asks for; `None` for one that is not understood, which asks for everything.
-fn range_in(header: &str, size: u64) -> Option<Result<(u64, u64), S3Error>> {
+pub(super) fn range_in(header: &str, size: u64) -> Option<Result<(u64, u64), S3Error>> {
     let (first, last) = header.strip_prefix("bytes=")?.split_once('-')?;
     let range = if first.is_empty() {
         let last: u64 = last.parse().ok()?;
@@ -220,7 +220,7 @@ fn range_in(header: &str, size: u64) -> Option<Result<(u64, u64), S3Error>> {
 }
 
 /// A section of a stream.
-fn section(body: ByteStream, skip: u64, take: u64) -> ByteStream {
+pub(super) fn section(body: ByteStream, skip: u64, take: u64) -> ByteStream {
     let pieces = body.scan((skip, take), |(skip, take), piece| {
         let piece = piece.map(|mut piece| {
             let length = |count: u64| usize::try_from(count).unwrap_or(usize::MAX);

@@ -1,6 +1,6 @@
 //! What the server keeps, as documents of a room of the world.
 //!
-//! `bucket/<bucket>`; `object/<bucket>/<key>`, which names the bytes; `data/<bucket>/<key>/<digest>`;
+//! `bucket/<bucket>`, and `resource/<bucket>` where one has a description; `object/<bucket>/<key>`, which names the bytes; `data/<bucket>/<key>/<digest>`;
 //! `lock/<bucket>/<key>`; `upload/<bucket>/<id>`; `part/<bucket>/<id>/<number>` and `chunk/<bucket>/<id>/<number>/<digest>`. Bytes are written
 //! before what names them, and removed after.
 
@@ -11,6 +11,7 @@ use chalk_deploy_core::cloud::{ByteStream, RetentionMode};
 use chalk_deploy_core::model::{Digest, Timestamp};
 use futures::TryStreamExt as _;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::world::{Received, Room, World, Writer};
 
@@ -70,6 +71,16 @@ impl Store {
         Self { room: world.room("s3") }
     }
 
+    /// The room of Google's buckets, which are others than those of S3.
+    pub(super) fn of_google(world: &World) -> Self {
+        Self { room: world.room("gcs") }
+    }
+
+    /// The room of Azure's containers, which are others than the buckets of S3.
+    pub(super) fn of_azure(world: &World) -> Self {
+        Self { room: world.room("blob") }
+    }
+
     pub(super) fn has_bucket(&self, bucket: &str) -> Result<bool> {
         self.room.holds(&format!("bucket/{bucket}"))
     }
@@ -96,6 +107,42 @@ impl Store {
             room.write_json(&document, &MadeBucket { made: now })?;
             Ok(true)
         })
+    }
+
+    /// Makes a bucket with a description of it. False when it is there already.
+    pub(super) fn make_resource(&self, bucket: &str, resource: &Value, now: Timestamp) -> Result<bool> {
+        let document = format!("bucket/{bucket}");
+        self.room.exclusively(|room| {
+            if self.room.holds(&document)? {
+                return Ok(false);
+            }
+            room.write_json(&format!("resource/{bucket}"), resource)?;
+            room.write_json(&document, &MadeBucket { made: now })?;
+            Ok(true)
+        })
+    }
+
+    /// The description of a bucket, if it was made with one or changed.
+    pub(super) fn resource(&self, bucket: &str) -> Result<Option<Value>> {
+        self.room.read_json(&format!("resource/{bucket}"))
+    }
+
+    /// Changes the description of a bucket, unless `change` refuses; that of one without any is `first`.
+    pub(super) fn change_resource<E: From<chalk_deploy_core::Error>>(
+        &self,
+        bucket: &str,
+        first: Value,
+        change: impl FnOnce(&mut Value) -> Result<(), E>,
+    ) -> Result<Value, E> {
+        let changed = self.room.exclusively(|room| {
+            let mut resource = self.resource(bucket)?.unwrap_or(first);
+            if let Err(refusal) = change(&mut resource) {
+                return Ok(Err(refusal));
+            }
+            room.write_json(&format!("resource/{bucket}"), &resource)?;
+            Ok(Ok(resource))
+        });
+        changed?
     }
 
     /// False when it holds something.

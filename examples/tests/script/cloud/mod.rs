@@ -1,6 +1,8 @@
 //! `apply --cloud`: names, a control plane that knows them, and the simulated servers behind it.
 
 mod aws;
+mod azure;
+mod google;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -65,11 +67,15 @@ struct Front {
 
 impl Front {
     /// Stands before these servers' API server. `token` is what the cloud's tokens begin with.
-    #[expect(clippy::disallowed_methods, reason = "a proxy that shares nothing with what it stands before")]
     fn before(servers: &Servers, token: &'static str) -> Self {
         let kubeconfig = std::fs::read_to_string(&servers.lines["KUBECONFIG"]).expect("a kubeconfig");
         let server = kubeconfig.lines().find_map(|line| line.trim().strip_prefix("server: http://"));
-        let behind: SocketAddr = server.expect("an address").parse().expect("an address");
+        Self::at(server.expect("an address").parse().expect("an address"), Some(token))
+    }
+
+    /// Stands before any server, which asks for a token itself where none is named.
+    #[expect(clippy::disallowed_methods, reason = "a proxy that shares nothing with what it stands before")]
+    fn at(behind: SocketAddr, token: Option<&'static str>) -> Self {
         let CertifiedKey { cert, signing_key } =
             rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).expect("a certificate");
         let key = PrivateKeyDer::try_from(signing_key.serialize_der()).expect("a key");
@@ -91,11 +97,14 @@ impl Front {
                     let Ok(server) = TcpStream::connect(behind).await else { return };
                     let (mut from_client, mut to_client) = split(client);
                     let (mut from_server, mut to_server) = server.into_split();
+                    let forth = async {
+                        match token {
+                            Some(token) => let_in(&mut from_client, &mut to_server, token).await,
+                            None => copy(&mut from_client, &mut to_server).await.map(drop),
+                        }
+                    };
                     // Whichever side ends, the other has nothing more to say.
-                    let _ = tokio::join!(
-                        let_in(&mut from_client, &mut to_server, token),
-                        copy(&mut from_server, &mut to_client)
-                    );
+                    let _ = tokio::join!(forth, copy(&mut from_server, &mut to_client));
                 });
             }
         });

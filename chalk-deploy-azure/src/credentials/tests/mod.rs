@@ -1,10 +1,14 @@
 //! The chain: who is asked, in which order, and who is not.
 
+mod machine;
+
 use std::collections::VecDeque;
 use std::ffi::OsStr;
 use std::io;
 use std::os::unix::process::ExitStatusExt as _;
 use std::process::{ExitStatus, Output};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use azure_identity::Executor;
 use chalk_deploy_core::runtime::SystemRuntime;
@@ -46,6 +50,8 @@ impl Link for Scripted {
 
     async fn issue(&self, _: &str) -> Result<Lent<BearerToken>, LinkError> {
         self.asked.fetch_add(1, Ordering::Relaxed);
+        // A network lets others run.
+        tokio::task::yield_now().await;
         let answer = self.answers.lock().expect("one test, one thread").pop_front().expect("an answer is left");
         let error = || Error::new(ErrorCode::PermissionDenied, format!("{} said no", self.name)).with_hint("a step");
         match answer {
@@ -69,6 +75,38 @@ async fn the_first_link_that_has_given_a_token_is_the_one_that_is_asked_from_the
         assert_eq!(chain.issue("s").await.expect("a token").value.expose(), "two");
     }
     assert_eq!((first.asked(), second.asked(), third.asked()), (1, 3, 0));
+}
+
+#[tokio::test]
+async fn two_who_look_for_the_first_link_at_once_become_the_same() {
+    // The first is away for one of them alone: that one would be somebody else for as long as the process lives.
+    let first = Scripted::new("one", &[Script::NotHere, Script::Token, Script::Token]);
+    let second = Scripted::new("two", &[Script::Token; 4]);
+    let chain = chain(&[&first, &second]);
+    let (one, other) = futures::join!(chain.issue("s"), chain.issue("t"));
+    let given = [one, other].map(|token| token.expect("a token").value.expose().to_owned());
+    assert_eq!(given, ["two", "two"]);
+    assert_eq!((first.asked(), second.asked()), (1, 2));
+}
+
+#[tokio::test]
+async fn the_only_link_says_itself_what_is_wrong() {
+    #[derive(Debug)]
+    struct Away;
+
+    #[async_trait]
+    impl Link for Away {
+        fn name(&self) -> &'static str {
+            "away"
+        }
+
+        async fn issue(&self, _: &str) -> Result<Lent<BearerToken>, LinkError> {
+            Err(LinkError::NotHere(Error::new(ErrorCode::CloudUnavailable, "away for now")))
+        }
+    }
+
+    let error = Chain::of(vec![Box::new(Away)]).issue("s").await.expect_err("away");
+    assert_eq!((error.code(), error.message()), (ErrorCode::CloudUnavailable, "away for now"), "it may come back");
 }
 
 #[tokio::test]
@@ -101,7 +139,13 @@ fn tools(answers: &[(i32, &str, &str)]) -> (DeveloperTools, Arc<Programs>) {
     let answers = answers.iter().map(|(code, out, err)| (*code, (*out).to_owned(), (*err).to_owned())).collect();
     let programs = Arc::new(Programs(Mutex::new(answers), Mutex::default()));
     let tenant = Some(Tenant::new(TENANT).expect("a tenant"));
-    (DeveloperTools { tenant, runtime: SystemRuntime::new(), executor: programs.clone() }, programs)
+    let tools = DeveloperTools {
+        tools: &[Tool::Az, Tool::Azd],
+        tenant,
+        runtime: SystemRuntime::new(),
+        executor: programs.clone(),
+    };
+    (tools, programs)
 }
 
 #[tokio::test]
@@ -136,6 +180,44 @@ async fn tools_that_are_not_there_are_not_here_and_a_refusal_of_entra_id_is_one(
     let (odd, _) = tools(&[(0, r#"{"accessToken":["hidden"]}"#, ""), (0, "hidden", "")]);
     let Err(LinkError::NotHere(error)) = odd.issue("s").await else { panic!("not here") };
     assert!(!error.sentence().contains("hidden"), "{}", error.sentence());
+}
+
+#[tokio::test]
+async fn a_tool_that_is_named_is_the_only_one_that_is_asked() {
+    for (name, tools) in [
+        ("AzureCliCredential", &[Tool::Az] as &[Tool]),
+        ("azuredeveloperclicredential", &[Tool::Azd]),
+        ("dev", &[Tool::Az, Tool::Azd]),
+    ] {
+        let choice = CredentialChoice::named(name).expect("known");
+        assert_eq!(tools_of(&choice), tools, "{name}");
+    }
+    let programs = Arc::new(Programs(Mutex::new([(127, String::new(), String::new())].into()), Mutex::default()));
+    let tools = DeveloperTools {
+        tools: &[Tool::Azd],
+        tenant: Tenant::new(TENANT).ok(),
+        runtime: SystemRuntime::new(),
+        executor: programs.clone(),
+    };
+    let Err(LinkError::NotHere(error)) = tools.issue("s").await else { panic!("not here") };
+    assert!(error.hint().contains(&format!("azd auth login --tenant-id {TENANT}")), "{}", error.sentence());
+    let lines = programs.1.lock().expect("one test").clone();
+    assert!(lines.len() == 1 && lines[0].contains("azd auth token"), "{lines:?}");
+}
+
+#[tokio::test]
+async fn a_program_reads_nothing_and_is_not_read_without_an_end() {
+    let run = async |script: &str| {
+        let arguments: [&OsStr; 2] = ["-c".as_ref(), script.as_ref()];
+        super::developer_tools::Programs.run("/bin/sh".as_ref(), &arguments).await
+    };
+    let output = run("cat; echo out; echo err >&2; exit 3").await.expect("it ends");
+    assert_eq!(
+        (output.status.code(), output.stdout.as_slice(), output.stderr.as_slice()),
+        (Some(3), &b"out\n"[..], &b"err\n"[..])
+    );
+    let error = run("while :; do echo xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx; done").await;
+    assert!(error.expect_err("too much").to_string().contains("without an end"));
 }
 
 /// Gives a token of a tenant.

@@ -1,5 +1,4 @@
-//! Credentials that the machine has: those of the metadata server, and those of the `gcloud` program. Both by
-//! `gcp_auth`.
+//! Credentials of the `gcloud` program, by `gcp_auth`. Their scopes are the login's own.
 
 use std::fmt;
 use std::sync::Arc;
@@ -10,40 +9,15 @@ use chalk_deploy_core::credentials::{BearerToken, Lent};
 use chalk_deploy_core::model::Timestamp;
 use chalk_deploy_core::runtime::{Runtime, RuntimeExt as _};
 use chalk_deploy_core::{Error, ErrorCode, Result};
-use gcp_auth::{Error as AuthError, GCloudAuthorizedUser, MetadataServiceAccount, Token, TokenProvider};
+use gcp_auth::{Error as AuthError, GCloudAuthorizedUser, Token, TokenProvider};
 
 use super::chain::Link;
 
-/// The metadata server is on the same machine; whoever waits longer waits for a network that drops packets.
-const SERVER_PATIENCE: Duration = Duration::from_secs(10);
 /// `gcloud` is a slow program.
-const PROGRAM_PATIENCE: Duration = Duration::from_mins(1);
-
-/// The service account of the machine or of the pod (Workload Identity Federation for GKE).
-pub(crate) struct MetadataServer(pub(crate) Arc<dyn Runtime>);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Whoever has logged in with `gcloud auth login`.
 pub(crate) struct GcloudProgram(pub(crate) Arc<dyn Runtime>);
-
-#[async_trait]
-impl Link for MetadataServer {
-    fn name(&self) -> String {
-        "the metadata server".to_owned()
-    }
-
-    async fn lend(&self) -> Result<Option<Lent<BearerToken>>> {
-        // A new value each time: it would give a token that was refused again.
-        let found = self.0.within(SERVER_PATIENCE, MetadataServiceAccount::new()).await;
-        match found {
-            Some(Ok(account)) => {
-                Ok(Some(lent(&*account.token(&[]).await.map_err(|error| refused(&self.name(), error))?)))
-            }
-            // It answered.
-            Some(Err(error @ (AuthError::Str(_) | AuthError::Json(..)))) => Err(refused(&self.name(), error)),
-            Some(Err(_)) | None => Ok(None),
-        }
-    }
-}
 
 #[async_trait]
 impl Link for GcloudProgram {
@@ -57,7 +31,7 @@ impl Link for GcloudProgram {
         let program = tokio::task::spawn_blocking(move || {
             handle.block_on(async { GCloudAuthorizedUser::new().await?.token(&[]).await })
         });
-        match self.0.within(PROGRAM_PATIENCE, program).await {
+        match self.0.within(PATIENCE, program).await {
             Some(Ok(Ok(token))) => Ok(Some(lent(&token))),
             Some(Ok(Err(AuthError::Io(..)))) => Ok(None),
             Some(Ok(Err(error))) => Err(refused(&self.name(), error)),
@@ -74,14 +48,8 @@ fn lent(token: &Token) -> Lent<BearerToken> {
 fn refused(place: &str, error: AuthError) -> Error {
     Error::new(ErrorCode::PermissionDenied, "it gives no token")
         .on(place)
-        .with_hint("attach a service account to the machine or the pod, or log in with gcloud")
+        .with_hint("log in with `gcloud auth login`, or name a file in GOOGLE_APPLICATION_CREDENTIALS")
         .caused_by(error)
-}
-
-impl fmt::Debug for MetadataServer {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(&self.name())
-    }
 }
 
 impl fmt::Debug for GcloudProgram {
@@ -129,7 +97,7 @@ mod tests {
                 std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).expect("set");
             }
             let own = std::env::current_exe().expect("this program");
-            let name = "credentials::machine::tests::the_gcloud_program_gives_a_token_gives_none_or_is_not_there";
+            let name = "credentials::gcloud::tests::the_gcloud_program_gives_a_token_gives_none_or_is_not_there";
             let child = tokio::process::Command::new(own)
                 .args(["--exact", name])
                 .env("PATH", folder.path())
