@@ -57,7 +57,7 @@ async fn run(arguments: &Arguments) -> Result<()> {
         }
         return Ok(());
     }
-    let keeper = cloud.buckets()?;
+    let keeper = cloud.provider().buckets()?;
     let began = runtime.monotonic();
     for plan in &plans {
         let kept = keeper.keep(plan).await?;
