@@ -3,13 +3,14 @@
 mod common;
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use chalk_deploy_aws::{Cloud, CloudBuilder};
-use chalk_deploy_core::ErrorCode;
 use chalk_deploy_core::model::{Digest, Repository};
 use chalk_deploy_core::runtime::Runtime as _;
 use chalk_deploy_core::transport::{Delivery, Transport, TransportError};
+use chalk_deploy_core::{Error, ErrorCode, Result};
 use chalk_deploy_testkit::VirtualRuntime;
 use chalk_deploy_testkit::simulated::closure::{Answering, Reply};
 use common::{REPOSITORY, builder};
@@ -17,15 +18,22 @@ use futures::StreamExt as _;
 use http::Response;
 use serde_json::{Value, json};
 
+/// Nobody answers.
 fn never() -> Transport {
     Transport::from_fn(|_| std::future::pending())
+}
+
+/// The error in which something ends, before the test loses its patience.
+async fn ends<T>(what: impl Future<Output = Result<T>>) -> Error {
+    let ended = tokio::time::timeout(Duration::from_hours(1), what).await;
+    ended.expect("it ends").err().expect("an error")
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_call_that_is_not_answered_ends_after_its_minute() {
     let runtime = VirtualRuntime::new(1);
     let cloud = builder(never(), runtime.clone()).build().expect("a cloud");
-    let error = cloud.describe_cluster().await.expect_err("nobody answers");
+    let error = ends(cloud.describe_cluster()).await;
     assert_eq!(error.code(), ErrorCode::CloudUnavailable);
     assert!(error.message().contains("eks:DescribeCluster was not answered within 60 s"), "{error}");
     assert_eq!(runtime.monotonic(), Duration::from_mins(1));
@@ -39,7 +47,7 @@ async fn an_answer_that_stops_in_the_middle_ends_after_the_same_minute() {
         Ok(Response::new(begin.chain(futures::stream::pending()).boxed()))
     });
     let cloud = builder(stops, runtime.clone()).build().expect("a cloud");
-    let error = cloud.describe_cluster().await.expect_err("it never ends");
+    let error = ends(cloud.describe_cluster()).await;
     assert_eq!(error.code(), ErrorCode::CloudUnavailable, "{error}");
     assert_eq!(runtime.monotonic(), Duration::from_mins(1));
 }
@@ -92,7 +100,7 @@ async fn sts_that_breaks_off_or_does_not_answer_is_away_and_its_caller_not_denie
     let refuses = failing(Delivery::NotSent, "connection refused");
     for transport in [breaks, refuses, never()] {
         let cloud = pod(&transport, file).build().expect("a cloud");
-        let error = cloud.credentials().keys().await.expect_err("away");
+        let error = ends(cloud.credentials().keys()).await;
         assert_eq!(error.code(), ErrorCode::CloudUnavailable, "{error}");
     }
 }
@@ -105,7 +113,7 @@ async fn a_metadata_service_that_is_not_there_or_does_not_answer_is_no_source() 
     for transport in [refuses, never()] {
         let cloud = Cloud::builder().with_region("us-east-1").with_transport(transport);
         let cloud = cloud.with_runtime(VirtualRuntime::new(1)).build().expect("a cloud");
-        let error = cloud.credentials().keys().await.expect_err("none");
+        let error = ends(cloud.credentials().keys()).await;
         assert_eq!(error.code(), ErrorCode::PermissionDenied, "{error}");
         assert!(error.message().contains("no credentials were found"), "{error}");
     }
@@ -153,7 +161,11 @@ async fn more_images_than_one_call_names_are_read_and_removed_in_several() {
 
 #[tokio::test(start_paused = true)]
 async fn a_list_of_images_that_never_ends_is_an_error_and_not_a_loop() {
-    let server = Answering::by(|_| Reply::json(200, json!({"imageDetails": [], "nextToken": "more"})));
+    let pages = AtomicU32::new(0);
+    let server = Answering::by(move |_| {
+        assert!(pages.fetch_add(1, Ordering::Relaxed) < 1000, "it goes on for ever");
+        Reply::json(200, json!({"imageDetails": [], "nextToken": "more"}))
+    });
     let cloud = builder(server.transport(), VirtualRuntime::new(1)).build().expect("a cloud");
     let repository = Repository::new(REPOSITORY).expect("a repository");
     let error = cloud.images().expect("named").images(&repository).await.expect_err("it goes on");
