@@ -176,46 +176,58 @@ fn keeping() -> (Answering, Answering, Arc<Mutex<Value>>) {
     (manager, blobs, lifecycle)
 }
 
-#[tokio::test(start_paused = true)]
-async fn buckets_that_are_set_up_at_once_do_not_write_over_each_others_settings() {
-    let (manager, blobs, lifecycle) = keeping();
-    let inner = manager.transport();
-    // The lifecycle is on its way for so long that all could have read it before one writes.
-    let slow = Transport::from_fn(move |request| {
+/// Lets the account's settings be on their way for so long that all who ask have read them before one writes.
+fn slow(server: &Answering) -> Transport {
+    let inner = server.transport();
+    Transport::from_fn(move |request| {
         let inner = inner.clone();
         async move {
-            let is_lifecycle = request.uri().path().ends_with("/managementPolicies/default");
+            let uri = request.uri();
+            let is_shared = uri.path().ends_with("/managementPolicies/default") || uri.path() == "/";
             let answer = inner.send(request).await;
-            for _ in 0..if is_lifecycle { 100 } else { 0 } {
+            for _ in 0..if is_shared { 100 } else { 0 } {
                 tokio::task::yield_now().await;
             }
             answer
         }
-    });
-    let hosts = Hosts::new().with(MANAGER, slow).with(BLOBS, blobs.transport());
+    })
+}
+
+#[tokio::test(start_paused = true)]
+async fn buckets_that_are_set_up_at_once_do_not_write_over_each_others_settings() {
+    let (manager, blobs, lifecycle) = keeping();
     let cloud = builder(&Player::default())
-        .with_transport(hosts.transport())
+        .with_transport(Hosts::new().with(MANAGER, slow(&manager)).with(BLOBS, slow(&blobs)).transport())
         .with_runtime(VirtualRuntime::new(1))
         .build()
         .expect("valid settings");
-    let plans: Vec<BucketPlan> = BucketPlan::five("acme", &[])
-        .expect("a prefix")
-        .into_iter()
-        .map(|mut plan| {
-            plan.versioned = true;
-            plan
-        })
-        .collect();
-    // Each asks for the buckets anew, as two parts of a service would.
-    let all = plans.iter().map(|plan| {
-        let keeper = cloud.buckets().expect("set");
-        async move { keeper.keep(plan).await }
-    });
-    let all = futures::future::join_all(all).await;
-    assert!(all.iter().all(Result::is_ok), "{all:?}");
+    let keep_all = async |plans: &[BucketPlan]| {
+        // Each asks for the buckets anew, as two parts of a service would.
+        let all = plans.iter().map(|plan| {
+            let keeper = cloud.buckets().expect("set");
+            async move { keeper.keep(plan).await }
+        });
+        let all = futures::future::join_all(all).await;
+        assert!(all.iter().all(Result::is_ok), "{all:?}");
+    };
+    let mut plans = BucketPlan::five("acme", &[]).expect("a prefix");
+    for plan in &mut plans {
+        plan.versioned = true;
+    }
+    keep_all(&plans).await;
     let kept = lifecycle.lock().expect("not poisoned").clone();
     let rules = kept.pointer("/properties/policy/rules").and_then(Value::as_array).map_or(0, Vec::len);
     assert_eq!(rules, 5, "{kept}");
+
+    for (number, plan) in plans.iter_mut().enumerate() {
+        let origin = format!("https://part{number}.example");
+        (plan.versioned, plan.origins) = (false, vec![origin.parse().expect("an origin")]);
+    }
+    keep_all(&plans).await;
+    let written =
+        blobs.seen().iter().filter(|seen| seen.method() == "PUT" && seen.path() == "/").map(Seen::text).last();
+    let written = written.expect("the rules for browsers");
+    assert!((0..5).all(|number| written.contains(&format!("https://part{number}.example"))), "{written}");
 }
 
 #[tokio::test(start_paused = true)]
