@@ -3,12 +3,13 @@
 use std::fmt;
 use std::sync::Arc;
 
+use async_trait::async_trait;
 use chalk_deploy_core::bucket::Bucket;
 use chalk_deploy_core::cloud::{Builder, TrafficShifter};
 use chalk_deploy_core::kubernetes::{Connection, KubernetesCluster};
 use chalk_deploy_core::model::Timestamp;
 use chalk_deploy_core::oci::{OciRegistry, RegistryCredentials};
-use chalk_deploy_core::provision::{BucketKeeper, ClusterDescription, ImageCatalog, RepositoryCreator};
+use chalk_deploy_core::provision::{BucketKeeper, ClusterDescription, ImageCatalog, Provider, RepositoryCreator};
 use chalk_deploy_core::runtime::Runtime;
 use chalk_deploy_core::{Error, ErrorCode, Result};
 
@@ -87,8 +88,11 @@ impl Cloud {
     }
 
     /// What makes and sets up buckets.
-    pub fn buckets(&self) -> Arc<dyn BucketKeeper> {
-        self.0.buckets.clone()
+    ///
+    /// # Errors
+    /// None here: AWS's buckets need no name beside their own.
+    pub fn buckets(&self) -> Result<Arc<dyn BucketKeeper>> {
+        Ok(self.0.buckets.clone())
     }
 
     /// What makes and sets up the queues of the Metadata Plane.
@@ -169,13 +173,7 @@ impl Cloud {
         builder: Arc<dyn Builder>,
         traffic: Arc<dyn TrafficShifter>,
     ) -> Result<chalk_deploy_core::cloud::Cloud> {
-        Ok(chalk_deploy_core::cloud::Cloud {
-            object_store: Arc::new(self.bucket()?),
-            registry: Arc::new(self.registry()?),
-            cluster: Arc::new(self.cluster()?),
-            builder,
-            traffic,
-        })
+        Provider::bundle(self, builder, traffic)
     }
 
     /// The time by the runtime, for [`sweep`](chalk_deploy_core::provision::sweep).
@@ -189,6 +187,37 @@ impl Cloud {
 
     fn eks(&self) -> Result<&(EksCluster, Connection)> {
         self.0.cluster.as_ref().ok_or_else(|| missing("cluster", "with_cluster"))
+    }
+}
+
+#[async_trait]
+impl Provider for Cloud {
+    fn bucket(&self) -> Result<Bucket> {
+        Self::bucket(self)
+    }
+
+    fn registry(&self) -> Result<OciRegistry> {
+        Self::registry(self)
+    }
+
+    fn connection(&self) -> Result<Connection> {
+        Self::connection(self)
+    }
+
+    async fn describe_cluster(&self) -> Result<ClusterDescription> {
+        Self::describe_cluster(self).await
+    }
+
+    async fn remarks(&self) -> Result<Vec<String>> {
+        Self::remarks(self).await
+    }
+
+    fn buckets(&self) -> Result<Arc<dyn BucketKeeper>> {
+        Self::buckets(self)
+    }
+
+    fn images(&self) -> Result<Arc<dyn ImageCatalog>> {
+        Self::images(self)
     }
 }
 

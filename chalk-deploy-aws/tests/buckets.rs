@@ -40,7 +40,7 @@ async fn a_bucket_is_made_in_its_region_and_set_up_in_full() {
         names.extend([format!("s3/get_{setting}_unset"), format!("s3/put_{setting}")]);
     }
     let (player, cloud) = in_ireland(&names);
-    let kept = cloud.buckets().keep(&source_plan()).await.expect("kept");
+    let kept = cloud.buckets().expect("given").keep(&source_plan()).await.expect("kept");
     assert!(kept.created && kept.cannot.is_empty(), "{kept:?}");
     let words = ["public access", "encryption", "versioning", "retention", "policy", "tags", "lifecycle", "cors"];
     assert_eq!(kept.changed, words);
@@ -52,7 +52,7 @@ async fn a_bucket_that_is_as_planned_is_only_read() {
     let mut names = vec!["s3/head_bucket".to_owned()];
     names.extend(SETTINGS.map(|setting| format!("s3/get_{setting}")));
     let (player, cloud) = in_ireland(&names);
-    let kept = cloud.buckets().keep(&source_plan()).await.expect("kept");
+    let kept = cloud.buckets().expect("given").keep(&source_plan()).await.expect("kept");
     assert!(!kept.created && kept.changed.is_empty() && kept.cannot.is_empty(), "{kept:?}");
     assert_played(&player);
 }
@@ -62,7 +62,7 @@ async fn who_makes_the_same_bucket_at_the_same_moment_is_no_error() {
     let mut names = vec!["s3/head_bucket_missing".to_owned(), "s3/create_bucket_raced".to_owned()];
     names.extend(SETTINGS.map(|setting| format!("s3/get_{setting}")));
     let (player, cloud) = in_ireland(&names);
-    assert!(!cloud.buckets().keep(&source_plan()).await.expect("kept").created);
+    assert!(!cloud.buckets().expect("given").keep(&source_plan()).await.expect("kept").created);
     assert_played(&player);
 }
 
@@ -75,7 +75,7 @@ async fn a_bucket_that_cannot_be_locked_any_more_is_told_and_the_rest_is_set_up(
     }
     names.push("s3/put_retention_refused".to_owned());
     let (player, cloud) = in_ireland(&names);
-    let kept = cloud.buckets().keep(&source_plan()).await.expect("kept");
+    let kept = cloud.buckets().expect("given").keep(&source_plan()).await.expect("kept");
     assert_eq!(kept.cannot.len(), 1, "{kept:?}");
     assert!(kept.cannot[0].contains("object lock"), "{kept:?}");
     assert_played(&player);
@@ -90,7 +90,7 @@ async fn a_bucket_of_another_account_or_region_is_told_as_that() {
     ] {
         let names: Vec<_> = cases.iter().map(|case| format!("s3/{case}")).collect();
         let (player, cloud) = in_ireland(&names);
-        let error = cloud.buckets().keep(&source_plan()).await.expect_err("not ours");
+        let error = cloud.buckets().expect("given").keep(&source_plan()).await.expect_err("not ours");
         assert_eq!(error.code(), code, "{error}");
         assert!(error.sentence().contains(word), "{}", error.sentence());
         assert_played(&player);
@@ -107,7 +107,7 @@ async fn why_a_bucket_may_not_be_looked_at_is_asked_for_in_words() {
         (["head_bucket_bad_request", "list_objects_expired"], Retry::Temporary, "renew"),
     ] {
         let (player, cloud) = in_ireland(&cases.map(|case| format!("s3/{case}")));
-        let error = cloud.buckets().keep(&source_plan()).await.expect_err(cases[1]);
+        let error = cloud.buckets().expect("given").keep(&source_plan()).await.expect_err(cases[1]);
         assert_eq!((error.code(), error.retry()), (ErrorCode::PermissionDenied, retry), "{error}");
         assert!(error.hint().contains(hint), "{}", error.hint());
         assert_played(&player);
@@ -122,7 +122,7 @@ async fn a_lifecycle_of_others_is_written_back_in_its_own_form_with_what_it_says
         names.push(format!("s3/get_{setting}{others}"));
     }
     let (player, cloud) = in_ireland(&names);
-    let kept = cloud.buckets().keep(&source_plan()).await.expect("kept");
+    let kept = cloud.buckets().expect("given").keep(&source_plan()).await.expect("kept");
     assert_eq!(kept.changed, ["lifecycle"]);
     assert_played(&player);
 }
@@ -152,11 +152,18 @@ async fn a_setting_that_other_servers_lack_is_told_and_where_aws_says_so_it_is_a
         let builder = Cloud::builder().with_region("eu-west-1").with_credentials(keys);
         builder.with_transport(server.transport()).with_runtime(VirtualRuntime::new(1))
     };
-    let error = builder().build().expect("a cloud").buckets().keep(&plan).await.expect_err("of another account");
+    let error = builder()
+        .build()
+        .expect("a cloud")
+        .buckets()
+        .expect("given")
+        .keep(&plan)
+        .await
+        .expect_err("of another account");
     assert_eq!(error.code(), ErrorCode::PermissionDenied, "{error}");
     assert!(error.hint().contains("account that owns"), "{}", error.hint());
     let other = builder().with_bucket_endpoint("https://minio.example").build().expect("a cloud");
-    let kept = other.buckets().keep(&plan).await.expect("set up as far as it can be");
+    let kept = other.buckets().expect("given").keep(&plan).await.expect("set up as far as it can be");
     assert_eq!(kept.cannot, ["this server has no setting for policy"]);
 }
 
@@ -165,7 +172,7 @@ async fn a_bucket_that_answers_from_another_region_is_left_alone() {
     let server = Answering::by(|_| Reply::new(200, "").with("x-amz-bucket-region", "us-west-2"));
     let cloud = common::builder(server.transport(), VirtualRuntime::new(1)).build().expect("a cloud");
     let [plan, ..] = BucketPlan::five("acme", &[]).expect("a prefix");
-    let error = cloud.buckets().keep(&plan).await.expect_err("elsewhere");
+    let error = cloud.buckets().expect("given").keep(&plan).await.expect_err("elsewhere");
     assert_eq!(error.code(), ErrorCode::ValueInvalid);
     assert!(error.message().contains("in the region us-west-2, not in us-east-1"), "{error}");
     assert_eq!(server.lines(), ["HEAD chalk-acme-data.s3.us-east-1.amazonaws.com/"]);
@@ -177,7 +184,7 @@ async fn in_the_oldest_region_none_is_named_when_a_bucket_is_made() {
     let (player, cloud) = cloud(&names);
     let [data, ..] = BucketPlan::five("acme", &[]).expect("a prefix");
     // The first setting is no case.
-    cloud.buckets().keep(&data).await.expect_err("there are no more cases");
+    cloud.buckets().expect("given").keep(&data).await.expect_err("there are no more cases");
     let stray = player.complaints();
     assert_eq!(player.served(), ["head_bucket_missing_in_the_oldest_region", "create_bucket_in_the_oldest_region"]);
     assert!(stray.iter().all(|stray| stray.contains("publicAccessBlock")), "{stray:?}");
@@ -188,7 +195,7 @@ async fn a_name_without_our_prefix_is_refused_before_anything_is_sent() {
     let (player, cloud) = cloud(&[]);
     let mut plan = source_plan();
     plan.name = "acme-source".to_owned();
-    let error = cloud.buckets().keep(&plan).await.expect_err("not ours");
+    let error = cloud.buckets().expect("given").keep(&plan).await.expect_err("not ours");
     assert_eq!(error.code(), ErrorCode::ValueInvalid);
     assert!(error.hint().contains("scoped role"), "{error}");
     assert_played(&player);

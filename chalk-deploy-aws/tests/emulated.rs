@@ -83,13 +83,13 @@ async fn five_buckets_are_made_and_set_up_and_a_second_time_nothing_changes() {
     let origins = BucketPlan::HOSTED_ORIGINS.map(|origin| origin.parse().expect("an origin"));
     for plan in BucketPlan::five(&fresh("run"), &origins).expect("a prefix") {
         let plan = if plan.versioned { plan.with_retention(Duration::from_hours(24 * 30)) } else { plan };
-        let first = cloud.buckets().keep(&plan).await.expect("kept");
+        let first = cloud.buckets().expect("given").keep(&plan).await.expect("kept");
         assert!(first.created && first.cannot.is_empty(), "{first:?}");
         for word in ["public access", "policy", "tags", "lifecycle", "cors"] {
             assert!(first.changed.contains(&word), "{word}: {first:?}");
         }
         assert_eq!(first.changed.contains(&"versioning") || plan.retention.is_some(), plan.versioned, "{first:?}");
-        let second = cloud.buckets().keep(&plan).await.expect("kept");
+        let second = cloud.buckets().expect("given").keep(&plan).await.expect("kept");
         assert!(!second.created && second.changed.is_empty() && second.cannot.is_empty(), "{second:?}");
     }
 }
@@ -101,9 +101,9 @@ async fn a_bucket_in_another_region_is_told_as_that_and_one_in_this_holds_object
     let [mut plan, ..] = BucketPlan::five("a", &[]).expect("a prefix");
     plan.name.clone_from(&name);
     let cloud = builder(&url).with_bucket(&name).build().expect("a cloud");
-    cloud.buckets().keep(&plan).await.expect("kept");
+    cloud.buckets().expect("given").keep(&plan).await.expect("kept");
     let elsewhere = builder(&url).with_region("eu-west-1").with_registry("localhost").build().expect("a cloud");
-    let error = elsewhere.buckets().keep(&plan).await.expect_err("in another region");
+    let error = elsewhere.buckets().expect("given").keep(&plan).await.expect_err("in another region");
     assert_eq!(error.code(), ErrorCode::ValueInvalid, "{error}");
     assert!(error.message().contains("us-east-1"), "{error}");
 

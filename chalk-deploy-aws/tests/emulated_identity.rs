@@ -101,7 +101,7 @@ async fn check(url: &str, run: u64, (id, secret): (&str, &str), (poor_id, poor_s
     let origins: [Origin; 2] = BucketPlan::HOSTED_ORIGINS.map(|origin| origin.parse().expect("an origin"));
     let [_, plan, ..] = BucketPlan::five(&format!("verified{run}"), &origins).expect("a prefix");
     let plan = plan.with_retention(Duration::from_hours(48));
-    let kept = cloud.buckets().keep(&plan).await.expect("S3 takes the signature of every setting");
+    let kept = cloud.buckets().expect("given").keep(&plan).await.expect("S3 takes the signature of every setting");
     assert!(kept.created && kept.cannot.is_empty(), "{kept:?}");
 
     let [queue, ..] = QueuePlan::seven(&format!("verified{run}")).expect("a prefix");

@@ -225,12 +225,7 @@ impl CloudBuilder {
         let runtime = self.runtime.unwrap_or_else(|| SystemRuntime::new());
         let transport = match self.transport {
             Some(transport) => transport,
-            None => {
-                // `azure_identity` reads the same variable.
-                let hosts = identity_hosts(std::env::var("IDENTITY_ENDPOINT").ok().as_deref());
-                let network = NetworkTransport::builder().runtime(runtime.clone());
-                hosts.into_iter().fold(network, |network, host| network.allow_plain_http(host)).build()?
-            }
+            None => network(&runtime)?,
         };
         let issuer: Arc<dyn TokenIssuer> = match &settings.choice {
             CredentialChoice::Issuer(issuer) => issuer.clone(),
@@ -326,6 +321,16 @@ impl CloudBuilder {
             _ => Ok(Some(found)),
         }
     }
+}
+
+/// The way over sockets, on which identities of machines are asked for as Azure has them asked for.
+fn network(runtime: &Arc<dyn Runtime>) -> Result<Transport> {
+    let mut network = NetworkTransport::builder().runtime(runtime.clone());
+    // `azure_identity` reads the same variable.
+    for host in identity_hosts(std::env::var("IDENTITY_ENDPOINT").ok().as_deref()) {
+        network = network.allow_plain_http(host);
+    }
+    network.build()
 }
 
 /// Where identities of machines are asked for tokens without TLS: at their metadata service, and at the link-local address

@@ -3,11 +3,12 @@
 use std::fmt;
 use std::sync::Arc;
 
+use async_trait::async_trait;
 use chalk_deploy_core::bucket::{AzureCredentials, AzureSettings, Bucket};
 use chalk_deploy_core::cloud::{Builder, Cloud as DataPlaneCloud, TrafficShifter};
 use chalk_deploy_core::kubernetes::{ClusterAccess, Connection, KubernetesCluster, OpenTransport};
 use chalk_deploy_core::oci::{OciRegistry, OciSettings};
-use chalk_deploy_core::provision::ClusterDescription;
+use chalk_deploy_core::provision::{BucketKeeper, ClusterDescription, ImageCatalog, Provider};
 use chalk_deploy_core::runtime::Runtime;
 use chalk_deploy_core::transport::Transport;
 use chalk_deploy_core::{Error, ErrorCode, Result};
@@ -196,13 +197,7 @@ impl Cloud {
     /// # Errors
     /// [`ErrorCode::RequestInvalid`] when bucket, registry or cluster was not named.
     pub fn bundle(&self, builder: Arc<dyn Builder>, traffic: Arc<dyn TrafficShifter>) -> Result<DataPlaneCloud> {
-        Ok(DataPlaneCloud {
-            object_store: Arc::new(self.bucket()?),
-            registry: Arc::new(self.registry()?),
-            cluster: Arc::new(self.cluster()?),
-            builder,
-            traffic,
-        })
+        Provider::bundle(self, builder, traffic)
     }
 
     fn aks(&self) -> Result<&(Connection, AksCluster)> {
@@ -230,6 +225,37 @@ struct Ways(Arc<dyn OpenTransport>);
 impl OpenTransport for Ways {
     fn open(&self, access: &ClusterAccess) -> Result<Transport> {
         self.0.open(access)
+    }
+}
+
+#[async_trait]
+impl Provider for Cloud {
+    fn bucket(&self) -> Result<Bucket> {
+        Self::bucket(self)
+    }
+
+    fn registry(&self) -> Result<OciRegistry> {
+        Self::registry(self)
+    }
+
+    fn connection(&self) -> Result<Connection> {
+        Self::connection(self)
+    }
+
+    async fn describe_cluster(&self) -> Result<ClusterDescription> {
+        Self::describe_cluster(self).await
+    }
+
+    async fn remarks(&self) -> Result<Vec<String>> {
+        Self::remarks(self).await
+    }
+
+    fn buckets(&self) -> Result<Arc<dyn BucketKeeper>> {
+        Ok(Arc::new(Self::buckets(self)?))
+    }
+
+    fn images(&self) -> Result<Arc<dyn ImageCatalog>> {
+        Ok(Arc::new(Self::images(self)?))
     }
 }
 

@@ -177,7 +177,8 @@ impl CloudBuilder {
         self
     }
 
-    /// Sends all requests through this transport, those to the cluster too.
+    /// Sends all requests through this transport, those to the cluster too. Where the metadata server is to be asked, it
+    /// has to let plain HTTP through to `metadata.google.internal`.
     pub fn with_transport(mut self, transport: Transport) -> Self {
         self.transport = Some(transport);
         self

@@ -3,12 +3,13 @@
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 
+use async_trait::async_trait;
 use chalk_deploy_core::bucket::{Bucket, GcsIamSigner, GcsSettings};
 use chalk_deploy_core::cloud::{Builder, Cloud as Bundle, TrafficShifter};
 use chalk_deploy_core::credentials::BearerTokenSource;
 use chalk_deploy_core::kubernetes::{Connection, KubernetesCluster};
 use chalk_deploy_core::oci::{OciRegistry, OciSettings, UploadMode};
-use chalk_deploy_core::provision::{BucketKeeper, ClusterDescription, ImageCatalog, RepositoryCreator};
+use chalk_deploy_core::provision::{BucketKeeper, ClusterDescription, ImageCatalog, Provider, RepositoryCreator};
 use chalk_deploy_core::runtime::Runtime;
 use chalk_deploy_core::transport::Transport;
 use chalk_deploy_core::{Error, ErrorCode, Result};
@@ -181,13 +182,7 @@ impl Cloud {
     /// # Errors
     /// Those of [`bucket`](Self::bucket), [`registry`](Self::registry) and [`cluster`](Self::cluster).
     pub fn bundle(&self, builder: Arc<dyn Builder>, traffic: Arc<dyn TrafficShifter>) -> Result<Bundle> {
-        Ok(Bundle {
-            object_store: Arc::new(self.bucket()?),
-            registry: Arc::new(self.registry()?),
-            cluster: Arc::new(self.cluster()?),
-            builder,
-            traffic,
-        })
+        Provider::bundle(self, builder, traffic)
     }
 
     /// What the core has to say about the name of a bucket or an account.
@@ -223,6 +218,37 @@ impl Cloud {
     /// Who we are to Google, and to what stands for it where that may know.
     fn shown_to(&self, elsewhere: Option<&Elsewhere>) -> Option<Arc<dyn BearerTokenSource>> {
         elsewhere.is_none_or(|elsewhere| elsewhere.gets_token).then(|| self.0.tokens.clone())
+    }
+}
+
+#[async_trait]
+impl Provider for Cloud {
+    fn bucket(&self) -> Result<Bucket> {
+        Self::bucket(self)
+    }
+
+    fn registry(&self) -> Result<OciRegistry> {
+        Self::registry(self)
+    }
+
+    fn connection(&self) -> Result<Connection> {
+        Self::connection(self)
+    }
+
+    async fn describe_cluster(&self) -> Result<ClusterDescription> {
+        Self::describe_cluster(self).await
+    }
+
+    async fn remarks(&self) -> Result<Vec<String>> {
+        Self::remarks(self).await
+    }
+
+    fn buckets(&self) -> Result<Arc<dyn BucketKeeper>> {
+        Self::buckets(self)
+    }
+
+    fn images(&self) -> Result<Arc<dyn ImageCatalog>> {
+        Self::images(self)
     }
 }
 

@@ -429,6 +429,10 @@ mod tests {
                 let error = read(status, &[], &body).error("s", None);
                 let sentence = error.sentence();
                 prop_assert!(sentence.len() < 2000 && !sentence.contains(char::is_control), "{}", sentence);
+                for shown in [Shown::Key, Shown::Login, Shown::Identity] {
+                    let sentence = read(status, &[], &body).of_token("s", shown).sentence();
+                    prop_assert!(sentence.len() < 2000 && !sentence.contains(char::is_control), "{}", sentence);
+                }
             }
         }
     }

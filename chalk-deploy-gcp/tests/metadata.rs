@@ -5,6 +5,7 @@ mod common;
 use std::time::Duration;
 
 use chalk_deploy_core::credentials::BearerToken;
+use chalk_deploy_core::transport::NetworkTransport;
 use chalk_deploy_core::{Error, ErrorCode, Result};
 use chalk_deploy_gcp::{Cloud, CloudBuilder};
 use chalk_deploy_testkit::VirtualRuntime;
@@ -118,6 +119,15 @@ async fn a_pod_that_may_not_act_as_its_account_is_told_what_to_grant() {
         assert_error(&error, code, &words);
         assert!(!error.sentence().contains(char::is_control), "{:?}", error.sentence());
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_transport_that_may_not_ask_it_is_an_error_and_not_taken_for_a_machine_without_one() {
+    let runtime = VirtualRuntime::new(1);
+    let strict = NetworkTransport::builder().runtime(runtime.clone()).build().expect("valid settings");
+    let cloud = Cloud::builder().with_transport(strict).with_runtime(runtime).build().expect("valid settings");
+    let error = cloud.credentials().token().await.expect_err("refused before it is sent");
+    assert_error(&error, ErrorCode::RequestInvalid, &[USUAL, "allow plain http to metadata.google.internal"]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -13,13 +13,14 @@ Examples:
   provision acme --cloud aws --origin https://chalk.acme.example       for a Metadata Plane of one's own
 
 Exit codes:
-  0 all five are as planned    1 one could not be made or set up; the same command goes on    2 bad input
+  0 all are as planned    1 one could not be made or set up; the same command goes on    2 bad input
   130 interrupted; the same command goes on";
 
 /// Makes the five buckets of a data plane, and sets up those that are there.
 ///
 /// The buckets are `chalk-PREFIX-data`, `-source`, `-dataset`, `-model` and `-stages`: closed to the public, encrypted, read
-/// by browsers from the origins alone, and `-source` versioned. Nothing is removed, and what others have set stays.
+/// by browsers from the origins alone, and `-source` versioned. With `--queues`, the queues `chalk-PREFIX-argo-builds` and
+/// six more, encrypted and closed to requests without TLS. Nothing is removed, and what others have set stays.
 #[derive(Debug, Parser)]
 #[command(name = "provision", version, after_help = EXAMPLES, max_term_width = 120)]
 pub(super) struct Arguments {
@@ -46,11 +47,15 @@ pub(super) struct Arguments {
     #[arg(long = "source-retention", value_name = "DAYS", value_parser = days)]
     pub(super) retention: Option<Duration>,
 
+    /// AWS: make the seven queues of the Metadata Plane too, in the account of the credentials
+    #[arg(long)]
+    pub(super) queues: bool,
+
     /// Show what would be made, and ask the cloud nothing
     #[arg(long)]
     pub(super) plan: bool,
 
-    /// Print one JSON object a bucket on stdout, and words on stderr
+    /// Print one JSON object a bucket or queue on stdout, and words on stderr
     #[arg(long)]
     pub(super) json: bool,
 }

@@ -1,19 +1,20 @@
-//! `cargo run --release --example provision -- PREFIX --cloud CLOUD`: makes the five buckets of a data plane, and sets up
-//! those that are there (seed 001). What is as it should be is left alone, so the same command goes on after a failure.
+//! `cargo run --release --example provision -- PREFIX --cloud CLOUD`: makes the five buckets of a data plane and, for AWS, the
+//! seven queues of a Metadata Plane, and sets up those that are there (seed 001). What is as it should be is left alone, so the same command goes on after a failure.
 
 mod arguments;
+mod output;
 
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use chalk_deploy_aws::{QueueKeeper, QueuePlan};
 use chalk_deploy_core::error::Retry;
-use chalk_deploy_core::provision::{BucketPlan, Encryption, KeptBucket};
+use chalk_deploy_core::provision::{BucketPlan, Encryption};
 use chalk_deploy_core::runtime::{Runtime, SystemRuntime};
-use chalk_deploy_core::{Error, ErrorCode, Result, text};
-use chalk_deploy_examples::data_plane::cloud::Wanted;
+use chalk_deploy_core::{Error, ErrorCode, Result};
+use chalk_deploy_examples::data_plane::cloud::{OpenedCloud, Wanted};
 use chalk_deploy_examples::terminal::{self, INTERRUPTED, print, say};
 use clap::Parser as _;
-use serde_json::{Value, json};
 
 use self::arguments::Arguments;
 
@@ -46,21 +47,32 @@ async fn run(arguments: &Arguments) -> Result<()> {
     let runtime: Arc<dyn Runtime> = SystemRuntime::new();
     arguments.account.check(arguments.cloud)?;
     let cloud = arguments.account.open(arguments.cloud, Wanted::default(), &runtime)?;
+    let queues = queues(arguments, &cloud)?;
     if arguments.plan {
         for plan in &plans {
-            show_plan(plan, arguments.json);
+            output::bucket_plan(plan, arguments.json);
+        }
+        for plan in queues.iter().flat_map(|(_, plans)| plans) {
+            output::queue_plan(plan, arguments.json);
         }
         return Ok(());
     }
-    let keeper = cloud.buckets()?;
+    let keeper = cloud.provider().buckets()?;
     let began = runtime.monotonic();
     for plan in &plans {
         let kept = keeper.keep(plan).await?;
-        show(plan, &kept, arguments.json);
+        output::bucket(plan, &kept, arguments.json);
+    }
+    let mut count = format!("{} buckets", plans.len());
+    if let Some((keeper, plans)) = &queues {
+        for plan in plans {
+            output::queue(plan, &keeper.keep(plan).await?, arguments.json);
+        }
+        count = format!("{count} and {} queues", plans.len());
     }
     if !arguments.json {
         let took = runtime.monotonic().saturating_sub(began);
-        print(&format!("{} buckets in {:.1} s", plans.len(), took.as_secs_f64()));
+        print(&format!("{count} in {:.1} s", took.as_secs_f64()));
     }
     Ok(())
 }
@@ -84,48 +96,25 @@ fn plans(arguments: &Arguments) -> Result<[BucketPlan; 5]> {
     }))
 }
 
-fn show_plan(plan: &BucketPlan, as_json: bool) {
-    let (name, role) = (&plan.name, plan.role);
-    let origins: Vec<_> = plan.origins.iter().map(ToString::to_string).collect();
-    let key = match &plan.encryption {
-        Encryption::CustomerKey(key) => Some(text::line(key, 300)),
-        _ => None,
-    };
-    let days = plan.retention.map(|retention| retention.as_secs() / 86_400);
-    if as_json {
-        let object = json!({
-            "bucket": name, "role": role.as_str(), "origins": origins, "encryption_key": key,
-            "versioned": plan.versioned, "retention_days": days,
-        });
-        return print(&object.to_string());
+/// The seven queues, if they are wanted, and what makes them.
+fn queues<'cloud>(
+    arguments: &Arguments,
+    cloud: &'cloud OpenedCloud,
+) -> Result<Option<(&'cloud QueueKeeper, [QueuePlan; 7])>> {
+    if !arguments.queues {
+        return Ok(None);
     }
-    let mut settings = vec![format!("encrypted with {}", key.unwrap_or_else(|| "the provider's key".to_owned()))];
-    settings.extend(plan.versioned.then(|| "versioned".to_owned()));
-    settings.extend(days.map(|days| format!("kept for {days} days")));
-    settings.push(format!("read from {}", origins.join(", ")));
-    print(&format!("{name}  {}", settings.join("; ")));
-}
-
-fn show(plan: &BucketPlan, kept: &KeptBucket, as_json: bool) {
-    if as_json {
-        return print(&object(plan, kept).to_string());
-    }
-    let done = match (kept.created, kept.changed.as_slice()) {
-        (true, _) => "made".to_owned(),
-        (false, []) => "as planned".to_owned(),
-        (false, changed) => format!("changed: {}", changed.join(", ")),
-    };
-    print(&format!("{}  {done}", kept.name));
-    for cannot in &kept.cannot {
-        say(&format!("note: {}: {}", kept.name, text::line(cannot, 300)));
-    }
-}
-
-fn object(plan: &BucketPlan, kept: &KeptBucket) -> Value {
-    json!({
-        "bucket": kept.name, "role": plan.role.as_str(), "created": kept.created, "changed": kept.changed,
-        "cannot": kept.cannot,
-    })
+    let keeper = cloud.queues().ok_or_else(|| {
+        Error::new(ErrorCode::RequestInvalid, "only a Metadata Plane on AWS has queues")
+            .on("--queues")
+            .with_hint("leave it out")
+    })?;
+    let plans = QueuePlan::seven(&arguments.prefix)?;
+    let plans = plans.map(|plan| match &arguments.encryption_key {
+        Some(key) => plan.with_encryption(Encryption::CustomerKey(key.clone())),
+        None => plan,
+    });
+    Ok(Some((keeper, plans)))
 }
 
 /// Whether the person must change what they gave.

@@ -34,11 +34,13 @@ pub(super) enum Change {
     Write(String),
     /// It cannot be done, for this reason.
     Cannot(String),
+    /// The properties cannot be read, so that a write would lose what others have set.
+    Unreadable,
 }
 
 /// Compares the rules in the service's properties with what is wanted.
 pub(super) fn change(properties: &str, origins: &[Origin]) -> Change {
-    let rules = rules(properties);
+    let Some(rules) = rules(properties) else { return Change::Unreadable };
     let may_read = |origin: &&Origin| {
         rules.iter().any(|rule| {
             let is_listed = rule.origins.contains("*") || rule.origins.contains(origin.as_str());
@@ -73,12 +75,17 @@ pub(super) fn change(properties: &str, origins: &[Origin]) -> Change {
     Change::Write(document)
 }
 
-fn rules(properties: &str) -> Vec<Rule> {
-    let cors = properties.split_once("<Cors>").and_then(|(_, rest)| rest.split_once("</Cors>"));
-    let mut rest = cors.map_or("", |(rules, _)| rules);
+/// The rules in the service's properties. `None` for what is not understood to its last rule.
+fn rules(properties: &str) -> Option<Vec<Rule>> {
+    let (_, properties) = properties.split_once("<StorageServiceProperties")?;
     let mut rules = Vec::new();
+    let Some((_, cors)) = properties.split_once("<Cors>") else {
+        return (!properties.contains("<CorsRule")).then_some(rules);
+    };
+    let (mut rest, _) = cors.split_once("</Cors>")?;
+    let count = rest.matches("<CorsRule").count();
     while let Some((_, after)) = rest.split_once("<CorsRule>") {
-        let Some((written, after)) = after.split_once("</CorsRule>") else { break };
+        let (written, after) = after.split_once("</CorsRule>")?;
         let list = |name: &str, upper: bool| {
             let text = element(written, name).unwrap_or_default();
             let each = text.split(',').map(str::trim).filter(|item| !item.is_empty());
@@ -91,7 +98,7 @@ fn rules(properties: &str) -> Vec<Rule> {
         });
         rest = after;
     }
-    rules
+    (rules.len() == count).then_some(rules)
 }
 
 #[cfg(test)]
@@ -132,7 +139,26 @@ mod tests {
         };
         assert!(why.contains("https://a.example") && why.contains("5 rules"), "{why}");
         assert_eq!(change(&properties(&FOREIGN.repeat(5)), &origins(&["https://other.example"])), Change::None);
-        assert_eq!(change("", &[]), Change::None);
+        assert_eq!(change(&properties(""), &[]), Change::None);
+    }
+
+    #[test]
+    fn rules_that_are_not_understood_are_not_written_over() {
+        let wanted = origins(&["https://a.example"]);
+        let whole = properties(FOREIGN);
+        for unreadable in [
+            String::new(),
+            "<html>log in</html>".to_owned(),
+            whole.replace("</Cors>", ""),
+            whole.replace("</CorsRule>", ""),
+            whole.replace("<CorsRule>", "<CorsRule id=\"1\">"),
+            whole.replace("<Cors>", "<Cors xmlns=\"x\">"),
+        ] {
+            assert_eq!(change(&unreadable, &wanted), Change::Unreadable, "{unreadable}");
+        }
+        for empty in ["<StorageServiceProperties/>", "<StorageServiceProperties><Cors /></StorageServiceProperties>"] {
+            assert!(matches!(change(empty, &wanted), Change::Write(_)), "{empty}");
+        }
     }
 
     #[test]

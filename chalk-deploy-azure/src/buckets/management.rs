@@ -74,12 +74,11 @@ impl Management {
             return Ok(());
         }
         // What is not named in a write is at its default after it: all that was there is written back.
-        let mut properties = service.get("properties").cloned().unwrap_or_else(|| json!({}));
-        let Some(settings) = properties.as_object_mut() else {
-            return Err(self.odd("the properties of the service are none"));
+        let Some(Value::Object(mut settings)) = service.get("properties").cloned() else {
+            return Err(self.odd("the answer of Azure holds no properties of the service, so that they would be lost"));
         };
         settings.insert("isVersioningEnabled".to_owned(), json!(true));
-        self.write(tail, &json!({"properties": properties}), permissions::SERVICE_WRITE).await?;
+        self.write(tail, &json!({"properties": settings}), permissions::SERVICE_WRITE).await?;
         kept.changed.push("versioning");
         Ok(())
     }
@@ -153,7 +152,7 @@ impl Management {
         }
         let body = json!({"properties": {"immutabilityPeriodSinceCreationInDays": days}});
         let mut call = self.call(Method::PUT, &tail, permissions::POLICY_WRITE).with_json(&body);
-        if let Some(etag) = held("/etag").and_then(Value::as_str) {
+        if let Some(etag) = held("/etag").and_then(Value::as_str).filter(|etag| !etag.is_empty()) {
             // Nobody else's change is written over.
             call = call.with_header("if-match", etag);
         }
@@ -167,13 +166,14 @@ impl Management {
         let tail = "/managementPolicies/default";
         let absent = ["ManagementPolicyNotFound", "ResourceNotFound"];
         let found = self.find(tail, permissions::LIFECYCLE_READ, &absent).await?;
-        let policy = match found {
-            None => json!({}),
-            Some(answer) => answer.json(&self.account)?,
-        };
-        let mut rules = match policy.pointer("/properties/policy/rules") {
+        // A write replaces them all.
+        let mut rules = match found {
             None => Vec::new(),
-            Some(rules) => rules.as_array().cloned().ok_or_else(|| self.odd("the rules of the lifecycle are none"))?,
+            Some(answer) => {
+                let policy = answer.json(&self.account)?;
+                let rules = policy.pointer("/properties/policy/rules").and_then(Value::as_array).cloned();
+                rules.ok_or_else(|| self.odd("the answer of Azure holds no rules, so that they would be lost"))?
+            }
         };
         let name = rule_name(&plan.name);
         let days = whole_days(plan.leftovers);

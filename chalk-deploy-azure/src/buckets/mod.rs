@@ -159,6 +159,11 @@ impl Containers {
         match cors::change(&String::from_utf8_lossy(&answer.body), &plan.origins) {
             cors::Change::None => {}
             cors::Change::Cannot(why) => kept.cannot.push(why),
+            cors::Change::Unreadable => {
+                let message = "the answer of Azure holds no rules for browsers, so that those of others would be lost";
+                let subject = format!("Blob service of `{}`", self.storage.account);
+                return Err(Error::new(ErrorCode::CloudAnswerInvalid, message).on(subject));
+            }
             cors::Change::Write(document) => {
                 let call = service(Method::PUT, permissions::SERVICE_WRITE).with_xml(document);
                 self.blobs.send(&call).await?;

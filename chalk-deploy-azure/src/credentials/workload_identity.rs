@@ -25,15 +25,15 @@ const TOKEN_MOST: u64 = 64 << 10;
 /// Who we are in the cluster, and whom that stands for in Entra ID.
 #[derive(Debug)]
 pub(super) struct WorkloadIdentity {
-    pub(super) tenant: Tenant,
+    tenant: Tenant,
     /// The identity's client id.
-    pub(super) client: String,
+    client: String,
     /// The file in which the kubelet keeps a token of the service account fresh.
-    pub(super) file: PathBuf,
+    file: PathBuf,
     /// Where tokens are given.
-    pub(super) authority: String,
-    pub(super) transport: Transport,
-    pub(super) runtime: Arc<dyn Runtime>,
+    authority: String,
+    transport: Transport,
+    runtime: Arc<dyn Runtime>,
 }
 
 impl WorkloadIdentity {

@@ -217,3 +217,36 @@ async fn buckets_that_are_set_up_at_once_do_not_write_over_each_others_settings(
     let rules = kept.pointer("/properties/policy/rules").and_then(Value::as_array).map_or(0, Vec::len);
     assert_eq!(rules, 5, "{kept}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn settings_that_cannot_be_read_are_not_written_over() {
+    for (service, lifecycle, word) in [
+        (json!({}), json!({}), "properties of the service"),
+        (json!({"properties": 7}), json!({}), "properties of the service"),
+        (json!({"properties": {"isVersioningEnabled": true}}), json!({}), "no rules"),
+        (
+            json!({"properties": {"isVersioningEnabled": true}}),
+            json!({"properties": {"policy": {"rules": {}}}}),
+            "no rules",
+        ),
+    ] {
+        let manager = Answering::by(move |seen| {
+            let path = seen.path();
+            let answer = if path.ends_with("/managementPolicies/default") { &lifecycle } else { &service };
+            Reply::json(200, if path.ends_with("/default") { answer.clone() } else { json!({"properties": {}}) })
+        });
+        let blobs = Answering::by(|_| Reply::new(201, ""));
+        let hosts = Hosts::new().with(MANAGER, manager.transport()).with(BLOBS, blobs.transport());
+        let cloud = builder(&Player::default())
+            .with_transport(hosts.transport())
+            .with_runtime(VirtualRuntime::new(1))
+            .build()
+            .expect("valid settings");
+        let mut plan = plan();
+        (plan.versioned, plan.origins) = (true, Vec::new());
+        let error = cloud.buckets().expect("set").keep(&plan).await.expect_err(word);
+        assert_eq!(error.code(), ErrorCode::CloudAnswerInvalid);
+        assert!(error.message().contains(word), "{}", error.sentence());
+        assert!(manager.seen().iter().all(|seen| seen.method() == "GET"), "{:?}", manager.lines());
+    }
+}

@@ -75,6 +75,13 @@ impl Link for MetadataServer {
         let asked = self.exchange.get(&url, &flavor, &subject);
         let (parts, body) = match self.exchange.runtime().within(PATIENCE, asked).await {
             Some(Ok(answer)) => answer,
+            // A transport that was given may not ask anybody in the clear: that says nothing of who is there.
+            Some(Err(error)) if error.code() == ErrorCode::RequestInvalid => {
+                return Err(error.with_hint(format!(
+                    "allow plain http to {} in the transport that was given, or give credentials too",
+                    self.host.authority.host()
+                )));
+            }
             Some(Err(error)) => return self.absent(error),
             None => return self.absent(error(ErrorCode::CloudUnavailable, "it does not answer")),
         };

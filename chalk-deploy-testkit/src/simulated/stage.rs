@@ -53,9 +53,8 @@ impl SimulatedCluster {
     pub fn start(images: Arc<dyn ImageSource>, token: &str, runtime: &Arc<dyn Runtime>) -> Self {
         let objects = Objects::open(&World::memory(), runtime.clone()).expect("an empty world opens");
         let cluster = Cluster::start(objects.clone(), images, ClusterSettings::default());
-        let mut settings = ApiSettings::default();
-        settings.tokens = vec![Token::administrator(token)];
-        settings.anonymous = Anonymous::Refused;
+        let tokens = vec![Token::administrator(token)];
+        let settings = ApiSettings { tokens, anonymous: Anonymous::Refused, ..ApiSettings::default() };
         let api = ApiServer::new(objects.clone(), settings).with_logs(Arc::new(cluster.clone()));
         ensure_gateway(&objects, GATEWAY.0, GATEWAY.1).expect("a gateway");
         let gateway = SimulatedGateway::start(objects, Arc::new(cluster.clone()), GatewaySettings::default());

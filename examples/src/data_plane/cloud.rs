@@ -2,10 +2,8 @@
 
 use std::sync::Arc;
 
-use chalk_deploy_core::bucket::Bucket;
-use chalk_deploy_core::kubernetes::Connection;
-use chalk_deploy_core::oci::OciRegistry;
-use chalk_deploy_core::provision::BucketKeeper;
+use chalk_deploy_aws::QueueKeeper;
+use chalk_deploy_core::provision::Provider;
 use chalk_deploy_core::runtime::Runtime;
 use chalk_deploy_core::{Error, ErrorCode, Result};
 use clap::{Args, ValueEnum};
@@ -236,39 +234,20 @@ fn with<'given, B>(builder: B, given: Option<&'given str>, tell: impl FnOnce(B, 
 }
 
 impl OpenedCloud {
-    /// The way to the cluster, the registry and the bucket.
-    ///
-    /// # Errors
-    /// None that the flags have not told before.
-    pub fn parts(&self) -> Result<(Connection, OciRegistry, Bucket)> {
+    /// What is the same of each.
+    pub fn provider(&self) -> &dyn Provider {
         match self {
-            Self::Aws(cloud) => Ok((cloud.connection()?, cloud.registry()?, cloud.bucket()?)),
-            Self::Gcp(cloud) => Ok((cloud.connection()?, cloud.registry()?, cloud.bucket()?)),
-            Self::Azure(cloud) => Ok((cloud.connection()?, cloud.registry()?, cloud.bucket()?)),
+            Self::Aws(cloud) => cloud,
+            Self::Gcp(cloud) => cloud,
+            Self::Azure(cloud) => cloud,
         }
     }
 
-    /// What makes its buckets, and sets them up.
-    ///
-    /// # Errors
-    /// What the flags do not say.
-    pub fn buckets(&self) -> Result<Arc<dyn BucketKeeper>> {
+    /// What makes the queues of the Metadata Plane, which only AWS has.
+    pub fn queues(&self) -> Option<&QueueKeeper> {
         match self {
-            Self::Aws(cloud) => Ok(cloud.buckets()),
-            Self::Gcp(cloud) => cloud.buckets(),
-            Self::Azure(cloud) => Ok(Arc::new(cloud.buckets()?)),
-        }
-    }
-
-    /// What a person should know before a deployment.
-    ///
-    /// # Errors
-    /// When there is no such cluster, or it may not be looked at.
-    pub async fn remarks(&self) -> Result<Vec<String>> {
-        match self {
-            Self::Aws(cloud) => cloud.remarks().await,
-            Self::Gcp(cloud) => cloud.remarks().await,
-            Self::Azure(cloud) => cloud.remarks().await,
+            Self::Aws(cloud) => Some(cloud.queues()),
+            Self::Gcp(_) | Self::Azure(_) => None,
         }
     }
 }

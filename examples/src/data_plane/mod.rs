@@ -199,7 +199,8 @@ impl Servers {
         let network = network.build()?;
         if let Some(name) = target.cloud.cloud {
             let provider = target.cloud.account.open(name, target.wanted(), runtime)?;
-            let (connection, registry, found) = provider.parts()?;
+            let named = provider.provider();
+            let (connection, registry, found) = (named.connection()?, named.registry()?, named.bucket()?);
             return Ok(Self {
                 connection,
                 cluster: ClusterName::new(target.cloud.cluster.clone().unwrap_or_default())?,
@@ -293,7 +294,7 @@ impl Named {
         };
         let remarks = async {
             match &self.provider {
-                Some(provider) => provider.remarks().await,
+                Some(cloud) => cloud.provider().remarks().await,
                 None => Ok(Vec::new()),
             }
         };

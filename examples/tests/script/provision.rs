@@ -96,6 +96,12 @@ fn a_plan_is_shown_without_a_request_and_a_bucket_that_cannot_be_made_is_named_w
         plan.contains("chalk-acme-source  encrypted with the provider's key; versioned; kept for 30 days"),
         "{plan}"
     );
+    let queues = provision(&sandbox, &storage, &["--plan", "--queues"]).run().expect(0).stdout;
+    assert_eq!(queues.lines().count(), 12, "{queues}");
+    assert!(
+        queues.contains("chalk-acme-argo-builds  kept for 4.00 days; hidden for 300 s; dead letters: after 5"),
+        "{queues}"
+    );
     assert_eq!(answering.seen().len(), 0);
 
     let refused = provision(&sandbox, &storage, &["--json"]).run().expect(1);
@@ -110,7 +116,11 @@ fn what_no_bucket_can_be_named_after_and_what_no_cloud_has_ends_with_2() {
     let sandbox = Sandbox::new();
     let answering = storage("");
     let storage = Loopback::start(answering.clone());
-    let cases: [(&[&str], &str); 5] = [
+    let cases: [(&[&str], &str); 6] = [
+        (
+            &["acme", "--cloud", "gcp", "--cloud-project", "acme-prod", "--region", "us-central1", "--queues"],
+            "only a Metadata Plane on AWS",
+        ),
         (&["Acme", "--cloud", "aws", "--region", "us-east-1"], "no bucket can be named after this"),
         (&["acme", "--cloud", "aws"], "--region"),
         (&["acme", "--cloud", "aws", "--region", "us-east-1", "--origin", "*"], "web origin"),

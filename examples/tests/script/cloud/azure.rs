@@ -1,5 +1,8 @@
 //! `apply --cloud azure`.
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex};
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use chalk_deploy_core::runtime::SystemRuntime;
@@ -7,7 +10,7 @@ use chalk_deploy_testkit::World;
 use chalk_deploy_testkit::simulated::bucket::{AzureBucketServer, AzureBucketSettings};
 use chalk_deploy_testkit::simulated::closure::{Answering, Reply, Seen};
 use chalk_deploy_testkit::simulated::registry::{RegistryServer, RegistrySettings};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{ControlPlane, Front, Loopback, servers};
 use crate::http::get;
@@ -234,4 +237,105 @@ fn an_endpoint_that_a_token_would_go_to_in_the_clear_is_refused_before_anything_
     }
     assert!(azure.scopes().is_empty() && sandbox.history(".chalk-deploy").is_empty());
     servers.stop().expect(0);
+}
+
+/// Resource Manager and the Blob service of one storage account, which keep what they are told as Azure does.
+#[derive(Default)]
+struct Account {
+    /// What Resource Manager was told, by what stands behind the account's name.
+    managed: BTreeMap<String, Value>,
+    containers: BTreeSet<String>,
+    /// The properties of the Blob service.
+    service: String,
+}
+
+impl Account {
+    fn manage(&mut self, seen: &Seen) -> Reply {
+        let account = format!(
+            "/subscriptions/{SUBSCRIPTION}/resourceGroups/chalk-acme/providers/Microsoft.Storage/storageAccounts/{ACCOUNT}"
+        );
+        let thing = seen.path().strip_prefix(&account).expect("one account").to_owned();
+        if seen.method() == "PUT" {
+            let mut told: Value = serde_json::from_slice(&seen.body).expect("JSON");
+            told["etag"] = json!("\"1\"");
+            let container = thing.strip_prefix("/blobServices/default/containers/").filter(|rest| !rest.contains('/'));
+            self.containers.extend(container.map(str::to_owned));
+            self.managed.insert(thing, told.clone());
+            return Reply::json(200, told);
+        }
+        let code = match thing.rsplit('/').nth(1) {
+            _ if self.managed.contains_key(&thing) => return Reply::json(200, &self.managed[&thing]),
+            None => {
+                let safe = json!({"supportsHttpsTrafficOnly": true, "allowBlobPublicAccess": false});
+                return Reply::json(200, json!({"properties": safe}));
+            }
+            Some("blobServices") => return Reply::json(200, json!({"properties": {}})),
+            Some("containers") => "ContainerNotFound",
+            Some("immutabilityPolicies") => "ImmutabilityPolicyNotFound",
+            _ => "ManagementPolicyNotFound",
+        };
+        Reply::json(404, json!({"error": {"code": code, "message": "not found"}}))
+    }
+
+    fn serve(&mut self, seen: &Seen) -> Reply {
+        let container = seen.path().trim_start_matches(&format!("/{ACCOUNT}/")).to_owned();
+        match (seen.method(), container.as_str()) {
+            ("GET", "") => {
+                Reply::new(200, format!("<StorageServiceProperties>{}</StorageServiceProperties>", self.service))
+            }
+            ("PUT", "") => {
+                self.service = seen.text();
+                Reply::new(202, "")
+            }
+            ("PUT", _) if self.containers.insert(container.clone()) => Reply::new(201, ""),
+            ("PUT", _) => Reply::new(409, "").with("x-ms-error-code", "ContainerAlreadyExists"),
+            _ => Reply::new(200, "").with("x-ms-meta-chalk_ai_managed_by", "chalk"),
+        }
+    }
+}
+
+/// What App Service answers on each of its machines.
+fn identity(seen: &Seen) -> Reply {
+    if (seen.path(), seen.header("x-identity-header")) != ("/msi/token", "secret-of-the-machine") {
+        return Reply::json(400, json!({"error": "invalid_request", "error_description": "no such identity"}));
+    }
+    let of = seen.query()["resource"].trim_start_matches("https://").to_owned();
+    let token = format!("{TOKENS}{}", if of.starts_with("http://") { "manager" } else { &of });
+    Reply::json(200, json!({"access_token": token, "expires_on": "4102444800", "resource": of, "token_type": "Bearer"}))
+}
+
+#[test]
+fn the_five_buckets_are_made_in_azure_by_the_identity_of_app_service_and_then_left_alone() {
+    let sandbox = Sandbox::new();
+    let account: Arc<Mutex<Account>> = Arc::default();
+    let manager = account.clone();
+    let manager = ControlPlane::start(Answering::by(move |seen| {
+        assert_eq!(seen.token(), format!("{TOKENS}manager"));
+        manager.lock().expect("not poisoned").manage(seen)
+    }));
+    let blobs = ControlPlane::start(Answering::by(move |seen| {
+        assert_eq!(seen.token(), format!("{TOKENS}storage.azure.com"));
+        account.lock().expect("not poisoned").serve(seen)
+    }));
+    let machine = ControlPlane::start(Answering::by(identity));
+    let provision = || {
+        let finished = sandbox
+            .example("provision", &["acme", "--cloud", "azure", "--json", "--source-retention", "30"])
+            .with(&["--subscription", SUBSCRIPTION, "--resource-group", "chalk-acme", "--storage-account", ACCOUNT])
+            .variable("IDENTITY_ENDPOINT", format!("{}/msi/token", machine.at.url()))
+            .variable("IDENTITY_HEADER", "secret-of-the-machine")
+            .variable("AZURE_RESOURCE_MANAGER_ENDPOINT", manager.at.url())
+            .variable("AZURE_STORAGE_BLOB_ENDPOINT", format!("{}/{ACCOUNT}", blobs.at.url()))
+            .run()
+            .expect(0);
+        assert_keeps_secrets(&finished);
+        finished.events()
+    };
+    let made = provision();
+    assert!(made.len() == 5 && made.iter().all(|bucket| bucket["created"] == true), "{made:?}");
+    assert!(made.iter().all(|bucket| bucket["cannot"] == json!([])), "{made:?}");
+    assert_eq!(made[1]["changed"], json!(["versioning", "retention", "lifecycle"]), "{made:?}");
+    let again = provision();
+    assert!(again.iter().all(|bucket| bucket["created"] == false && bucket["changed"] == json!([])), "{again:?}");
+    assert_eq!(machine.answering.seen().len(), 4, "two tokens a run");
 }
