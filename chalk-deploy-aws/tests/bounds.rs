@@ -98,10 +98,11 @@ async fn sts_that_breaks_off_or_does_not_answer_is_away_and_its_caller_not_denie
     };
     let breaks = failing(Delivery::MaybeSent, "connection reset");
     let refuses = failing(Delivery::NotSent, "connection refused");
-    for transport in [breaks, refuses, never()] {
+    for (transport, why) in [(breaks, "connection reset"), (refuses, "connection refused"), (never(), "in time")] {
         let cloud = pod(&transport, file).build().expect("a cloud");
         let error = ends(cloud.credentials().keys()).await;
         assert_eq!(error.code(), ErrorCode::CloudUnavailable, "{error}");
+        assert!(error.message().contains(why), "{error}");
     }
 }
 
