@@ -16,6 +16,7 @@ pub(super) enum Encoder<W: Write> {
 }
 
 impl<W: Write> Encoder<W> {
+    #[cfg_attr(not(feature = "zstd"), expect(clippy::unnecessary_wraps, reason = "zstd can fail"))]
     pub(super) fn new(compression: Compression, sink: W) -> io::Result<Self> {
         Ok(match compression {
             Compression::Gzip => Self::Gzip(gzip(sink)),

@@ -139,6 +139,7 @@ enum Packer<S: Write> {
 }
 
 impl<S: Write> Packer<S> {
+    #[cfg_attr(not(feature = "zstd"), expect(clippy::unnecessary_wraps, reason = "zstd can fail"))]
     fn new(packing: Packing, sink: S) -> Result<Self> {
         match packing {
             Packing::Gzip => Ok(Self::Gzip(Box::new(gzip(sink)))),
