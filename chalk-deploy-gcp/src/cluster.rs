@@ -204,18 +204,18 @@ impl GkeLocator {
                 let only = if only == endpoints.ip_endpoints_config.private_endpoint { "" } else { only };
                 let found = first(&[&endpoints.ip_endpoints_config.public_endpoint, &old.public_endpoint, only])
                     .filter(|_| !old.enable_private_endpoint);
-                let hint = "choose its private address or its name (`with_control_plane`)";
+                let hint = "choose its private address or its name as the control plane";
                 self.address(&found.ok_or_else(|| lacks("public address", hint))?)
             }
             ControlPlane::PrivateAddress => {
                 let found = first(&[&endpoints.ip_endpoints_config.private_endpoint, &old.private_endpoint]);
-                let hint = "choose its public address or its name (`with_control_plane`)";
+                let hint = "choose its public address or its name as the control plane";
                 self.address(&found.ok_or_else(|| lacks("private address", hint))?)
             }
             ControlPlane::Name => {
                 let name = &endpoints.dns_endpoint_config.endpoint;
                 if name.is_empty() {
-                    return Err(lacks("name", "choose one of its addresses (`with_control_plane`)"));
+                    return Err(lacks("name", "choose one of its addresses as the control plane"));
                 }
                 let named = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.');
                 // A token is sent there, and the system's authorities vouch for it: it must be one of Google's names.

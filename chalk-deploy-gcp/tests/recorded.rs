@@ -143,7 +143,7 @@ async fn a_cluster_that_cannot_be_used_says_why_and_what_to_do() {
         let player = player("container", &[recorded]);
         let cloud = builder(&player).with_cluster(cluster).with_control_plane(control_plane).build().expect("valid");
         let error = cloud.describe_cluster().await.expect_err(recorded);
-        assert_error(&error, ErrorCode::RequestInvalid, &[word, "with_control_plane"]);
+        assert_error(&error, ErrorCode::RequestInvalid, &[word, "as the control plane"]);
     }
 }
 

@@ -13,6 +13,9 @@ use super::target::RegistryUrl;
 /// The variable with the external id of a role. It is no flag: whoever lists processes would read it.
 const EXTERNAL_ID: &str = "CHALK_DEPLOY_EXTERNAL_ID";
 
+/// The variable that names the storage account, as the builder of Azure reads it.
+const STORAGE_ACCOUNT: &str = "AZURE_STORAGE_ACCOUNT";
+
 /// The flags of a data plane in a cloud.
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "A data plane in a cloud (with --registry HOST[/PATH], --bucket NAME and --base-image)")]
@@ -54,15 +57,15 @@ pub struct AccountArguments {
     #[arg(long, value_enum, value_name = "ADDRESS", requires = "cloud")]
     pub control_plane: Option<ControlPlaneName>,
 
-    /// Azure: the subscription
+    /// Azure: the subscription [default: `AZURE_SUBSCRIPTION_ID`]
     #[arg(long, value_name = "ID", requires = "cloud")]
     pub subscription: Option<String>,
 
-    /// Azure: the resource group
+    /// Azure: the resource group [default: `AZURE_RESOURCE_GROUP`]
     #[arg(long, value_name = "NAME", requires = "cloud")]
     pub resource_group: Option<String>,
 
-    /// Azure: the storage account, whose containers the buckets are
+    /// Azure: the storage account, whose containers the buckets are [default: `AZURE_STORAGE_ACCOUNT`]
     #[arg(long, value_name = "NAME", requires = "cloud")]
     pub storage_account: Option<String>,
 
@@ -137,15 +140,17 @@ impl AccountArguments {
                 .with_hint("leave it out, or name its cloud with --cloud"));
         }
         if name == CloudName::Azure {
-            for (flag, is_given) in [
-                ("--subscription", self.subscription.is_some()),
-                ("--resource-group", self.resource_group.is_some()),
-                ("--storage-account", self.storage_account.is_some()),
+            for (flag, given, variable) in [
+                ("--subscription", &self.subscription, "AZURE_SUBSCRIPTION_ID"),
+                ("--resource-group", &self.resource_group, "AZURE_RESOURCE_GROUP"),
+                ("--storage-account", &self.storage_account, STORAGE_ACCOUNT),
             ] {
-                if !is_given {
+                if given.is_none() && variable_of(variable).is_none() {
                     return Err(Error::new(ErrorCode::RequestInvalid, "Azure finds nothing without it")
                         .on(flag)
-                        .with_hint("give it, as `az account show` and `az resource list` name it"));
+                        .with_hint(format!(
+                            "give it, as `az account show` and `az resource list` name it, or set {variable}"
+                        )));
                 }
             }
         }
@@ -220,9 +225,16 @@ impl AccountArguments {
             (CloudName::Aws, Some(region), _) => format!("s3://{bucket}?region={region}"),
             (CloudName::Aws, None, _) => format!("s3://{bucket}"),
             (CloudName::Gcp, ..) => format!("gs://{bucket}"),
-            (CloudName::Azure, _, account) => format!("azure://{}/{bucket}", account.as_deref().unwrap_or_default()),
+            (CloudName::Azure, _, account) => {
+                let account = account.clone().or_else(|| variable_of(STORAGE_ACCOUNT)).unwrap_or_default();
+                format!("azure://{account}/{bucket}")
+            }
         }
     }
+}
+
+fn variable_of(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.trim().is_empty())
 }
 
 /// A builder that was told of what is given.

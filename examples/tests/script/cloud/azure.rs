@@ -129,9 +129,11 @@ fn program(sandbox: &Sandbox, servers: &Servers, azure: &Azure, cluster: &str) -
     let base = servers.lines["BASE_IMAGE"].replace(&servers.lines["REGISTRY"], &host);
     sandbox
         .apply()
-        .with(&["--json", "--cloud", "azure", "--subscription", SUBSCRIPTION, "--resource-group", "chalk-acme"])
+        .with(&["--json", "--cloud", "azure", "--resource-group", "chalk-acme"])
         .with(&["--tenant", TENANT, "--storage-account", ACCOUNT, "--bucket", CONTAINER, "--cluster", cluster])
         .with(&["--registry", &host, "--base-image", &base, "--gateway-address", &servers.lines["GATEWAY"]])
+        // One of the names by a variable, as the flag is not given.
+        .variable("AZURE_SUBSCRIPTION_ID", SUBSCRIPTION)
         .variable("AZURE_CLIENT_ID", CLIENT)
         .variable("AZURE_FEDERATED_TOKEN_FILE", sandbox.path("token-of-the-service-account"))
         .variable("AZURE_AUTHORITY_HOST", format!("https://{}/", azure.authority.address))
