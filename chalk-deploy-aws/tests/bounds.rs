@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use chalk_deploy_aws::{Cloud, CloudBuilder};
 use chalk_deploy_core::model::{Digest, Repository};
-use chalk_deploy_core::runtime::Runtime as _;
+use chalk_deploy_core::runtime::{Runtime as _, RuntimeExt as _};
 use chalk_deploy_core::transport::{Delivery, Transport, TransportError};
 use chalk_deploy_core::{Error, ErrorCode, Result};
 use chalk_deploy_testkit::VirtualRuntime;
@@ -24,8 +24,8 @@ fn never() -> Transport {
 }
 
 /// The error in which something ends, before the test loses its patience.
-async fn ends<T>(what: impl Future<Output = Result<T>>) -> Error {
-    let ended = tokio::time::timeout(Duration::from_hours(1), what).await;
+async fn ends<T: Send>(what: impl Future<Output = Result<T>> + Send) -> Error {
+    let ended = VirtualRuntime::new(1).within(Duration::from_hours(1), what).await;
     ended.expect("it ends").err().expect("an error")
 }
 

@@ -414,6 +414,20 @@ async fn a_bucket_in_another_region_is_told_with_its_region_when_it_is_used() {
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_clock_that_is_off_is_named_beside_that_of_the_bucket() {
+    let skewed = "<Error><Code>RequestTimeTooSkewed</Code><Message>off</Message></Error>";
+    let server = Answering::by(move |_| Reply::new(403, skewed).with("date", "Wed, 01 Jan 2025 01:00:00 GMT"));
+    let cloud = builder(server.transport(), VirtualRuntime::new(1)).with_bucket("chalk-acme-source").build();
+    let bucket = cloud.expect("a cloud").bucket().expect("named");
+    let key = ObjectKey::new("incoming/1").expect("a key");
+    let error = bucket.put(&key, &Payload::from_bytes("x"), PutMode::WriteOnce).await.expect_err("refused");
+    assert_eq!(error.code(), ErrorCode::PermissionDenied, "{error}");
+    for clock in ["20250101T000000Z", "Wed, 01 Jan 2025 01:00:00 GMT"] {
+        assert!(error.hint().contains(clock), "{}", error.hint());
+    }
+}
+
 /// A name that was given up may be somebody else's by now, and would get the source.
 #[tokio::test(start_paused = true)]
 async fn a_bucket_is_only_spoken_to_as_that_of_the_account_that_was_named() {

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use futures::StreamExt as _;
-use http::header::{CONTENT_LENGTH, HeaderName, IF_NONE_MATCH};
+use http::header::{CONTENT_LENGTH, DATE, HeaderName, IF_NONE_MATCH};
 use http::request::Parts;
 use http::{HeaderValue, Method, Response, StatusCode};
 use object_store::ClientOptions;
@@ -125,6 +125,7 @@ impl Connector {
             let mut sent = parts.clone();
             let credentials = self.signer.sign(&parts.method, &parts.uri, &mut sent.headers, sha256).await;
             let credentials = credentials.map_err(failed)?;
+            let dated = sent.headers.get("x-amz-date").cloned();
             let response = send(&self.transport, &*self.runtime, sent, body.clone()).await.map_err(failed)?;
             if passes(response.status()) {
                 return Ok(response);
@@ -133,6 +134,7 @@ impl Connector {
             // A refusal that breaks off is still a refusal.
             let words = read(words).await.unwrap_or_default();
             let refusal = Refusal::read(answered.status, &answered.headers, &words);
+            let refusal = refusal.with_clocks(dated.as_ref(), answered.headers.get(DATE));
             // What was refused was not done, so that it may be sent again whatever it is.
             if is_first
                 && refusal.may_be_ended_session()
