@@ -61,6 +61,9 @@ impl Python {
     /// # Errors
     /// Why there is none: no `python3`, no `venv`, or no package to be had.
     pub fn with(name: &str, modules: &str, packages: &[&str]) -> Result<Self, String> {
+        // Of the tests of one program, one makes it and the others find it.
+        static MAKING: Mutex<()> = Mutex::new(());
+        let _making = MAKING.lock().unwrap_or_else(PoisonError::into_inner);
         // An environment of other versions is another one.
         let versions: String = packages.iter().flat_map(|package| package.chars().chain(['\n'])).collect();
         let folder = built().join("foreign").join(name);
