@@ -12,9 +12,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use chalk_deploy_aws::{AccessKeys, Cloud, CloudBuilder, ExternalId, QueuePlan, QueueRole, StoredRoles, TenantRole};
 use chalk_deploy_core::ErrorCode;
-use chalk_deploy_core::cloud::{
-    ClusterApi as _, ManifestLocator, ObjectStore as _, Payload, PutMode, Registry as _, Selector,
-};
+use chalk_deploy_core::cloud::{ClusterApi as _, ObjectStore as _, Payload, PutMode, Selector};
 use chalk_deploy_core::model::{Digest, EnvironmentId, Namespace, ObjectKey, Repository};
 use chalk_deploy_core::provision::{BucketPlan, ImageRetention, sweep};
 use chalk_deploy_core::runtime::{Runtime, SystemRuntime};
@@ -24,7 +22,7 @@ use chalk_deploy_testkit::foreign::skip;
 use chalk_deploy_testkit::sample;
 use chalk_deploy_testkit::simulated::closure::{Answering, Reply};
 use chalk_deploy_testkit::simulated::http::full;
-use chalk_deploy_testkit::simulated::stage::{Adapters, Pulling, SimulatedCluster, Stage};
+use chalk_deploy_testkit::simulated::stage::{Names, Pulling, SimulatedCluster, Stage};
 use common::ecr::{Ecr, FIRST};
 use futures::TryStreamExt as _;
 use http::header::{AUTHORIZATION, CONTENT_LENGTH};
@@ -164,6 +162,14 @@ async fn a_repository_is_made_once_with_its_tag_and_its_images_are_listed_and_sw
     assert_eq!(error.expect_err("missing").code(), ErrorCode::ObjectMissing);
 }
 
+/// Makes the cluster `chalk-emulated`, unless it is there.
+async fn make_cluster(url: &str) {
+    let cluster = json!({"name": "chalk-emulated", "roleArn": "arn:aws:iam::123456789012:role/eks",
+                         "resourcesVpcConfig": {"subnetIds": ["subnet-1"]}});
+    let (status, said) = ask(url, "eks", Method::POST, "/clusters", "", &cluster).await;
+    assert!(status == 200 || said.contains("already exists"), "{status} {said}");
+}
+
 /// moto's certificate authority is no certificate, with which no token would be made: another one stands in its place.
 fn with_a_certificate(url: &str) -> Transport {
     const PEM: &str = "-----BEGIN CERTIFICATE-----\nMIIBszCCAVmgAwIBAgIUEXAMPLE\n-----END CERTIFICATE-----\n";
@@ -190,10 +196,7 @@ fn with_a_certificate(url: &str) -> Transport {
 #[tokio::test]
 async fn a_role_is_assumed_with_the_external_id_and_signs_for_the_cluster_that_eks_names() {
     let Some(url) = moto() else { return };
-    let cluster = json!({"name": "chalk-emulated", "roleArn": "arn:aws:iam::123456789012:role/eks",
-                         "resourcesVpcConfig": {"subnetIds": ["subnet-1"]}});
-    let (status, said) = ask(&url, "eks", Method::POST, "/clusters", "", &cluster).await;
-    assert!(status == 200 || said.contains("already exists"), "{status} {said}");
+    make_cluster(&url).await;
     let id = ExternalId::stored("chalk-0123456789abcdef").expect("an id");
     let role = TenantRole::new("arn:aws:iam::123456789012:role/chalk-scoped", id).expect("a role");
     let server = Answering::by(|_| Reply::json(200, r#"{"kind":"List","apiVersion":"v1","metadata":{},"items":[]}"#));
@@ -291,10 +294,7 @@ async fn the_whole_pipeline_ends_in_success_on_emulators_and_replaces_a_version(
     let runtime: Arc<dyn Runtime> = SystemRuntime::new();
     let name = fresh("chalk-pipeline-");
     assert_eq!(ask(&url, "s3", Method::PUT, &format!("/{name}"), "", &Value::Null).await.0, 200);
-    let cluster = json!({"name": "chalk-emulated", "roleArn": "arn:aws:iam::123456789012:role/eks",
-                         "resourcesVpcConfig": {"subnetIds": ["subnet-1"]}});
-    let (status, said) = ask(&url, "eks", Method::POST, "/clusters", "", &cluster).await;
-    assert!(status == 200 || said.contains("already exists"), "{status} {said}");
+    make_cluster(&url).await;
 
     let id = ExternalId::stored("chalk-0123456789abcdef").expect("an id");
     let role = TenantRole::new("arn:aws:iam::123456789012:role/chalk-scoped", id).expect("a role");
@@ -309,23 +309,10 @@ async fn the_whole_pipeline_ends_in_success_on_emulators_and_replaces_a_version(
     let cloud = builder().with_bucket(&name).with_cluster_transports(authenticating(simulated.kubernetes()));
     let cloud = cloud.build().expect("a cloud");
     let repositories = Repository::new(format!("{}/chalk", registry.host())).expect("a repository");
-    let (bucket, images) = (cloud.bucket().expect("named"), Arc::new(cloud.registry().expect("named")));
-    let adapters = Adapters {
-        bucket: Arc::new(bucket.clone()),
-        bucket_name: name,
-        registry: images.clone(),
-        repositories: repositories.clone(),
-        connection: cloud.connection().expect("named"),
-        gateway: simulated.gateway(),
-    };
-    let stage = Stage::open(adapters, &runtime, |builder, traffic| cloud.bundle(builder, traffic)).await;
-    let stage = stage.expect("all is set");
-    for id in stage.assert_deploys_and_replaces().await {
-        let engine = Repository::new(format!("{repositories}/engine-{}", stage.environment)).expect("a repository");
-        let tag = ManifestLocator::Tag(id.to_string().parse().expect("a tag"));
-        assert!(images.manifest(&engine, &tag).await.expect("readable").is_some(), "{id}");
-    }
-    assert_eq!(bucket.list("archives/", None, 9).await.expect("listed").len(), 2);
+    let names = Names { bucket: name, repositories, gateway: simulated.gateway() };
+    let stage = Stage::open(&cloud, names, &runtime).await.expect("all is set");
+    let deployed = stage.assert_deploys_and_replaces().await;
+    stage.assert_keeps(&deployed).await;
     assert_eq!(ecr.handed_out(), 2, "one for the nodes, one for us");
 }
 

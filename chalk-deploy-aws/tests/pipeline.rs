@@ -26,7 +26,7 @@ use chalk_deploy_testkit::simulated::kubernetes::ClusterSettings;
 use chalk_deploy_testkit::simulated::kubernetes::api::{Anonymous, Token};
 use chalk_deploy_testkit::simulated::plane::{Plane, PlaneSettings, Ways, host};
 use chalk_deploy_testkit::simulated::registry::RegistrySettings;
-use chalk_deploy_testkit::simulated::stage::{Adapters, Stage, make_namespace};
+use chalk_deploy_testkit::simulated::stage::{Names, Stage, make_namespace};
 use chalk_deploy_testkit::{VirtualRuntime, World, sample};
 use common::{ACCOUNT, HOST};
 use http::header::AUTHORIZATION;
@@ -225,15 +225,12 @@ async fn stage(published: bool) -> (Aws, Stage) {
         .expect("a cloud");
     let environment = sample::environment().expect("an environment");
     make_namespace(&ways.kubernetes, ADMINISTRATOR, &environment).await;
-    let adapters = Adapters {
-        bucket: Arc::new(cloud.bucket().expect("named")),
-        bucket_name: BUCKET.to_owned(),
-        registry: Arc::new(cloud.registry().expect("named")),
+    let names = Names {
+        bucket: BUCKET.to_owned(),
         repositories: Repository::new(format!("{HOST}/chalk")).expect("a repository"),
-        connection: cloud.connection().expect("named"),
         gateway: ways.gateway,
     };
-    let stage = Stage::open(adapters, &clock, |builder, traffic| cloud.bundle(builder, traffic)).await;
+    let stage = Stage::open(&cloud, names, &clock).await;
     (aws, stage.expect("a stage"))
 }
 

@@ -18,7 +18,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chalk_deploy_azure::{Cloud, CloudBuilder, CredentialChoice, TokenIssuer};
 use chalk_deploy_core::ErrorCode;
 use chalk_deploy_core::bucket::{AzureCredentials, AzureSharedKey, AzureSigner};
-use chalk_deploy_core::cloud::{ManifestLocator, ObjectStore as _, Payload, PutMode, Registry as _};
+use chalk_deploy_core::cloud::{ObjectStore as _, Payload, PutMode};
 use chalk_deploy_core::credentials::{BearerToken, Lent};
 use chalk_deploy_core::model::{ObjectKey, Repository};
 use chalk_deploy_core::provision::{BucketKeeper as _, BucketPlan, KeptBucket};
@@ -29,7 +29,7 @@ use chalk_deploy_testkit::distribution::{Distribution, Flow, TokenServer};
 use chalk_deploy_testkit::foreign::{product, skip};
 use chalk_deploy_testkit::sample;
 use chalk_deploy_testkit::simulated::closure::Hosts;
-use chalk_deploy_testkit::simulated::stage::{Adapters, Pulling, SimulatedCluster, Stage};
+use chalk_deploy_testkit::simulated::stage::{Names, Pulling, SimulatedCluster, Stage};
 use futures::TryStreamExt as _;
 use serde_json::json;
 
@@ -298,23 +298,10 @@ async fn the_whole_pipeline_ends_in_success_on_emulators_and_replaces_a_version(
         builder().with_subscription(common::SUBSCRIPTION).with_resource_group("chalk-acme").with_cluster("chalk");
     let cloud = cloud.with_cluster_transports(cluster.kubernetes()).with_bucket(&source.name);
     let cloud = cloud.build().expect("valid settings");
-    let (bucket, registry) = (cloud.bucket().expect("set"), Arc::new(cloud.registry().expect("set")));
-    let adapters = Adapters {
-        bucket: Arc::new(bucket.clone()),
-        bucket_name: source.name,
-        registry: registry.clone(),
-        repositories: repositories.clone(),
-        connection: cloud.connection().expect("set"),
-        gateway: cluster.gateway(),
-    };
-    let stage = Stage::open(adapters, &runtime, |builder, traffic| cloud.bundle(builder, traffic)).await;
-    let stage = stage.expect("all is set");
-    for id in stage.assert_deploys_and_replaces().await {
-        let engine = Repository::new(format!("{repositories}/engine-{}", stage.environment)).expect("a repository");
-        let tag = ManifestLocator::Tag(id.to_string().parse().expect("a tag"));
-        assert!(registry.manifest(&engine, &tag).await.expect("readable").is_some(), "{id}");
-    }
-    assert_eq!(bucket.list("archives/", None, 9).await.expect("listed").len(), 2);
+    let names = Names { bucket: source.name, repositories, gateway: cluster.gateway() };
+    let stage = Stage::open(&cloud, names, &runtime).await.expect("all is set");
+    let deployed = stage.assert_deploys_and_replaces().await;
+    stage.assert_keeps(&deployed).await;
     common::assert_complete(&aks);
     assert!(realm.exchanges() > 0 && !realm.given().is_empty());
 }

@@ -17,7 +17,7 @@ use chalk_deploy_testkit::simulated::http::in_process;
 use chalk_deploy_testkit::simulated::kubernetes::api::{Anonymous, Token};
 use chalk_deploy_testkit::simulated::plane::{Plane, PlaneSettings};
 use chalk_deploy_testkit::simulated::registry::{Account, RegistrySettings, RequestKind};
-use chalk_deploy_testkit::simulated::stage::{Adapters, Stage, make_namespace};
+use chalk_deploy_testkit::simulated::stage::{Names, Stage, make_namespace};
 use chalk_deploy_testkit::{VirtualRuntime, World};
 use common::{Bank, MANAGEMENT, account, builder, player};
 
@@ -62,15 +62,12 @@ async fn deployments_into_azure_end_in_success_and_serve_by_one_token_a_scope_an
     assert_eq!((bank.scopes().len(), aks.served().len()), (0, 0), "building asks for nothing");
     cloud.credentials().of(MANAGEMENT).token().await.expect("a token");
 
-    let adapters = Adapters {
-        bucket: Arc::new(cloud.bucket().expect("set")),
-        bucket_name: CONTAINER.to_owned(),
-        registry: Arc::new(cloud.registry().expect("set")),
+    let names = Names {
+        bucket: CONTAINER.to_owned(),
         repositories: Repository::new(format!("{REGISTRY}/chalk")).expect("a repository"),
-        connection: cloud.connection().expect("set"),
         gateway: ways.gateway.clone(),
     };
-    let stage = Stage::open(adapters, &runtime, |builder, traffic| cloud.bundle(builder, traffic)).await;
+    let stage = Stage::open(&cloud, names, &runtime).await;
     let stage = stage.expect("a deployer");
     make_namespace(&ways.kubernetes, "person", &stage.environment).await;
     for id in stage.assert_deploys_and_replaces().await {

@@ -24,7 +24,7 @@ use chalk_deploy_testkit::simulated::http::in_process;
 use chalk_deploy_testkit::simulated::kubernetes::api::{Anonymous, Token};
 use chalk_deploy_testkit::simulated::plane::{Plane, PlaneSettings};
 use chalk_deploy_testkit::simulated::registry::RegistrySettings;
-use chalk_deploy_testkit::simulated::stage::{Adapters, Stage, make_namespace};
+use chalk_deploy_testkit::simulated::stage::{Names, Stage, make_namespace};
 use chalk_deploy_testkit::{VirtualRuntime, World, sample};
 use common::policy::Policy;
 use common::{BUCKET, Bank, case, storage};
@@ -81,16 +81,13 @@ impl Google {
             .with_registry(REGISTRY)
             .build()
             .expect("valid settings");
-        let adapters = Adapters {
-            bucket: Arc::new(cloud.bucket().expect("set")),
-            bucket_name: BUCKET.to_owned(),
-            registry: Arc::new(cloud.registry().expect("set")),
+        let names = Names {
+            bucket: BUCKET.to_owned(),
             repositories: Repository::new(REGISTRY).expect("a repository"),
-            connection: cloud.connection().expect("set"),
             gateway: ways.gateway.clone(),
         };
         let base = BaseImage { component: Component::Engine, repository, digest };
-        let stage = Stage::on_base(adapters, base, &runtime, |builder, traffic| cloud.bundle(builder, traffic));
+        let stage = Stage::on_base(&cloud, names, base, &runtime);
         Self { runtime, plane, storage, gke, bank, policy, cloud, stage: stage.expect("all is set") }
     }
 

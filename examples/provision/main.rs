@@ -20,25 +20,13 @@ use self::arguments::Arguments;
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let refuse = |error: &Error| terminal::refuse(error, arguments.json, is_input(error));
-    let executor = match tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build() {
-        Ok(executor) => executor,
-        Err(error) => return refuse(&Error::new(ErrorCode::Internal, "no threads can be started").caused_by(error)),
-    };
-    let ended = executor.block_on(async {
-        tokio::select! {
-            ended = run(&arguments) => Some(ended),
-            _ = tokio::signal::ctrl_c() => None,
-        }
-    });
-    executor.shutdown_background();
-    match ended {
-        Some(Ok(())) => ExitCode::SUCCESS,
-        Some(Err(error)) => refuse(&error),
-        None => {
+    match terminal::run(run(&arguments)) {
+        Ok(Some(())) => ExitCode::SUCCESS,
+        Ok(None) => {
             say("stopped; the same command goes on with what is left");
             ExitCode::from(INTERRUPTED)
         }
+        Err(error) => terminal::refuse(&error, arguments.json, is_input(&error)),
     }
 }
 

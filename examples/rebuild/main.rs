@@ -55,27 +55,13 @@ fn deployment(given: &str) -> Result<DeploymentId, String> {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let executor = match tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build() {
-        Ok(executor) => executor,
-        Err(error) => {
-            let error = Error::new(ErrorCode::Internal, "no threads can be started").caused_by(error);
-            return refuse(&error, arguments.json);
-        }
-    };
-    let ended = executor.block_on(async {
-        tokio::select! {
-            ended = run(&arguments) => Some(ended),
-            _ = tokio::signal::ctrl_c() => None,
-        }
-    });
-    executor.shutdown_background();
-    match ended {
-        Some(Ok((record, rebuilt))) => {
+    match terminal::run(run(&arguments)) {
+        Ok(Some((record, rebuilt))) => {
             show(&record, &rebuilt, arguments.json);
             ExitCode::SUCCESS
         }
-        Some(Err(error)) => refuse(&error, arguments.json),
-        None => ExitCode::from(INTERRUPTED),
+        Ok(None) => ExitCode::from(INTERRUPTED),
+        Err(error) => refuse(&error, arguments.json),
     }
 }
 

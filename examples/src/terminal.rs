@@ -3,8 +3,9 @@
 use std::io::{self, Write as _};
 use std::process::ExitCode;
 
-use chalk_deploy_core::{Error, text};
+use chalk_deploy_core::{Error, ErrorCode, Result, text};
 use serde_json::{Value, json};
+use tokio::runtime::Builder;
 
 /// The exit code for an operation that failed.
 pub const FAILED: u8 = 1;
@@ -12,6 +13,24 @@ pub const FAILED: u8 = 1;
 pub const BAD_INPUT: u8 = 2;
 /// The exit code after Ctrl-C.
 pub const INTERRUPTED: u8 = 130;
+
+/// Runs a script's work on one thread beside this one, until it ends or Ctrl-C comes; `None` is Ctrl-C.
+///
+/// # Errors
+/// Those of the work; `INTERNAL` when no threads can be started.
+pub fn run<T>(work: impl Future<Output = Result<T>>) -> Result<Option<T>> {
+    let executor = Builder::new_multi_thread().worker_threads(1).enable_all().build();
+    let executor =
+        executor.map_err(|error| Error::new(ErrorCode::Internal, "no threads can be started").caused_by(error))?;
+    let ended = executor.block_on(async {
+        tokio::select! {
+            ended = work => ended.map(Some),
+            _ = tokio::signal::ctrl_c() => Ok(None),
+        }
+    });
+    executor.shutdown_background();
+    ended
+}
 
 /// Writes one line to stdout.
 pub fn print(line: &str) {

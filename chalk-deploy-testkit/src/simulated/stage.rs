@@ -2,24 +2,25 @@
 //!
 //! - [`SimulatedCluster`]: API server, controllers, kubelet and gateway, which pull from any registry.
 //! - [`Pulling`]: a registry of others as the place that they pull from.
-//! - [`Stage`]: a deployer on adapters, and what is deployed and asked there.
+//! - [`Stage`]: a deployer on a cloud's adapters, and what is deployed and asked there.
 #![expect(clippy::missing_panics_doc, reason = "a check panics when the contract is broken; that is its purpose")]
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use chalk_deploy_core::bucket::Bucket;
 use chalk_deploy_core::build::{BuildFolder, InProcessBuilder};
 use chalk_deploy_core::cloud::{
-    Builder, Cloud, ManifestLocator, ObjectStore, Payload, Registry, RouteReference, TrafficShifter,
+    Cloud, ManifestLocator, ObjectStore as _, Payload, Registry as _, RouteReference, TrafficShifter,
 };
-use chalk_deploy_core::kubernetes::Connection;
 use chalk_deploy_core::machine::Outcome;
 use chalk_deploy_core::model::{
     BaseImage, Boundary, Buckets, ClusterName, Component, DataPlane, DeploymentId, DeploymentPolicy, DeploymentStatus,
     Digest, EnvironmentId, Environments, Identities, Namespace, Platform, ProjectName, Repository, TrafficSplit,
 };
 use chalk_deploy_core::oci::OciRegistry;
+use chalk_deploy_core::provision::Provider;
 use chalk_deploy_core::runtime::Runtime;
 use chalk_deploy_core::store::MemoryStore;
 use chalk_deploy_core::traffic::{GatewayProbe, GatewayReference, GatewayTraffic, RouteSettings};
@@ -119,19 +120,13 @@ impl ImageSource for Pulling {
     }
 }
 
-/// A cloud's adapters, and where what they reach has its names.
+/// What a cloud does not say of itself.
 #[derive(Debug)]
-pub struct Adapters {
-    /// The bucket of the source.
-    pub bucket: Arc<dyn ObjectStore>,
-    /// Its name.
-    pub bucket_name: String,
-    /// The registry.
-    pub registry: Arc<OciRegistry>,
-    /// Under which its repositories lie.
+pub struct Names {
+    /// The name of the source bucket.
+    pub bucket: String,
+    /// Under which the registry's repositories lie.
     pub repositories: Repository,
-    /// The cluster.
-    pub connection: Connection,
     /// The way to the cluster's gateway.
     pub gateway: Transport,
 }
@@ -144,45 +139,44 @@ pub struct Stage {
     /// Its environment.
     pub environment: EnvironmentId,
     traffic: Arc<dyn TrafficShifter>,
+    bucket: Arc<Bucket>,
+    registry: Arc<OciRegistry>,
+    repositories: Repository,
 }
 
 impl Stage {
-    /// A deployer on these adapters. `bundle` is the cloud's own, which puts a builder and what moves the traffic beside
-    /// them. Asks for nothing but the base image, which is put where it belongs unless it is there.
+    /// A deployer on a cloud's adapters. Asks for nothing but the base image, which is put where it belongs unless it is
+    /// there.
     ///
     /// # Errors
-    /// Those of the adapters.
-    pub async fn open(
-        adapters: Adapters,
-        runtime: &Arc<dyn Runtime>,
-        bundle: impl FnOnce(Arc<dyn Builder>, Arc<dyn TrafficShifter>) -> Result<Cloud>,
-    ) -> Result<Self> {
-        let base = Repository::new(format!("{}/engine-base", adapters.repositories))?;
-        let digest = SimulatedBaseImage::new().install(&*adapters.registry, &base).await?;
-        Self::on_base(adapters, BaseImage { component: Component::Engine, repository: base, digest }, runtime, bundle)
+    /// What was not named when the cloud was built; those of the registry.
+    pub async fn open(cloud: &dyn Provider, names: Names, runtime: &Arc<dyn Runtime>) -> Result<Self> {
+        let repository = Repository::new(format!("{}/engine-base", names.repositories))?;
+        let digest = SimulatedBaseImage::new().install(&cloud.registry()?, &repository).await?;
+        let base = BaseImage { component: Component::Engine, repository, digest };
+        Self::on_base(cloud, names, base, runtime)
     }
 
     /// The same on a base image that is there: asks for nothing.
     ///
     /// # Errors
-    /// Those of `bundle`.
-    pub fn on_base(
-        adapters: Adapters,
-        base: BaseImage,
-        runtime: &Arc<dyn Runtime>,
-        bundle: impl FnOnce(Arc<dyn Builder>, Arc<dyn TrafficShifter>) -> Result<Cloud>,
-    ) -> Result<Self> {
-        let Adapters { bucket, bucket_name, registry, repositories, connection, gateway } = adapters;
-        let builder = InProcessBuilder::new(bucket, registry, BuildFolder::temporary()?, runtime.clone());
-        let probe = GatewayProbe::new(gateway, &format!("http://{}", host::GATEWAY), runtime.clone())?;
+    /// What was not named when the cloud was built.
+    pub fn on_base(cloud: &dyn Provider, names: Names, base: BaseImage, runtime: &Arc<dyn Runtime>) -> Result<Self> {
+        let (bucket, registry) = (Arc::new(cloud.bucket()?), Arc::new(cloud.registry()?));
+        let builder =
+            InProcessBuilder::new(bucket.clone(), registry.clone(), BuildFolder::temporary()?, runtime.clone());
+        let probe = GatewayProbe::new(names.gateway, &format!("http://{}", host::GATEWAY), runtime.clone())?;
         let reference = GatewayReference { namespace: GATEWAY.0.to_owned(), name: GATEWAY.1.to_owned(), section: None };
         let settings = RouteSettings::engine_behind(reference);
-        let traffic: Arc<dyn TrafficShifter> = Arc::new(GatewayTraffic::new(connection, settings).with_probe(probe));
-        let cloud = bundle(Arc::new(builder), traffic.clone())?;
+        let traffic: Arc<dyn TrafficShifter> =
+            Arc::new(GatewayTraffic::new(cloud.connection()?, settings).with_probe(probe));
+        let bundle = cloud.bundle(Arc::new(builder), traffic.clone())?;
         let environment = sample::environment()?;
-        let environments = OneEnvironment { cloud, base, repositories, bucket_name };
+        let repositories = names.repositories;
+        let environments =
+            OneEnvironment { cloud: bundle, base, repositories: repositories.clone(), bucket_name: names.bucket };
         let deployer = Deployer::builder(Arc::new(environments), MemoryStore::new()).with_runtime(runtime.clone());
-        Ok(Self { deployer: deployer.build()?, environment, traffic })
+        Ok(Self { deployer: deployer.build()?, environment, traffic, bucket, registry, repositories })
     }
 
     /// Deploys a source of one module, and waits for the end.
@@ -215,6 +209,18 @@ impl Stage {
             deployed.push(id);
         }
         deployed.try_into().expect("two")
+    }
+
+    /// Holds what lies in the bucket and in the registry to what was deployed: an archive and a tagged image each.
+    pub async fn assert_keeps(&self, deployed: &[DeploymentId]) {
+        let engine = Repository::new(format!("{}/{}-{}", self.repositories, Component::Engine, self.environment));
+        let engine = engine.expect("a repository");
+        for id in deployed {
+            let tag = ManifestLocator::Tag(id.to_string().parse().expect("a tag"));
+            assert!(self.registry.manifest(&engine, &tag).await.expect("readable").is_some(), "{id}");
+        }
+        let archives = self.bucket.list("archives/", None, 1000).await.expect("listed");
+        assert_eq!(archives.len(), deployed.len(), "{archives:?}");
     }
 }
 
