@@ -78,7 +78,8 @@
 //! is made, once, with our tag and as [`RepositorySettings`] say. Blobs go in two requests (POST and PUT): ECR wants pieces of
 //! 5 MiB and is reported to lose them. Layers are mounted between repositories only where the account's setting
 //! `BLOB_MOUNTING` says so; [`Cloud::remarks`] tells. No lifecycle policy is set, because its rules know ages and counts and
-//! not what is deployed: [`sweep`](chalk_deploy_core::provision::sweep) with [`Cloud::images`] removes what nobody needs.
+//! not what is deployed: [`sweep_images`](chalk_deploy_core::Deployer::sweep_images) with [`Cloud::images`] removes what
+//! nobody needs.
 //! Listing reads each manifest by `BatchGetImage`, which ECR counts as a pull.
 //!
 //! # Cluster
@@ -129,6 +130,7 @@
 //!   (`tests/distribution.rs`).
 //! - The testkit's simulated registry with the quirks of ECR, its bucket that verifies signatures, and its Kubernetes, over
 //!   which the whole pipeline runs (`tests/pipeline.rs`); the published role of seed 003 in a small evaluator.
+//! - The whole pipeline on moto and the distribution project's registry, with a simulated cluster (`tests/emulated.rs`).
 //! - An account of AWS where `CHALK_DEPLOY_LIVE` is `aws` (`tests/live.rs`); that has not been run.
 
 mod api;

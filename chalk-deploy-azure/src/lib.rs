@@ -89,7 +89,8 @@
 //!
 //! [`Cloud::registry`] changes a token of Entra ID for a refresh token of the registry, and that for a token of each
 //! repository; only the configured login server gets to see either. Repositories appear with their first push.
-//! [`Cloud::images`] lists images with all that they lead to, removes those that nobody needs, and locks tags and images.
+//! [`Cloud::images`] lists images with all that they lead to, removes those that
+//! [`sweep_images`](chalk_deploy_core::Deployer::sweep_images) finds to be needed by nobody, and locks tags and images.
 //! [`Cloud::inspect_registry`] tells of a retention policy that would remove what a rollback needs.
 //!
 //! # Cluster
@@ -133,9 +134,9 @@
 //! Azurite for containers and blobs, by key and by token; the distribution project's registry, which verifies tokens of
 //! realms like ACR's, one of them ending in the middle of a push (`tests/distribution.rs`); the simulated registry with
 //! ACR's manners; a simulated storage account and Kubernetes API for the whole pipeline, also by the program `apply --cloud
-//! azure`; and recorded cases for Entra ID, IMDS,
-//! Resource Manager (AKS, storage, registries), ACR and Blob Storage, each made from a page of Microsoft's reference and
-//! checked against Microsoft's generated clients. No test has run against a real account.
+//! azure`, and Azurite with that registry for the same (`tests/emulator.rs`); and recorded cases for Entra ID, IMDS, Resource
+//! Manager (AKS, storage, registries), ACR and Blob Storage, each made from a page of Microsoft's reference and checked
+//! against Microsoft's generated clients. No test has run against a real account.
 
 mod api;
 mod buckets;

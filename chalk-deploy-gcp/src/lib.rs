@@ -80,7 +80,8 @@
 //!
 //! [`Cloud::registry`] pushes and pulls with the access token, which only hosts `LOCATION-docker.pkg.dev` and what was
 //! configured get to see, and makes a repository that a push does not find (format DOCKER, [`LABEL`](tags::LABEL), no
-//! cleanup policy). [`Cloud::images`] lists images with all that they lead to, and removes those that nobody needs.
+//! cleanup policy). [`Cloud::images`] lists images with all that they lead to, and removes those that
+//! [`sweep_images`](chalk_deploy_core::Deployer::sweep_images) finds to be needed by nobody.
 //!
 //! # Cluster
 //!
@@ -129,7 +130,7 @@
 //!
 //! The whole pipeline on a simulated bucket of the JSON API, the simulated registry with Artifact Registry's manners
 //! and the simulated Kubernetes API, under just the permissions of the role for deployments; the conformance suites on
-//! the same; and fake-gcs-server. `apply --cloud gcp` as a program, with a metadata server and a GKE of a few lines
+//! the same; fake-gcs-server, and the whole pipeline on it and the registry below (`tests/emulator.rs`). `apply --cloud gcp` as a program, with a metadata server and a GKE of a few lines
 //! (`examples/tests/script/cloud/google.rs`). The distribution project's registry, which verifies tokens of a realm like
 //! Artifact Registry's, one of them ending in the middle of a push (`tests/distribution.rs`). GKE, Artifact Registry, Cloud
 //! Storage, STS and IAM credentials by recorded cases, each made from a page of Google's reference and checked against
