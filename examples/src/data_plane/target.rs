@@ -20,7 +20,7 @@ pub struct TargetArguments {
     #[arg(long, value_name = "FILE", group = "place", requires_all = ["registry", "bucket", "base_images"])]
     pub kubeconfig: Option<PathBuf>,
 
-    /// The registry of the images: host[:port][/path], https unless it is on loopback
+    /// The registry of the images: `host:port/path`, with or without port and path; https unless it is on loopback
     #[arg(long, value_name = "URL", requires = "place")]
     pub registry: Option<RegistryUrl>,
 
