@@ -144,7 +144,7 @@ fn repositories(plane: &DataPlane, needed: &BTreeSet<ImageReference>) -> Result<
     Ok(repositories)
 }
 
-/// The images that a deployment has built or pushed.
+/// The images that a deployment has pushed. What was built and not pushed is built again.
 fn images_of(state: &State) -> Vec<ImageReference> {
     let mut images = Vec::new();
     if let Some(StepOutput::Images(pushed)) = state.output(Step::PushImages) {
